@@ -1,0 +1,1 @@
+"""The proof: simulator, Kafka and ClickHouse compared event by event; realism scored."""

@@ -1,0 +1,1 @@
+"""Benchmarks, each a command: ratios measured in one run on one machine."""

@@ -1,0 +1,94 @@
+"""The command ``clickreel``: its commands in the order of the data's path, and how errors leave it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer import exceptions as typer_exceptions
+
+from clickreel.cli.output import fail
+from clickreel.errors import ClickreelError
+
+# One module a group of commands, each with `register(app)`. Order is the order of `--help`.
+GROUPS = ()
+
+app = typer.Typer(
+    name="clickreel",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from clickreel import __version__
+
+        typer.echo(f"clickreel {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    home: Annotated[
+        Path | None, typer.Option("--home", help="Folder of the local stack's data and state.", envvar="CLICKREEL_HOME")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.", envvar="CLICKREEL_DEBUG")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Stream a DVD platform's clicks to Kafka, watch them, land them exactly once, and prove it.
+
+    Example: [bold]clickreel up[/bold], then [bold]clickreel messages --follow[/bold].
+    """
+    del version
+    # The two are process-wide: children that we start must see the same home.
+    if home is not None:
+        os.environ["CLICKREEL_HOME"] = str(home.expanduser().absolute())
+    if debug:
+        os.environ["CLICKREEL_DEBUG"] = "1"
+
+
+for _group in GROUPS:
+    importlib.import_module(f"clickreel.cli.{_group}").register(app)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code (see :mod:`clickreel.errors`)."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code; errors are printed as two lines."""
+    try:
+        result: Any = app(arguments, standalone_mode=False)
+    except KeyboardInterrupt:
+        return 130
+    except typer_exceptions.Abort:
+        return 130
+    except typer_exceptions.TyperException as exc:
+        context = getattr(exc, "ctx", None)
+        text = exc.format_message() if hasattr(exc, "format_message") else str(exc)
+        if not text:  # a group called without a command has printed its help
+            return exc.exit_code
+        where = context.command_path if context else "clickreel"
+        fail(text[:1].lower() + text[1:].rstrip(".").replace("\n", " "), f"{where} --help")
+        return exc.exit_code
+    except ClickreelError as exc:
+        if os.environ.get("CLICKREEL_DEBUG"):
+            traceback.print_exc()
+        fail(exc.message, exc.hint)
+        return exc.exit_code
+    except BrokenPipeError:
+        # The reader of our stdout (`| head`) has left. Point stdout elsewhere so that the interpreter's flush at exit is quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,1 @@
+"""Between columns and bytes: the schemas, their check, codec, evolution and registry."""

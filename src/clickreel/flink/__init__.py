@@ -1,0 +1,1 @@
+"""From Kafka to SQL: the Flink SQL gateway, statements, results, stop."""

@@ -1,0 +1,1 @@
+"""From ClickHouse to answers: trending, funnel, activity, recommendations."""

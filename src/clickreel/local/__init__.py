@@ -1,0 +1,1 @@
+"""The embedded stack: Java, Kafka, registry, ClickHouse and Flink on your own machine."""

@@ -1,0 +1,1 @@
+"""Between bytes and Kafka: profile, topic, producer, consumer."""

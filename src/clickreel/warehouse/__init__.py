@@ -1,0 +1,1 @@
+"""ClickHouse: tables and views as ordered SQL files, migrations, client."""
