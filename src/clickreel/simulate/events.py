@@ -1,0 +1,104 @@
+"""Events as columns: what the simulator makes and the codec turns into bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+_DTYPES = {
+    "ts_ms": np.int64,
+    "user": np.uint32,
+    "ordinal": np.uint16,
+    "session": np.uint32,
+    "film": np.int32,
+    "event_type": np.uint8,
+    "page": np.uint8,
+    "position": np.int16,
+    "device": np.uint8,
+    "referrer": np.uint8,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """A block of events, one NumPy array of equal length a column, in timeline order: by (ts_ms, user, ordinal).
+
+    Attributes:
+        ts_ms: Event time, milliseconds since the Unix epoch, UTC (int64).
+        user: User number n of ``u_<n>``, from 1 (uint32).
+        ordinal: Place of the event among the events of its user's day, from 0 (uint16). A user's day is the UTC day on which
+            the session *started*; (user, day, ordinal) and (ts_ms, user, ordinal) both name one event.
+        session: The 32 bits written as 8 hex digits in ``s_<8 hex>`` (uint32).
+        film: ``film_id`` (int32).
+        event_type: Code: place in :data:`clickreel.contract.vocabulary.EVENT_TYPES` (uint8).
+        page: Code: place in :data:`clickreel.contract.vocabulary.PAGES` (uint8).
+        position: Rank of the film in its list, from 1 (int16).
+        device: Code: place in :data:`clickreel.contract.vocabulary.DEVICES` (uint8).
+        referrer: Code: place in :data:`clickreel.contract.vocabulary.REFERRERS` (uint8).
+    """
+
+    ts_ms: NDArray[np.int64]
+    user: NDArray[np.uint32]
+    ordinal: NDArray[np.uint16]
+    session: NDArray[np.uint32]
+    film: NDArray[np.int32]
+    event_type: NDArray[np.uint8]
+    page: NDArray[np.uint8]
+    position: NDArray[np.int16]
+    device: NDArray[np.uint8]
+    referrer: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        for name, dtype in _DTYPES.items():
+            column = getattr(self, name)
+            assert column.dtype == dtype, f"{name} is {column.dtype}, not {np.dtype(dtype)}"
+            assert column.shape == self.ts_ms.shape, f"{name} has shape {column.shape}, ts_ms {self.ts_ms.shape}"
+
+    def __len__(self) -> int:
+        return len(self.ts_ms)
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Events:
+        """The chosen rows: by index, by mask, or a slice (which copies nothing)."""
+        return Events(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+    @staticmethod
+    def concat(blocks: list[Events]) -> Events:
+        """The blocks one after the other; no blocks give the empty block."""
+        if not blocks:
+            return Events(**{name: np.empty(0, dtype) for name, dtype in _DTYPES.items()})
+        return Events(**{name: np.concatenate([getattr(block, name) for block in blocks]) for name in _DTYPES})
+
+
+@dataclass(frozen=True, slots=True)
+class Deliveries:
+    """A block as it is handed to Kafka: events in delivery order, with their ids and flaws.
+
+    Without flaws a delivery is its event and ``deliver_ms == events.ts_ms``. A late event is delivered after its event time, a
+    duplicate is one more row, a malformed one keeps its event here and is broken when it is encoded.
+
+    Attributes:
+        events: The events, n rows in delivery order: by (deliver_ms, ts_ms, user, ordinal, copy).
+        id_hi: Upper 64 bits of ``event_id`` (uint64[n]).
+        id_lo: Lower 64 bits of ``event_id`` (uint64[n]).
+        deliver_ms: When the event is handed to Kafka, milliseconds since the Unix epoch, never decreasing (int64[n]).
+        flaw: Code of the flaw: place in :data:`clickreel.contract.vocabulary.FLAWS`, 0 is none (uint8[n]).
+        variant: Random bits that pick what exactly the flaw breaks (uint32[n]).
+    """
+
+    events: Events
+    id_hi: NDArray[np.uint64]
+    id_lo: NDArray[np.uint64]
+    deliver_ms: NDArray[np.int64]
+    flaw: NDArray[np.uint8]
+    variant: NDArray[np.uint32]
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Deliveries:
+        """The chosen rows: by index, by mask, or a slice."""
+        return Deliveries(
+            self.events.take(rows), *(getattr(self, f.name)[rows] for f in fields(self) if f.name != "events")
+        )
