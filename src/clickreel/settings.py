@@ -8,6 +8,7 @@ the field. :func:`load` fills it from, first found wins: a flag of the command l
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import tomllib
 import types
@@ -56,7 +57,8 @@ def project(path: Path | None = None) -> dict[str, Any]:
     """Read the project file.
 
     Args:
-        path: The file; by default ``$CLICKREEL_PROJECT``, or ``clickreel.toml`` in the working directory, which may be absent.
+        path: The file; by default ``$CLICKREEL_PROJECT``, or ``clickreel.toml`` in the working directory, which may be
+            absent.
 
     Returns:
         Its tables; empty when there is no file.
@@ -133,7 +135,9 @@ def _converted(raw: Any, kind: Any, where: str) -> Any:
         return kind(raw)
     except (TypeError, ValueError):
         wanted = getattr(kind, "__name__", str(kind))
-        raise UsageError(f"{where} is {raw!r}, which is not {_article(wanted)}", hint=f"give {where} {_article(wanted)}") from None
+        raise UsageError(
+            f"{where} is {raw!r}, which is not {_article(wanted)}", hint=f"give {where} {_article(wanted)}"
+        ) from None
 
 
 def _article(kind: str) -> str:
@@ -155,9 +159,17 @@ def _checked(value: Any, field: dataclasses.Field[Any], where: str) -> Any:
     low, high, choices = (field.metadata.get(key) for key in ("minimum", "maximum", "choices"))
     if choices and value not in choices:
         raise UsageError(f"{where} is {value!r}", hint=f"one of: {', '.join(choices)}")
-    if isinstance(value, int | float) and (
-        value != value or (low is not None and value < low) or (high is not None and value > high)  # noqa: PLR0124
-    ):
-        span = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}" if low is not None else f"at most {high:g}"
-        raise UsageError(f"{where} is {value:g}", hint=f"allowed: {span}")
+    if isinstance(value, int | float) and not _within(value, low, high):
+        raise UsageError(f"{where} is {value:g}", hint=f"allowed: {_span(low, high)}")
     return value
+
+
+def _within(value: float, low: float | None, high: float | None) -> bool:
+    # Written so that NaN, for which every comparison is false, is outside.
+    return (low is None or value >= low) and (high is None or value <= high) and not math.isnan(value)
+
+
+def _span(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f"from {low:g} to {high:g}"
+    return f"at least {low:g}" if low is not None else f"at most {high:g}" if high is not None else "a number"
