@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from clickreel.errors import UsageError
 from clickreel.settings import load, project, setting
 
@@ -15,7 +16,7 @@ class Reels:
     rate: float = setting(20.0, "Events a second.", minimum=0.1, maximum=1e6)
     partitions: int = setting(6, "Partitions.", minimum=1)
     name: str = setting("calm", "Name.", choices=("calm", "wild"))
-    raw: bool = setting(False, "Keep raw bytes.")  # noqa: FBT003
+    raw: bool = setting(False, "Keep raw bytes.")
     folder: Path | None = setting(None, "Where.", env="CLICKREEL_FOLDER")
 
 

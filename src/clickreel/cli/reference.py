@@ -1,0 +1,73 @@
+"""The reference pages ``docs/reference/``, written from the code so that they cannot go stale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer.main
+
+
+def commands() -> str:
+    """The page of commands: every command with its help, arguments and options, in the order of ``--help``."""
+    from clickreel.cli.app import app
+
+    lines = ["# Commands", "", "Written by `make docs` from the command line itself.", ""]
+    for path, command in _walk("clickreel", typer.main.get_command(app)):
+        lines += [f"## `{path}`", "", _plain(command.help or ""), ""]
+        rows = [_row(parameter) for parameter in command.params if not getattr(parameter, "hidden", False)]
+        if rows:
+            lines += ["| option | default | meaning |", "|---|---|---|", *rows, ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _walk(path: str, command: Any) -> Iterator[tuple[str, Any]]:
+    yield path, command
+    for name, child in getattr(command, "commands", {}).items():
+        if not child.hidden:
+            yield from _walk(f"{path} {name}", child)
+
+
+def _row(parameter: Any) -> str:
+    names = ", ".join(f"`{name}`" for name in [*parameter.opts, *parameter.secondary_opts])
+    if parameter.param_type_name == "argument":
+        names = (
+            f"`{parameter.make_metavar()}`"
+            if not _takes_context(parameter.make_metavar)
+            else f"`{parameter.name.upper()}`"
+        )
+    default = parameter.default if isinstance(parameter.default, str | int | float) else ""
+    default = "" if default is False else default
+    meaning = _plain(getattr(parameter, "help", None) or "").replace("|", "\\|").replace("\n", " ")
+    return f"| {names} | {default} | {meaning} |"
+
+
+def _takes_context(function: Any) -> bool:
+    import inspect
+
+    return bool(inspect.signature(function).parameters)
+
+
+def _plain(text: str) -> str:
+    from rich.text import Text
+
+    return Text.from_markup(text).plain.replace("\b", "").strip()
+
+
+PAGES = {"commands.md": commands}
+
+
+def write(folder: Path) -> list[Path]:
+    """Write all reference pages into a folder and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, page in PAGES.items():
+        target = folder / name
+        target.write_text(page(), encoding="utf-8")
+        written.append(target)
+    return written
+
+
+if __name__ == "__main__":
+    write(Path("docs/reference"))
