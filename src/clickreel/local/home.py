@@ -1,0 +1,147 @@
+"""The home: the one folder that holds a local stack's data, logs, ports and records of what runs.
+
+::
+
+    <home>/
+      lock            held while something is started or stopped
+      ports.json      the port of each part, remembered so that addresses survive down and up
+      run.json        the options of the run that `up` streams, so that the next `up` resumes it
+      parts/*.json    one record for each process that was started
+      logs/*.log      what each part wrote
+      data/<part>/    what each part keeps
+      work/           scratch of the parts; emptied at every start
+
+Two homes share nothing but the cache of jars, so two stacks run side by side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clickreel.errors import MissingError, UnreachableError
+
+
+@dataclass(frozen=True)
+class Home:
+    """A folder of a local stack.
+
+    Args:
+        path: The folder; it is made on first use and readable by its owner alone.
+    """
+
+    path: Path
+
+    @classmethod
+    def default(cls) -> Home:
+        """The home named by ``CLICKREEL_HOME``, else the platform's folder for a user's data."""
+        named = os.environ.get("CLICKREEL_HOME")
+        if named:
+            return cls(Path(named).expanduser().absolute())
+        import platformdirs
+
+        return cls(platformdirs.user_data_path("clickreel"))
+
+    def make(self) -> None:
+        """Make the folder and its inner folders.
+
+        Raises:
+            MissingError: The folder cannot be made or written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for inner in (self.parts, self.logs, self.path / "data", self.path / "work"):
+                inner.mkdir(exist_ok=True, mode=0o700)
+        except OSError as exc:
+            raise MissingError(
+                f"cannot write the home {self.path}: {exc.strerror or exc}",
+                hint="set CLICKREEL_HOME to a folder that you may write",
+            ) from exc
+
+    @property
+    def parts(self) -> Path:
+        """Folder of the records of what was started."""
+        return self.path / "parts"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of the log files."""
+        return self.path / "logs"
+
+    def log(self, part: str) -> Path:
+        """The log file of a part."""
+        return self.logs / f"{part}.log"
+
+    def record(self, part: str) -> Path:
+        """The record of a part's process."""
+        return self.parts / f"{part}.json"
+
+    def data(self, part: str) -> Path:
+        """The folder that a part keeps over down and up; made when absent."""
+        return _made(self.path / "data" / part)
+
+    def work(self, part: str) -> Path:
+        """A folder of a part for what need not survive; made when absent."""
+        return _made(self.path / "work" / part)
+
+    def read(self, name: str) -> dict[str, Any]:
+        """Read one of the home's JSON files; empty when it is absent or unreadable."""
+        return read_json(self.path / name)
+
+    def write(self, name: str, value: dict[str, Any]) -> None:
+        """Replace one of the home's JSON files in one step."""
+        write_json(self.path / name, value)
+
+    @contextlib.contextmanager
+    def locked(self, *, wait_s: float = 120.0) -> Iterator[None]:
+        """Hold the home's lock: one process at a time starts or stops parts.
+
+        Args:
+            wait_s: How long another holder is waited for; a first start with its downloads can be long.
+
+        Raises:
+            UnreachableError: Another process still holds it after that time.
+        """
+        self.make()
+        deadline = time.monotonic() + wait_s
+        with (self.path / "lock").open("w") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise UnreachableError(
+                            f"another clickreel is starting or stopping parts in {self.path}",
+                            hint="wait for it, then try again",
+                        ) from None
+                    time.sleep(0.1)
+            yield
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; empty when the file is absent or holds something else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write a JSON object so that a reader sees the old file or the new one, never a half."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def _made(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path

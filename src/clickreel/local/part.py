@@ -1,0 +1,123 @@
+"""What a part of the stack is: how it starts, how it is known to be ready, what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clickreel.errors import MissingError
+from clickreel.local import java
+from clickreel.local.home import Home
+from clickreel.local.settings import LocalSettings
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a part is started with.
+
+    Args:
+        home: Whose part it is.
+        settings: The stack's settings.
+        addresses: Addresses of the parts that run, by name.
+    """
+
+    home: Home
+    settings: LocalSettings
+    addresses: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to start one process.
+
+    Args:
+        argv: Full path of the program, and its arguments.
+        address: Where it will serve; empty for a part that serves nothing.
+        env: Variables on top of our own.
+        version: Of the program, for ``status``.
+    """
+
+    argv: tuple[str, ...]
+    address: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the stack.
+
+    Args:
+        name: Its name in ``status``.
+        launch: Prepares what it needs on disk and says how to start it. Called once, under the home's lock.
+        ready: Whether the part at this address does its work. Must answer within about two seconds.
+        needs: Names of parts and steps that must be ready before it starts.
+        jars: Groups of jars that must be fetched before it starts.
+        available: Whether this installation can run it at all.
+        heavy: How long it may take to become ready, as a multiple of the usual limit.
+    """
+
+    name: str
+    launch: Callable[[Setting], Launch]
+    ready: Callable[[str], bool]
+    needs: tuple[str, ...] = ()
+    jars: tuple[str, ...] = ()
+    available: Callable[[], bool] = lambda: True
+    heavy: float = 1.0
+
+
+def jvm(
+    home: Home, name: str, *, heap_mb: int, program: tuple[str, ...], properties: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """The command line of a part that runs in Java.
+
+    Args:
+        home: Its home; Java's scratch files go under ``work/<name>``.
+        name: The part.
+        heap_mb: Upper bound of its heap.
+        program: What follows Java's own options: ``-cp PATH Main ARGUMENT...`` or ``-jar FILE``.
+        properties: System properties.
+    """
+    return (
+        str(java.java()),
+        # Measured on two cores: start-up is 35 % shorter with the first compiler alone and the serial collector, and a broker that
+        # mostly moves bytes loses nothing.
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-Xshare:auto",
+        "-Xms32m",
+        f"-Xmx{heap_mb}m",
+        "-XX:MaxMetaspaceSize=192m",
+        "-XX:MaxDirectMemorySize=256m",
+        "-XX:+ExitOnOutOfMemoryError",
+        "-Djava.net.preferIPv4Stack=true",
+        "-Djava.awt.headless=true",
+        "-Duser.timezone=UTC",
+        f"-Djava.io.tmpdir={home.work(name)}",
+        *(f"-D{key}={value}" for key, value in (properties or {}).items()),
+        *program,
+    )
+
+
+def keep_version(folder: Path, part: str, ours: str) -> None:
+    """Record in a data folder which version writes it, and refuse to open one that a newer version wrote.
+
+    A newer program may have changed its files so that an older one reads them wrongly (Kafka from 4.4 on says so itself).
+
+    Raises:
+        MissingError: The folder was written by a newer version.
+    """
+    file = folder / "VERSION"
+    written = file.read_text(encoding="utf-8").strip() if file.exists() else ""
+    if written and _numbers(written) > _numbers(ours):
+        raise MissingError(
+            f"the data of {part} in {folder} was written by version {written}, and this clickreel has {ours}",
+            hint="install the newer clickreel again, or delete the data: clickreel down --purge",
+        )
+    if written != ours:
+        file.write_text(f"{ours}\n", encoding="utf-8")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(word) for word in version.replace("-", ".").split(".") if word.isdigit())

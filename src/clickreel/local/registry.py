@@ -1,0 +1,77 @@
+"""Part ``registry``: Apicurio Registry, which speaks the schema registry's API that Kafka's clients use."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from pathlib import Path
+
+from clickreel.errors import MissingError
+from clickreel.local import jars, ports
+from clickreel.local.part import Launch, Part, Setting, jvm, keep_version
+
+# Where the API of Confluent's registry is served; clients take this whole address.
+API = "/apis/ccompat/v7"
+
+
+def _unpacked(archive: Path) -> Path:
+    """The unpacked application, in the cache beside its archive; unpacked in one step, so a half one is never used."""
+    sha = next(a for a in jars.lock()["registry"]).sha256
+    # Named by the archive's digest: another version never reads this one's files.
+    target = jars.folder().parent / "unpacked" / f"registry-{sha[:16]}"
+    if (target / ".size").exists() and (target / ".size").read_text() == str(_size(target)):
+        return target
+    shutil.rmtree(target, ignore_errors=True)
+    jars.require_space(target.parent, 3 * archive.stat().st_size)
+    beside = target.with_name(f".{target.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        with tarfile.open(archive) as packed:
+            packed.extractall(beside, filter="data")
+    except (OSError, tarfile.TarError) as exc:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise MissingError(f"cannot unpack {archive.name}: {exc}", hint="clickreel doctor") from exc
+    (beside / ".size").write_text(str(_size(beside)))
+    beside.replace(target)
+    return target
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.name != ".size")
+
+
+def _launch(where: Setting) -> Launch:
+    home, version = where.home, jars.version("registry")
+    port = ports.take(home, "registry", where.settings.registry_port)
+    data = home.data("registry")
+    keep_version(data, "registry", version)
+    runner = next(_unpacked(jars.classpath("registry")[0]).rglob("quarkus-run.jar"))
+    properties = {
+        "quarkus.http.host": ports.HOST,
+        "quarkus.http.port": str(port),
+        "apicurio.storage.kind": "sql",
+        "apicurio.storage.sql.kind": "h2",
+        "apicurio.datasource.url": f"jdbc:h2:file:{data / 'registry'}",
+        "quarkus.log.level": "WARN",
+        "quarkus.banner.enabled": "false",
+    }
+    argv = jvm(
+        home,
+        "registry",
+        heap_mb=where.settings.registry_heap_mb,
+        program=("-jar", str(runner)),
+        properties=properties,
+    )
+    return Launch(argv, address=f"http://{ports.HOST}:{port}{API}", version=version)
+
+
+def _ready(address: str) -> bool:
+    import httpx
+
+    try:
+        return httpx.get(f"{address}/subjects", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+REGISTRY = Part("registry", _launch, _ready, jars=("registry",))

@@ -1,0 +1,296 @@
+"""The stack of a home: start what is missing, say what runs, stop all of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clickreel import settings as stage_settings
+from clickreel.errors import ClickreelError, MissingError, UnreachableError, UsageError
+from clickreel.local import child, jars, java
+from clickreel.local.home import Home, write_json
+from clickreel.local.part import Part, Setting
+from clickreel.local.parts import NAMES, PARTS
+from clickreel.local.settings import LocalSettings
+from clickreel.local.steps import Event, Report, Step, run, silent
+
+if TYPE_CHECKING:
+    from clickreel.stream.profile import Profile
+
+# What a home holds; `purge` deletes these names and no others, so that a home set to a wrong folder costs nothing.
+CONTENTS = ("parts", "supervisors", "logs", "data", "work", "ports.json", "run.json", "lock")
+
+
+@dataclass(frozen=True)
+class PartStatus:
+    """How a part is.
+
+    Args:
+        name: The part.
+        state: ``running``, ``starting`` (alive, does not answer yet), ``crashed`` (ended by itself) or ``stopped``.
+        address: Where it serves, or served last.
+        pid: Its process id, or ``None``.
+        version: Of its program.
+        started: Seconds since 1970, or ``None``.
+        log: Its log file, or empty when it never ran.
+    """
+
+    name: str
+    state: str
+    address: str = ""
+    pid: int | None = None
+    version: str = ""
+    started: float | None = None
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """What ``down`` did.
+
+    Args:
+        parts: Names of the parts that it ended.
+        deleted_bytes: What ``purge`` deleted; 0 without it.
+    """
+
+    parts: tuple[str, ...]
+    deleted_bytes: int = 0
+
+
+def profile(home: Home | None = None) -> Profile:
+    """The profile of a home's running stack: what every command talks to when no other profile is named.
+
+    Raises:
+        UnreachableError: Its Kafka does not run.
+    """
+    from clickreel.stream.profile import Profile
+
+    stack = Stack(home)
+    bootstrap = stack.address("kafka")
+    addresses = stack.addresses()
+    return Profile(
+        {"bootstrap.servers": bootstrap},
+        registry_url=addresses.get("registry", ""),
+        clickhouse_url=addresses.get("clickhouse", ""),
+        flink_gateway_url=addresses.get("flink", ""),
+    )
+
+
+class Stack:
+    """The local stack of one home.
+
+    Args:
+        home: By default :meth:`Home.default`.
+        settings: By default read from the environment and the project file.
+    """
+
+    def __init__(self, home: Home | None = None, settings: LocalSettings | None = None) -> None:
+        self.home = home or Home.default()
+        self.settings = settings or stage_settings.load(LocalSettings, "local")
+        self.children: dict[str, child.Child] = {}
+
+    # What runs
+
+    def record(self, name: str) -> child.Record | None:
+        """The record of a part, whether it still runs or not."""
+        return child.recorded(self.home.record(name))
+
+    def running(self, name: str) -> bool:
+        """Whether the part's process lives."""
+        record = self.record(name)
+        return record is not None and record.alive()
+
+    def addresses(self) -> dict[str, str]:
+        """Addresses of the parts that run and serve something."""
+        records = (self.record(name) for name in NAMES)
+        return {record.name: record.address for record in records if record and record.address and record.alive()}
+
+    def address(self, name: str) -> str:
+        """The address of a part that must run.
+
+        Raises:
+            UnreachableError: It does not.
+        """
+        found = self.addresses().get(name)
+        if not found:
+            raise UnreachableError(f"{name} does not run in {self.home.path}", hint="clickreel up --detach")
+        return found
+
+    def status(self) -> list[PartStatus]:
+        """How each part is, in the fixed order; every part that lives is asked."""
+        return [self._status(name) for name in NAMES]
+
+    def _status(self, name: str) -> PartStatus:
+        record = self.record(name)
+        if record is None:
+            return PartStatus(name, "stopped")
+        known = PartStatus(
+            name, "crashed", record.address, None, record.version, None, record.log if Path(record.log).exists() else ""
+        )
+        if not record.alive():
+            return known
+        part = PARTS.get(name)
+        state = "running" if part is None or part.ready(record.address) else "starting"
+        return dataclasses.replace(known, state=state, pid=record.pid, started=record.started)
+
+    # Start
+
+    def ensure(self, names: Iterable[str], *, report: Report = silent) -> list[str]:
+        """Start those of the named parts that do not run, with all that they need, as children of this process.
+
+        Returns:
+            The names of the parts that were started; they end when this process ends.
+
+        Raises:
+            ClickreelError: One could not be started. Whatever this call had started was ended again.
+        """
+        with self.home.locked():
+            wanted = self._closure(names)
+            for name in wanted:
+                if self.running(name):
+                    report(Event(name, "kept", detail=self.addresses().get(name, "")))
+            missing = [name for name in wanted if not self.running(name)]
+            try:
+                run(self._steps(missing, report), report)
+            except BaseException:
+                self._abandon(missing)
+                raise
+            return missing
+
+    def _closure(self, names: Iterable[str]) -> list[str]:
+        """The named parts and all that they need, in starting order."""
+        wanted: set[str] = set()
+        todo = list(names)
+        while todo:
+            name = todo.pop()
+            if name not in PARTS:
+                raise UsageError(f"there is no part {name!r}", hint=f"one of: {', '.join(PARTS)}")
+            if name not in wanted:
+                wanted.add(name)
+                todo += [need for need in PARTS[name].needs if need in PARTS]
+        return [name for name in PARTS if name in wanted]
+
+    def _steps(self, names: Sequence[str], report: Report) -> list[Step]:
+        steps = []
+        for part in (PARTS[name] for name in names):
+            needs = part.needs
+            if any(jars.missing([group]) for group in part.jars):
+                fetch = f"{part.name} jars"
+                steps.append(Step(fetch, lambda part=part, fetch=fetch: self._fetch(part, fetch, report)))  # type: ignore[misc]
+                needs = (*needs, fetch)
+            steps.append(Step(part.name, lambda part=part: self._start(part), needs))  # type: ignore[misc]
+        return steps
+
+    def _fetch(self, part: Part, step: str, report: Report) -> str:
+        begun = time.monotonic()
+
+        def progress(done: int, total: int) -> None:
+            report(Event(step, "fetch", time.monotonic() - begun, done=done, total=total))
+
+        return f"{jars.fetch(part.jars, progress) / 1e6:,.0f} MB"
+
+    def _start(self, part: Part) -> str:
+        launch = part.launch(Setting(self.home, self.settings, self.addresses()))
+        began = child.spawn(
+            part.name,
+            launch.argv,
+            record=self.home.record(part.name),
+            log=self.home.log(part.name),
+            address=launch.address,
+            env=launch.env,
+            version=launch.version,
+        )
+        self.children[part.name] = began
+        limit_s = self.settings.start_timeout_s * part.heavy
+        deadline = time.monotonic() + limit_s
+        while not part.ready(launch.address):
+            code = began.exit_code()
+            if code is not None:
+                raise _explained(part.name, self.home.log(part.name), code)
+            if time.monotonic() > deadline:
+                raise UnreachableError(
+                    f"{part.name} does not answer after {limit_s:.0f} s", hint=f"clickreel logs {part.name}"
+                )
+            time.sleep(0.05)
+        return launch.address
+
+    def _abandon(self, names: Sequence[str]) -> None:
+        """End what a failed start had begun, so that nothing half-started is left."""
+        for name in reversed(names):
+            begun = self.children.pop(name, None)
+            if begun is not None:
+                child.end(begun.record)
+                begun.keeper.wait()
+            self.home.record(name).unlink(missing_ok=True)
+
+    # Stop
+
+    def down(self, *, purge: bool = False) -> Stopped:
+        """End every recorded part, in reverse order of starting, and verify that nothing is left.
+
+        Args:
+            purge: Delete the home's contents too.
+
+        Raises:
+            ClickreelError: A process could not be ended.
+        """
+        if not self.home.path.exists():
+            return Stopped(())
+        with self.home.locked():
+            ended = [name for name in reversed(NAMES) if self._stop(name)]
+            left = [name for name in NAMES if self.running(name)]
+            if left:
+                raise ClickreelError(f"still running after down: {', '.join(left)}", hint="clickreel status")
+            return Stopped(tuple(ended), self._purge() if purge else 0)
+
+    def _stop(self, name: str) -> bool:
+        record = self.record(name)
+        if record is None:
+            return False
+        lived = record.alive()
+        # Whoever supervises it reads this and does not take the end for a crash.
+        write_json(self.home.record(name), {**dataclasses.asdict(record), "stopping": True})
+        if child.end(record):
+            self.home.record(name).unlink(missing_ok=True)
+            own = self.children.pop(name, None)
+            if own is not None:
+                own.keeper.wait()
+        return lived
+
+    def _purge(self) -> int:
+        deleted = 0
+        for entry in (self.home.path / name for name in CONTENTS):
+            files = [entry] if entry.is_file() else [p for p in entry.rglob("*") if p.is_file() and not p.is_symlink()]
+            deleted += sum(p.stat().st_size for p in files)
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
+        if not any(self.home.path.iterdir()):
+            self.home.path.rmdir()
+        return deleted
+
+
+def _explained(name: str, log: Path, code: int) -> ClickreelError:
+    """Why a part ended while it started, in words where the reason is known."""
+    text = "\n".join(child.tail(log, 200))
+    if code == 127 or "Error occurred during initialization of VM" in text or "Could not create the Java" in text:
+        try:
+            java.version()
+        except MissingError as exc:
+            return exc
+    if "Address already in use" in text or "BindException" in text:
+        return MissingError(
+            f"a port of {name} was taken by another program while it started",
+            hint="clickreel up (it takes another port)",
+        )
+    if "No space left on device" in text:
+        return MissingError(f"no disk space left for {name}", hint="free some space, then: clickreel up")
+    lines = [line for line in text.splitlines() if line.strip()]
+    said = f": {lines[-1].strip()[:200]}" if lines else ""
+    return UnreachableError(f"{name} ended with code {code} while it started{said}", hint=f"read its log: {log}")

@@ -1,0 +1,88 @@
+"""Steps that start together: each begins when what it needs is done, and the first failure ends all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do.
+
+    Args:
+        name: What it is, as the checklist shows it.
+        run: Does it; returns what the checklist shows behind the name, such as an address.
+        needs: Names of the steps that come before; names that are not in the same run count as done.
+    """
+
+    name: str
+    run: Callable[[], str]
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a step.
+
+    Args:
+        step: Its name.
+        state: ``begun``, ``done``, ``kept`` (was there already), ``failed``, or ``fetch`` (progress of a download).
+        seconds: Since the step began.
+        detail: What the checklist shows: an address, an error.
+        done: Bytes so far, with ``fetch``.
+        total: Bytes wanted, with ``fetch``.
+    """
+
+    step: str
+    state: str
+    seconds: float = 0.0
+    detail: str = ""
+    done: int = 0
+    total: int = 0
+
+
+Report = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """A report that nobody reads."""
+
+
+def run(steps: Sequence[Step], report: Report = silent) -> None:
+    """Do all steps, those that do not wait for one another at the same time.
+
+    When a step fails no further step begins, those under way are waited for, and the first failure is raised.
+    """
+    waiting = {step.name: step for step in steps}
+    under_way: dict[Future[None], str] = {}
+    failure: BaseException | None = None
+    with ThreadPoolExecutor(max(1, len(steps)), thread_name_prefix="start") as pool:
+        while True:
+            if failure is None:
+                pending = {*waiting, *under_way.values()}
+                for step in [s for s in waiting.values() if not pending & set(s.needs)]:
+                    del waiting[step.name]
+                    under_way[pool.submit(_timed, step, report)] = step.name
+            if not under_way:
+                break
+            finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
+            for future in finished:
+                del under_way[future]
+                failure = failure or future.exception()
+    if failure is not None:
+        raise failure
+    assert not waiting, f"steps that need one another: {', '.join(waiting)}"
+
+
+def _timed(step: Step, report: Report) -> None:
+    begun = time.monotonic()
+    report(Event(step.name, "begun"))
+    try:
+        detail = step.run()
+    except BaseException as exc:
+        report(Event(step.name, "failed", time.monotonic() - begun, str(exc)))
+        raise
+    report(Event(step.name, "done", time.monotonic() - begun, detail))

@@ -1,0 +1,68 @@
+"""What all tests share: one real Kafka and one real registry for the whole run, in a home that is deleted after it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from clickreel.local.home import Home
+from clickreel.local.stack import Stack
+
+# The developer's own stack must be out of reach of every test, those that start processes included.
+os.environ.pop("CLICKREEL_PROFILE", None)
+os.environ.pop("CLICKREEL_PROJECT", None)
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """A broker that serves the whole test run; use a topic of your own."""
+
+    bootstrap: str
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A schema registry that serves the whole test run; use subjects of your own."""
+
+    url: str
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Home]:
+    """The home of the run's stack; also what ``CLICKREEL_HOME`` names, for the processes that tests start."""
+    # A short path: a socket's path must stay under 104 characters on macOS.
+    with tempfile.TemporaryDirectory(prefix="clickreel-tests-") as folder:
+        before = os.environ.get("CLICKREEL_HOME")
+        os.environ["CLICKREEL_HOME"] = folder
+        yield Home(Path(folder))
+        if before is None:
+            del os.environ["CLICKREEL_HOME"]
+        else:
+            os.environ["CLICKREEL_HOME"] = before
+
+
+@pytest.fixture(scope="session")
+def stack(home: Home) -> Iterator[Stack]:
+    """The run's stack; empty until somebody needs a part."""
+    stack = Stack(home)
+    yield stack
+    stack.down()
+
+
+@pytest.fixture(scope="session")
+def kafka(stack: Stack) -> Kafka:
+    """A real Kafka, started at first use."""
+    stack.ensure(["kafka"])
+    return Kafka(stack.address("kafka"))
+
+
+@pytest.fixture(scope="session")
+def registry(stack: Stack) -> Registry:
+    """A real registry, started at first use; ``url`` is what clients take as ``schema.registry.url``."""
+    stack.ensure(["registry"])
+    return Registry(stack.address("registry"))
