@@ -1,0 +1,143 @@
+"""R13: are the bursts of the ledger found, is nothing else found, and do they fade as a power law?"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clickreel.audit.realism.bands import Band, Evidence, Found, Test
+from clickreel.audit.realism.columns import HOUR_MS, Timeline
+from clickreel.audit.realism.ledger import Bursts
+from clickreel.contract.vocabulary import EVENT_TYPES
+from clickreel.insight.trending import TrendingRule, expected, trending
+
+DETAIL = EVENT_TYPES.index("detail_view")
+# Alarms of one film that lie closer together are one episode: a night's quiet does not end a burst.
+EPISODE_H = 24
+# Two laws of two parameters cannot be told apart on less.
+FADE_COUNT_MIN = 50
+FADE_HOURS_MIN = 12
+
+
+def hourly_counts(timeline: Timeline) -> tuple[int, NDArray[np.int64]]:
+    """First hour since the epoch, and detail views by hour and film (int64[hours, films])."""
+    rows = timeline.event_type == DETAIL
+    hour = timeline.ts_ms[rows] // HOUR_MS
+    first, last = timeline.first_ms // HOUR_MS, timeline.last_ms // HOUR_MS
+    hours, films = last - first + 1, len(timeline.films)
+    cells = np.bincount((hour - first) * films + timeline.film[rows], minlength=hours * films)
+    return int(first), cells.reshape(hours, films)
+
+
+def episodes(alarms: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Spans of alarms of one film: rows of (film, first hour, last hour), int64[n, 3]."""
+    film, hour = np.nonzero(alarms.T)
+    if not len(film):
+        return np.empty((0, 3), np.int64)
+    new = np.ones(len(film), np.bool_)
+    new[1:] = (film[1:] != film[:-1]) | (hour[1:] - hour[:-1] > EPISODE_H)
+    first = np.flatnonzero(new)
+    last = np.append(first[1:], len(film)) - 1
+    return np.stack([film[first], hour[first], hour[last]], axis=1).astype(np.int64)
+
+
+def overlap(found: NDArray[np.int64], spans: NDArray[np.int64], slack_h: int) -> NDArray[np.bool_]:
+    """Which found episodes meet which spans of the same film (bool[found, spans]); spans get ``slack_h`` more at their end."""
+    same = found[:, None, 0] == spans[None, :, 0]
+    meets: NDArray[np.bool_] = (
+        same & (found[:, None, 1] <= spans[None, :, 2] + slack_h) & (found[:, None, 2] >= spans[None, :, 1])
+    )
+    return meets
+
+
+def spans(bursts: Bursts, timeline: Timeline, first_hour: int) -> NDArray[np.int64]:
+    """Bursts of films of the stream as rows of (film code, first hour, last hour), hours counted from ``first_hour``."""
+    known = np.isin(bursts.film, timeline.films)
+    return np.stack(
+        [
+            np.searchsorted(timeline.films, bursts.film[known]),
+            bursts.start_ms[known] // HOUR_MS - first_hour,
+            bursts.end_ms[known] // HOUR_MS - first_hour,
+        ],
+        axis=1,
+    ).astype(np.int64)
+
+
+def fade(counts: NDArray[np.int64], background: NDArray[np.float64]) -> float:
+    """AIC of an exponential fade less AIC of a power law over hourly counts from the peak on; above 0 the power law is better.
+
+    Counts are Poisson around ``background + A * shape``, shape being ``(1 + t)^-p`` or ``exp(-t / tau)``, t in hours. Both
+    laws have two parameters, so the difference is twice that of the log-likelihoods.
+    """
+    from scipy.optimize import minimize
+
+    t = np.arange(len(counts)) + 0.5
+    peak = np.log(max(float(counts[0] - background[0]), 1.0))
+
+    def loss(parameters: NDArray[np.float64], power: bool) -> float:
+        height, pace = np.exp(np.clip(parameters, -20, 20))
+        rate = background + height * ((1 + t) ** -pace if power else np.exp(-t * pace)) + 1e-9
+        return float((rate - counts * np.log(rate)).sum())
+
+    best = [
+        min(float(minimize(loss, [peak, pace], args=(power,), method="Nelder-Mead").fun) for pace in np.log(starts))
+        for power, starts in ((True, (0.5, 1.0)), (False, (0.03, 0.3)))
+    ]
+    return 2.0 * (best[1] - best[0])
+
+
+def fades(counts: NDArray[np.int64], spans_: NDArray[np.int64], rule: TrendingRule) -> list[float]:
+    """:func:`fade` of each span that lies in the stream and holds enough clicks above its background."""
+    recent, wanted = expected(counts, rule)
+    hour_total = counts.sum(axis=1)
+    window_total = recent.sum(axis=1)
+    outcome = []
+    for film, first, last in spans_:
+        if first < 1 or last >= len(counts) or last - first < FADE_HOURS_MIN or np.isnan(wanted[first - 1, film]):
+            continue
+        share = wanted[first - 1, film] / max(window_total[first - 1], 1)
+        seen = counts[first : last + 1, film]
+        background = share * hour_total[first : last + 1]
+        top = int(np.argmax(seen[: FADE_HOURS_MIN // 2]))
+        if (seen - background)[top:].sum() >= FADE_COUNT_MIN:
+            outcome.append(fade(seen[top:], background[top:]))
+    return outcome
+
+
+def bursts(evidence: Evidence) -> Found:
+    """R13: precision and recall of the trending rule against the ledger, and how bursts fade."""
+    if evidence.ledger is None:
+        return Found({}, "bursts are known from a ledger only: not measured")
+    rule = TrendingRule()
+    first, counts = hourly_counts(evidence.timeline)
+    true = spans(evidence.ledger.bursts, evidence.timeline, first)
+    explained = np.concatenate([true, spans(evidence.ledger.launches, evidence.timeline, first)])
+    ready = rule.warm_up_h + rule.window_h
+    asked = true[(true[:, 1] >= ready) & (true[:, 1] + rule.window_h < len(counts))]
+    if not len(asked):
+        return Found({}, "the ledger names no burst inside the stream: not measured")
+    found = episodes(trending(counts, rule))
+    hit = overlap(found, asked, rule.window_h).any(axis=0)
+    right = overlap(found, explained, rule.window_h).any(axis=1)
+    values = {
+        "recall": float(hit.mean()),
+        "precision": float(right.mean()) if len(found) else float("nan"),
+    }
+    laws = fades(counts, asked, rule)
+    if laws:
+        values["AIC gain of power law"] = float(np.sum(laws))
+    told = (
+        f"{int(hit.sum())} of {len(asked)} bursts found, {int(right.sum())} of {len(found)} episodes are in the ledger"
+    )
+    return Found(values, f"{told}; the power law fits {sum(law > 0 for law in laws)} of {len(laws)} fades better")
+
+
+TESTS = (
+    Test(
+        "R13",
+        "trending",
+        (Band("recall", 0.9), Band("precision", 0.9), Band("AIC gain of power law", 0)),
+        "Crane, Sornette, PNAS 2008; Dezso et al. 2005",
+        bursts,
+    ),
+)

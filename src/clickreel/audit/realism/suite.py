@@ -1,0 +1,125 @@
+"""The thirteen tests in their order, and the score of a stream."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from clickreel.audit.realism import bursts, films, flaws, learnable, people, rhythm, sessions
+from clickreel.audit.realism.bands import Evidence, Result, Test
+from clickreel.audit.realism.columns import Columns, timeline
+from clickreel.audit.realism.ledger import Ledger
+from clickreel.errors import UsageError
+
+TESTS: tuple[Test, ...] = tuple(
+    sorted(
+        (test for module in (sessions, people, films, rhythm, learnable, flaws, bursts) for test in module.TESTS),
+        key=lambda test: int(test.id[1:]),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """The least stream worth judging; below it the bands say nothing.
+
+    Attributes:
+        events: Events.
+        days: Days from the first event to the last; two weeks hold each weekday twice.
+        films: Different films. A catalogue of 1,000 shows a few less while some are not out yet.
+    """
+
+    events: int = 1_000_000
+    days: float = 13.9
+    films: int = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The score of a stream.
+
+    Attributes:
+        results: One result a test, in the order R1 to R13.
+        events: Different events scored.
+        users: Users among them.
+        sessions: Sessions among them.
+        films: Films among them.
+        days: Days from the first event to the last.
+    """
+
+    results: tuple[Result, ...]
+    events: int
+    users: int
+    sessions: int
+    films: int
+    days: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether no test falls out; a test that could not be measured does not fall out."""
+        return all(result.ok is not False for result in self.results)
+
+    def as_json(self) -> dict[str, Any]:
+        """The answer of ``clickreel realism --json``."""
+        return {
+            "ok": self.ok,
+            "events": self.events,
+            "users": self.users,
+            "sessions": self.sessions,
+            "films": self.films,
+            "days": round(self.days, 3),
+            "tests": [result.as_json() for result in self.results],
+        }
+
+
+def score(
+    columns: Columns,
+    *,
+    ledger: Ledger | None = None,
+    floor: Floor | None = None,
+    progress: Callable[[Test], None] | None = None,
+) -> Report:
+    """Run the thirteen tests over a stream.
+
+    Args:
+        columns: The stream as delivered.
+        ledger: The run's truth; without it R11, R13 and a part of R6 are not measured.
+        floor: The least stream worth judging.
+        progress: Called with each test before it runs.
+
+    Raises:
+        UsageError: The stream is smaller or shorter than the floor.
+    """
+    floor = floor or Floor()
+    if len(columns) == 0:
+        raise UsageError("the stream holds no valid event", hint="clickreel simulate --out events.parquet")
+    line = timeline(columns)
+    refuse_small(len(line), line.days, len(line.films), floor)
+    evidence = Evidence(columns, line, ledger)
+    results = []
+    for test in TESTS:
+        if progress is not None:
+            progress(test)
+        started = time.perf_counter()
+        found = test.function(evidence)
+        results.append(Result(test, found, time.perf_counter() - started))
+    return Report(tuple(results), len(line), len(line.users), len(line.sessions), len(line.films), line.days)
+
+
+def refuse_small(events: int, days: float, films_: int, floor: Floor) -> None:
+    """Raise in words when a stream is too small or too short to be judged."""
+    wanted = f"at least {floor.events:,} events over {floor.days:g} days and {floor.films:,} films"
+    if events < floor.events:
+        what = f"{events:,} events"
+    elif days < floor.days:
+        what = f"{days:.1f} days"
+    elif films_ < floor.films:
+        what = f"{films_:,} films"
+    else:
+        return
+    raise UsageError(
+        f"{what} are too few to judge ({wanted})",
+        hint="clickreel simulate --out events.parquet --from 28d, or --anyway",
+    )
