@@ -1,4 +1,4 @@
-"""Columns to bytes: the messages of a block, written without a loop over its rows.
+"""Columns to bytes: the messages of a block, written without a loop over its rows (and, from :mod:`.decode`, read back).
 
 A message is one row of a flat buffer. Its length is known from the columns, so all offsets are known before a byte is written.
 The pieces of a row are written **from right to left**, each right-aligned to its end: what a piece pads on its left is overwritten by
@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 
 from clickreel.contract import malform
 from clickreel.contract.bounds import check_columns
+from clickreel.contract.decode import Decoded, decode
 from clickreel.contract.vocabulary import DEVICES, EVENT_TYPES, FIELDS, FLAWS, MALFORMED, PAGES, REFERRERS
 from clickreel.simulate.events import Deliveries
 
-__all__ = ["Encoded", "check_columns", "encode"]
+__all__ = ["Decoded", "Encoded", "check_columns", "decode", "encode"]
 
 _DAY_MS = 86_400_000
 _DIGITS = 12  # of the widest number, rounded up to whole groups of four; more than any column's ten

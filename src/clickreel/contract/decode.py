@@ -1,0 +1,488 @@
+"""Bytes to columns: the messages of a block, read and checked without a loop over its rows.
+
+What the encoder writes has one form: fixed texts, four runs of digits and four words of small sets. :func:`_read` walks all rows of a
+block through that form at once: a place per row, moved on by what was read. A row that reaches exactly its end with nothing amiss is
+valid. It reads two spellings, compact and with a blank after each comma and colon (as ``json.dumps`` writes by default); both are far
+narrower than the contract. **Every other row** goes through :class:`~clickreel.contract.check.Contract`, one by one, which alone
+decides: so the quick way may miss a valid message, never take an invalid one, and both agree on all bytes (a property in the tests).
+"""
+
+from __future__ import annotations
+
+import calendar
+import functools
+import json
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from clickreel.contract import schema
+from clickreel.contract.check import contract
+from clickreel.contract.framing import PREFIX_BYTES
+from clickreel.contract.rules import Violation
+from clickreel.contract.vocabulary import DEVICES, EVENT_TYPES, PAGES, REFERRERS
+
+_DAY_MS = 86_400_000
+# Rows that are walked together: a dozen columns of 8 bytes a row stay in the second-level cache.
+_STRIDE_ROWS = 16_384
+# How far beyond its place a step may read; a row at the end of the buffer needs that much room.
+_MARGIN = 160
+
+_ZEROS, _UP_FROM_TEN, _HIGH_BITS = (np.uint64(0x0101010101010101 * byte) for byte in (ord("0"), 0x80 - 10, 0x80))
+# Eight digits in a word, the first in the low byte: times 10 and added makes pairs, times 100 fours, times 10,000 the number.
+_JOINS = tuple(
+    (np.uint64(factor), np.uint64(shift), np.uint64(mask))
+    for factor, shift, mask in ((10, 8, 0x00FF00FF00FF00FF), (100, 16, 0x0000FFFF0000FFFF), (10_000, 32, 0xFFFFFFFF))
+)
+_FILM_MAX, _POSITION_MAX = (schema.current("value").fields[name]["maximum"] for name in ("film_id", "position"))
+
+_DTYPES = {
+    "id_hi": np.uint64,
+    "id_lo": np.uint64,
+    "ts_ms": np.int64,
+    "user": np.int64,
+    "session": np.uint32,
+    "film": np.int32,
+    "event_type": np.uint8,
+    "page": np.uint8,
+    "position": np.int16,
+    "device": np.uint8,
+    "referrer": np.uint8,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A block of messages as columns, one row a message, in their order.
+
+    Attributes:
+        valid: Whether the message keeps the contract; the columns of a row that does not are 0 and mean nothing (bool[n]).
+        violations: What is wrong, by row; exactly the rows that are not valid.
+        id_hi: Upper 64 bits of ``event_id`` (uint64[n]).
+        id_lo: Lower 64 bits of ``event_id`` (uint64[n]).
+        ts_ms: ``event_ts``, milliseconds since the Unix epoch (int64[n]).
+        user: n of ``u_<n>`` (int64[n]: the contract allows ten digits).
+        session: The hex digits of ``session_id`` as a number (uint32[n]).
+        film: ``film_id`` (int32[n]).
+        event_type: Place in :data:`~clickreel.contract.vocabulary.EVENT_TYPES` (uint8[n]).
+        page: Place in :data:`~clickreel.contract.vocabulary.PAGES` (uint8[n]).
+        position: ``position`` (int16[n]).
+        device: Place in :data:`~clickreel.contract.vocabulary.DEVICES` (uint8[n]).
+        referrer: Place in :data:`~clickreel.contract.vocabulary.REFERRERS` (uint8[n]).
+    """
+
+    valid: NDArray[np.bool_]
+    id_hi: NDArray[np.uint64]
+    id_lo: NDArray[np.uint64]
+    ts_ms: NDArray[np.int64]
+    user: NDArray[np.int64]
+    session: NDArray[np.uint32]
+    film: NDArray[np.int32]
+    event_type: NDArray[np.uint8]
+    page: NDArray[np.uint8]
+    position: NDArray[np.int16]
+    device: NDArray[np.uint8]
+    referrer: NDArray[np.uint8]
+    violations: dict[int, Violation] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """How many messages there are."""
+        return len(self.valid)
+
+
+def decode(values: pa.Array | pa.ChunkedArray, keys: pa.Array | pa.ChunkedArray) -> Decoded:
+    """Read a block of messages and check it against the current contract.
+
+    Args:
+        values: Their values (binary or string, nulls allowed); plain or with the five-byte prefix.
+        keys: Their keys, as many.
+
+    Returns:
+        The columns; never an exception, whatever the bytes are. Of a message with several violations the first is given, as
+        :func:`~clickreel.contract.check.check` gives it.
+    """
+    value_bytes, key_bytes = _Bytes.of(values), _Bytes.of(keys)
+    rows = len(value_bytes.start)
+    assert rows == len(key_bytes.start), f"{rows} values, but {len(key_bytes.start)} keys"
+    decoded = _blank(rows)
+    for first in range(0, rows, _STRIDE_ROWS):
+        _decode_stride(decoded, slice(first, min(rows, first + _STRIDE_ROWS)), value_bytes, key_bytes)
+    return decoded
+
+
+def _blank(rows: int) -> Decoded:
+    columns: dict[str, Any] = {name: np.zeros(rows, dtype) for name, dtype in _DTYPES.items()}
+    return Decoded(np.zeros(rows, bool), **columns)
+
+
+def _decode_stride(decoded: Decoded, stride: slice, values: _Bytes, keys: _Bytes) -> None:
+    rows = np.arange(stride.start, stride.stop)
+    for form in (_COMPACT, _SPACED):
+        if len(rows):
+            columns, good = _read(values, keys, rows, form)
+            decoded.valid[rows] = good
+            for name, column in columns.items():
+                getattr(decoded, name)[rows] = np.where(good, column, 0)
+            rows = rows[~good]
+    for row in rows.tolist():
+        found = contract().read(keys.at(row), values.at(row))
+        if isinstance(found, Violation):
+            decoded.violations[row] = found
+        else:
+            decoded.valid[row] = True
+            for name, cell in _columns(found).items():
+                getattr(decoded, name)[row] = cell
+
+
+def _columns(event: dict[str, Any]) -> dict[str, int]:
+    """One valid event as the cells of its row: the slow twin of :func:`_read`."""
+    identity = uuid.UUID(event["event_id"]).int
+    moment = datetime.strptime(event["event_ts"], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
+    return {
+        "id_hi": identity >> 64,
+        "id_lo": identity & (2**64 - 1),
+        "ts_ms": calendar.timegm(moment.utctimetuple()) * 1000 + moment.microsecond // 1000,
+        "user": int(event["user_id"].removeprefix("u_")),
+        "session": int(event["session_id"].removeprefix("s_"), 16),
+        "film": int(event["film_id"]),
+        "event_type": EVENT_TYPES.index(event["event_type"]),
+        "page": PAGES.index(event["page"]),
+        "position": int(event["position"]),
+        "device": DEVICES.index(event["device"]),
+        "referrer": REFERRERS.index(event["referrer"]),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Bytes:
+    """A binary column as one buffer with room behind it, and where each row starts and ends; a null starts at -1."""
+
+    buffer: NDArray[np.uint8]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, column: pa.Array | pa.ChunkedArray) -> _Bytes:
+        if isinstance(column, pa.ChunkedArray):
+            column = column.combine_chunks()
+        column = column.cast(pa.large_binary())
+        rows = len(column)
+        offsets = np.zeros(1, np.int64)
+        if rows:
+            offsets = np.frombuffer(column.buffers()[1], np.int64, rows + 1, column.offset * 8)
+        first, last = int(offsets[0]), int(offsets[-1])
+        buffer = np.zeros(last - first + _MARGIN, np.uint8)
+        if last > first:
+            buffer[: last - first] = np.frombuffer(column.buffers()[2], np.uint8, last - first, first)
+        start = offsets[:-1] - first
+        if column.null_count:
+            start = np.where(column.is_null().to_numpy(zero_copy_only=False), -1, start)
+        return cls(buffer, start, offsets[1:] - first)
+
+    def at(self, row: int) -> bytes | None:
+        start = self.start[row]
+        return None if start < 0 else self.buffer[start : self.end[row]].tobytes()
+
+    def unframed(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where the rows' payloads start: behind the five-byte prefix where there is one. Never behind a row's end, except for nulls."""
+        start = np.maximum(self.start[rows], 0)
+        prefixed = (self.buffer[start] == 0) & (self.end[rows] - start >= PREFIX_BYTES)
+        return np.where(prefixed, start + PREFIX_BYTES, start)
+
+
+class _Walk:
+    """All rows of a stride on their way through the form: a place for each, and whether nothing was amiss so far."""
+
+    def __init__(self, column: _Bytes, rows: NDArray[np.int64]) -> None:
+        self.buffer = column.buffer
+        self.place = column.unframed(rows)
+        self.end = column.end[rows]
+        self.good = column.start[rows] >= 0
+        self._last = len(column.buffer) - _MARGIN
+
+    def take(self, dtype: np.dtype[np.void]) -> NDArray[np.void]:
+        """The next bytes of each row as fields; the places move behind them."""
+        width = dtype.itemsize
+        # One item at every byte of the buffer, so that indexing copies whole items from any place.
+        everywhere = np.ndarray((len(self.buffer) - width + 1,), f"V{width}", self.buffer.data, strides=(1,))
+        taken = everywhere[self.place].view(dtype)
+        self.move(width)
+        return taken
+
+    def word(self, ahead: int = 0) -> NDArray[np.uint64]:
+        """Eight bytes of each row, `ahead` bytes in front of its place; the places stay."""
+        everywhere = np.ndarray((len(self.buffer) - 7,), "<u8", self.buffer.data, strides=(1,))
+        return everywhere[self.place + ahead] if ahead else everywhere[self.place]
+
+    def move(self, by: NDArray[np.int64] | int) -> None:
+        """Move the places on; a row that runs out of the buffer is not good and stays at its end, where reading is safe."""
+        self.place += by
+        np.minimum(self.place, self._last, out=self.place)
+
+    def number(self) -> NDArray[np.int64]:
+        """Read a whole number from 1 with at most ten digits."""
+        word = self.word()
+        digits = _leading_digits(word)
+        self.good &= (digits > 0) & ((word & 0xFF) != ord("0"))
+        number = _number(word, digits)
+        long = np.flatnonzero(digits == 8)
+        if len(long):
+            rest = np.ndarray((len(self.buffer) - 7,), "<u8", self.buffer.data, strides=(1,))[self.place[long] + 8]
+            more = np.minimum(_leading_digits(rest), 3)  # three more are one too many, and stay so
+            number[long] = number[long] * 10**more + _number(rest, more)
+            digits[long] += more
+            self.good &= digits <= 10
+        self.move(digits)
+        return number
+
+    def code(self, words: _Words) -> NDArray[np.uint8]:
+        """Read one of a set of texts; gives its place in the set."""
+        word = self.word(words.differ)
+        code = np.zeros(len(word), np.uint8)
+        for place, start in enumerate(words.starts[1:], 1):
+            code[word == start] = place
+        amiss = np.zeros(len(word), np.uint64)
+        for number, (expected, mask) in enumerate(zip(words.expected, words.mask, strict=True)):
+            amiss |= (self.word(8 * number) ^ expected[code]) & mask[code]
+        self.good &= amiss == 0
+        self.move(words.length[code])
+        return code
+
+    def expect(self, taken: NDArray[np.void], literals: dict[str, int]) -> None:
+        """Compare the fixed texts among the taken fields."""
+        for name in taken.dtype.names or ():
+            if name in literals:
+                self.good &= taken[name] == literals[name]
+
+    def arrived(self) -> NDArray[np.bool_]:
+        """Whether each row kept the form up to exactly its end."""
+        arrived: NDArray[np.bool_] = self.good & (self.place == self.end)
+        return arrived
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The texts that may stand at a place, as 64-bit words.
+
+    Attributes:
+        differ: Where the texts begin to differ; eight bytes from there tell them apart.
+        starts: Those eight bytes.
+        expected: The texts, word by word ([words, texts]).
+        mask: Which bytes of them count ([words, texts]).
+        length: Their lengths.
+    """
+
+    differ: int
+    starts: tuple[int, ...]
+    expected: NDArray[np.uint64]
+    mask: NDArray[np.uint64]
+    length: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, texts: list[bytes]) -> _Words:
+        differ = next(at for at, letters in enumerate(zip(*texts, strict=False)) if len(set(letters)) > 1)
+        starts = tuple(int.from_bytes(text[differ : differ + 8], "little") for text in texts)
+        assert len(set(starts)) == len(texts), f"eight bytes do not tell {texts} apart"
+        assert min(map(len, texts)) >= differ + 8, f"one of {texts} is too short"
+        return cls(
+            differ,
+            starts,
+            _by_word(texts),
+            _by_word([b"\xff" * len(text) for text in texts]),
+            np.array([len(text) for text in texts], np.int64),
+        )
+
+
+def _by_word(texts: list[bytes]) -> NDArray[np.uint64]:
+    width = -(-max(map(len, texts)) // 8) * 8
+    words = np.frombuffer(b"".join(text.ljust(width, b"\0") for text in texts), "<u8")
+    return np.ascontiguousarray(words.reshape(len(texts), -1).T)
+
+
+class _Form:
+    """One spelling of an event: the fixed texts between its values."""
+
+    def __init__(self, comma: str, colon: str) -> None:
+        def name(of: str) -> bytes:
+            return (json.dumps(of) + colon).encode()
+
+        def words(before: bytes, allowed: tuple[str, ...], after: bytes) -> _Words:
+            return _Words.of([before + json.dumps(word).encode() + after for word in allowed])
+
+        sep = comma.encode()
+        self.literals: dict[str, int] = {}
+        self.head = self._fields(
+            *(b"{" + name("event_id") + b'"', "h0", "h1", "h2", "h3", b"-", "h4", "h5", b"-", "h6", "h7", b"-"),
+            *("h8", "h9", b"-", "h10", "h11", "h12", "h13", "h14", "h15", b'"' + sep + name("event_ts") + b'"'),
+            *("century", "year", b"-", "month", b"-", "day", b" ", "hour", b":", "minute", b":", "second", b"."),
+            *("centis", "1:milli", b'"' + sep + name("user_id") + b'"u_'),
+        )
+        self.session = self._fields(
+            b'"' + sep + name("session_id") + b'"s_', *("h0", "h1", "h2", "h3"), b'"' + sep + name("film_id")
+        )
+        self.event_type = words(sep + name("event_type"), EVENT_TYPES, sep + name("page"))
+        self.page = words(b"", PAGES, sep + name("position"))
+        self.device = words(sep + name("device"), DEVICES, sep + name("referrer"))
+        self.referrer = words(b"", REFERRERS, b"}")
+
+    def _fields(self, *parts: str | bytes) -> np.dtype[np.void]:
+        """A row of fixed width: bytes are fixed text, compared in pieces of 8, 4, 2 and 1; a name is two bytes of a value, or one (``1:``)."""
+        names: list[str] = []
+        formats: list[str] = []
+        offsets: list[int] = []
+        at = 0
+        for part in parts:
+            if isinstance(part, str):
+                width = 1 if part.startswith("1:") else 2
+                pieces = [(part.removeprefix("1:"), at, width)]
+                end = at + width
+            else:
+                end, pieces = at + len(part), []
+                while at < end:
+                    width = 1 << min(3, (end - at).bit_length() - 1)
+                    pieces.append((f"={len(self.literals)}", at, width))
+                    text = part[at - end :][:width]
+                    self.literals[pieces[-1][0]] = int.from_bytes(text, "little")
+                    at += width
+            for name, offset, width in pieces:
+                names.append(name)
+                formats.append(f"<u{width}")
+                offsets.append(offset)
+            at = end
+        return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": at})
+
+
+_COMPACT = _Form(",", ":")
+_SPACED = _Form(", ", ": ")
+
+
+def _read(
+    values: _Bytes, keys: _Bytes, rows: NDArray[np.int64], form: _Form
+) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
+    """Walk the rows through one form: their columns, and whether each is a valid message in that form."""
+    walk = _Walk(values, rows)
+    head = walk.take(form.head)
+    walk.expect(head, form.literals)
+    (id_hi, id_lo), good = _hex(head, 16)
+    walk.good &= good
+    ts_ms, good = _moment(head)
+    walk.good &= good
+    user = walk.number()
+    session_piece = walk.take(form.session)
+    walk.expect(session_piece, form.literals)
+    (session,), good = _hex(session_piece, 4)
+    walk.good &= good
+    film = walk.number()
+    event_type, page = walk.code(form.event_type), walk.code(form.page)
+    position = walk.number()
+    device, referrer = walk.code(form.device), walk.code(form.referrer)
+    walk.good &= (film <= _FILM_MAX) & (position <= _POSITION_MAX)
+    columns = {
+        "id_hi": id_hi,
+        "id_lo": id_lo,
+        "ts_ms": ts_ms,
+        "user": user,
+        "session": session,
+        "film": film,
+        "event_type": event_type,
+        "page": page,
+        "position": position,
+        "device": device,
+        "referrer": referrer,
+    }
+    return columns, walk.arrived() & _is_key_of(keys, rows, user)
+
+
+def _is_key_of(keys: _Bytes, rows: NDArray[np.int64], user: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each key is ``"u_<n>"``, n being the user of the value."""
+    walk = _Walk(keys, rows)
+    start = walk.word() & 0xFFFFFF
+    walk.good &= start == int.from_bytes(b'"u_', "little")
+    walk.move(3)
+    number = walk.number()
+    walk.good &= (walk.word() & 0xFF == ord('"')) & (number == user)
+    walk.move(1)
+    return walk.arrived()
+
+
+def _leading_digits(word: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """How many of the eight bytes are digits before the first that is none."""
+    zeroed = word ^ _ZEROS
+    # Bit 7 of each byte that is above 9. A carry out of a byte only reaches bytes behind the first such byte.
+    above = ((zeroed + _UP_FROM_TEN) | zeroed) & _HIGH_BITS
+    digits: NDArray[np.int64] = (np.bitwise_count((above & -above) - np.uint64(1)) >> 3).astype(np.int64)
+    return digits
+
+
+def _number(word: NDArray[np.uint64], digits: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The number that the first `digits` (at most 8) of the bytes spell."""
+    # Zeros are shifted in where leading digits stand; then pairs, fours and eights are joined, all in one register.
+    x = np.where(digits > 0, (word ^ _ZEROS) << (64 - 8 * digits).astype(np.uint64), np.uint64(0))
+    for factor, shift, mask in _JOINS:
+        x = (x * factor + (x >> shift)) & mask
+    return x.astype(np.int64)
+
+
+def _hex(fields: NDArray[np.void], pairs: int) -> tuple[list[NDArray[np.unsignedinteger]], NDArray[np.bool_]]:
+    """The hex digits in ``h0``... as 64-bit numbers (32 bits for four pairs), and whether all were digits in lower case."""
+    digits = np.empty((len(fields), pairs), np.uint16)
+    for pair in range(pairs):
+        digits[:, pair] = fields[f"h{pair}"]
+    values = _hex_pairs()[digits]
+    amiss = np.bitwise_or.reduce(values.view("<u8"), axis=1) & _AMISS
+    numbers = values.astype(np.uint8).view(">u8" if pairs >= 8 else ">u4")
+    return [
+        numbers[:, column].astype(numbers.dtype.newbyteorder("=")) for column in range(numbers.shape[1])
+    ], amiss == 0
+
+
+def _moment(head: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The instant in ms since 1970, and whether it is one that the calendar knows."""
+    pairs = _decimal_pairs()
+    century, year, month, day = (pairs[head[name]] for name in ("century", "year", "month", "day"))
+    hour, minute, second, centis = (pairs[head[name]] for name in ("hour", "minute", "second", "centis"))
+    milli = head["milli"] - np.uint8(ord("0"))
+    # 19 or 20 for the century; pairs that are no digits are 255 and fall out of each bound.
+    good = (century - 19 <= 1) & (year < 100) & (month <= 12) & (day <= 31)
+    good &= (hour < 24) & (minute < 60) & (second < 60) & (centis < 100) & (milli < 10)
+    place = ((century == 20) * 100 + year.astype(np.int64)) * (13 * 32) + month * np.int64(32) + day
+    days = _days()[np.where(good, place, 0)]
+    good &= days >= 0
+    seconds = (days * 24 + hour) * 3600 + minute * np.int64(60) + second
+    return seconds * 1000 + centis * np.int64(10) + milli, good
+
+
+_AMISS = np.uint64(0x0100010001000100)
+
+
+@functools.cache
+def _hex_pairs() -> NDArray[np.uint16]:
+    """Two characters, the first in the low byte, to the byte they spell; 256 for what is not two hex digits in lower case."""
+    table = np.full(0x10000, 0x100, np.uint16)
+    for byte in range(256):
+        table[int.from_bytes(f"{byte:02x}".encode(), "little")] = byte
+    return table
+
+
+@functools.cache
+def _decimal_pairs() -> NDArray[np.uint8]:
+    """Two characters, the first in the low byte, to the number they spell; 255 for what is not two digits."""
+    table = np.full(0x10000, 255, np.uint8)
+    for number in range(100):
+        table[int.from_bytes(f"{number:02d}".encode(), "little")] = number
+    return table
+
+
+@functools.cache
+def _days() -> NDArray[np.int64]:
+    """Days since 1970 by (year - 1900, month, day), for 1970 to 2099; -1 for what the calendar does not know."""
+    table = np.full((200, 13, 32), -1, np.int64)
+    for day in range((date(2100, 1, 1) - date(1970, 1, 1)).days):
+        when = date(1970, 1, 1) + timedelta(days=day)
+        table[when.year - 1900, when.month, when.day] = day
+    return table.ravel()
