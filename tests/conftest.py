@@ -12,6 +12,7 @@ import pytest
 
 from clickreel.local.home import Home
 from clickreel.local.stack import Stack
+from tests.clickhouse.process import ClickHouse, running
 
 # The developer's own stack must be out of reach of every test, those that start processes included.
 os.environ.pop("CLICKREEL_PROFILE", None)
@@ -57,12 +58,19 @@ def stack(home: Home) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def kafka(stack: Stack) -> Kafka:
     """A real Kafka, started at first use."""
-    stack.ensure(["kafka"])
+    stack.ensure(["kafka"], attached=True)
     return Kafka(stack.address("kafka"))
 
 
 @pytest.fixture(scope="session")
 def registry(stack: Stack) -> Registry:
     """A real registry, started at first use; ``url`` is what clients take as ``schema.registry.url``."""
-    stack.ensure(["registry"])
+    stack.ensure(["registry"], attached=True)
     return Registry(stack.address("registry"))
+
+
+@pytest.fixture(scope="session")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
+    """A real ClickHouse engine behind its HTTP interface (`url`, `port`), started at first use; use a database of your own."""
+    with running(tmp_path_factory.mktemp("clickhouse") / "data") as server:
+        yield server

@@ -1,0 +1,1 @@
+"""ClickHouse on a laptop: the engine as a library (chDB), in a process of its own, behind ClickHouse's HTTP interface."""

@@ -1,0 +1,65 @@
+"""Who may come in, and from where."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from clickreel.local.clickhouse.exceptions import Code, refused
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+@dataclass(frozen=True)
+class User:
+    """One who may come in.
+
+    Attributes:
+        name: The name.
+        password: The password; empty when none is asked for.
+        readonly: Whether it may neither write nor change settings.
+    """
+
+    name: str
+    password: str
+    readonly: bool = False
+
+
+def admit(users: Mapping[str, User], headers: Mapping[str, str], params: Mapping[str, str]) -> User:
+    """Find out who asks: by header, by basic authentication, or by URL parameters, in a server's order.
+
+    Raises:
+        DatabaseError: Nobody of this name and password is known; or the request comes from a foreign web page.
+    """
+    origin = headers.get("origin", "")
+    if origin and urlsplit(origin).hostname not in _LOOPBACK:
+        # A page that a person has open could send statements to this port: on a laptop the port has often no password.
+        raise refused(Code.ACCESS_DENIED, f"Requests from the web page {origin} are not let in")
+    name, password = _credentials(headers, params)
+    user = users.get(name)
+    given, wanted = password.encode(), (user.password if user else "").encode()
+    if user is None or not hmac.compare_digest(given, wanted):
+        raise refused(
+            Code.AUTHENTICATION_FAILED,
+            f"{name}: Authentication failed: password is incorrect, or there is no user with such name",
+        )
+    return user
+
+
+def _credentials(headers: Mapping[str, str], params: Mapping[str, str]) -> tuple[str, str]:
+    if "x-clickhouse-user" in headers or "x-clickhouse-key" in headers:
+        return headers.get("x-clickhouse-user", "default"), headers.get("x-clickhouse-key", "")
+    scheme, _, rest = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            name, _, password = base64.b64decode(rest).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            raise refused(Code.AUTHENTICATION_FAILED, "Invalid HTTP basic authentication") from None
+        return name or "default", password
+    if scheme:
+        raise refused(Code.AUTHENTICATION_FAILED, f"'{scheme}' HTTP authorization scheme is not supported")
+    return params.get("user") or "default", params.get("password", "")

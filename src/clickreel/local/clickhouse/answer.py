@@ -1,0 +1,339 @@
+"""One statement over HTTP, from the request to the last byte of its answer."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import string
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from clickreel.local.clickhouse import statement
+from clickreel.local.clickhouse.access import User
+from clickreel.local.clickhouse.call import Call
+from clickreel.local.clickhouse.engine import Connection, Engine, Figures, Running
+from clickreel.local.clickhouse.exceptions import Code, DatabaseError, refused
+from clickreel.local.clickhouse.formats import Packer, accepted, content_type, packer, unpacked
+from clickreel.local.clickhouse.result import Result
+from clickreel.local.clickhouse.sessions import Session, Sessions
+from clickreel.local.clickhouse.statement import Insert, Plain, quoted
+from clickreel.local.clickhouse.wire import CHUNK_BYTES, DisconnectedError, Request, Response, Source
+
+# The text of an INSERT ends within this (a server's max_query_size); what follows is data and may be of any size.
+HEAD_BYTES = 1 << 18
+TEXT_MAX_BYTES = 16 << 20
+# Held back before the status goes out, so that a statement that fails early is answered with the right one. A server's size too.
+HOLD_BYTES = 1 << 20
+SPOOL_BYTES = 8 << 20
+
+_EXPOSED = (
+    "X-ClickHouse-Query-Id,X-ClickHouse-Summary,X-ClickHouse-Server-Display-Name,X-ClickHouse-Format,"
+    "X-ClickHouse-Timezone,X-ClickHouse-Exception-Code,X-ClickHouse-Exception-Tag"
+)
+
+
+class Exchange:
+    """A request and its answer.
+
+    Args:
+        engine: The engine.
+        sessions: The kept connections.
+        user: Who asks.
+        call: What is asked.
+        request: The request, its body unread.
+        response: The answer, not begun.
+    """
+
+    def __init__(
+        self, engine: Engine, sessions: Sessions, *, user: User, call: Call, request: Request, response: Response
+    ) -> None:
+        self.engine = engine
+        self.sessions = sessions
+        self.user = user
+        self.call = call
+        self.request = request
+        self.response = response
+        self.tag = "".join(secrets.choice(string.ascii_lowercase) for _ in range(16))
+        self.began = time.perf_counter()
+        response.headers.update(
+            {
+                "X-ClickHouse-Query-Id": call.query_id,
+                "X-ClickHouse-Timezone": engine.timezone,
+                "X-ClickHouse-Server-Display-Name": engine.display_name,
+                "X-ClickHouse-Exception-Tag": self.tag,
+                "Access-Control-Expose-Headers": _EXPOSED,
+            }
+        )
+
+    def serve(self) -> None:
+        """Run the statement and answer.
+
+        Raises:
+            DatabaseError: It failed and nothing has been sent yet.
+            DisconnectedError: The client has gone.
+        """
+        source = self._source()
+        head = _filled(source, HEAD_BYTES)
+        parsed = statement.parse(head)
+        with (
+            self._connected() as (connection, session),
+            self.engine.running(self.call.query_id, self.user.name) as entry,
+        ):
+            if isinstance(parsed, Insert):
+                self._insert(connection, parsed, _Joined(head[parsed.data_at :], source), entry)
+                return
+            sql = head + _filled(source, TEXT_MAX_BYTES)
+            if len(sql) >= TEXT_MAX_BYTES:
+                raise refused(Code.QUERY_IS_TOO_LARGE, f"The statement is longer than {TEXT_MAX_BYTES} bytes")
+            self._statement(connection, session, sql, entry)
+
+    def _source(self) -> Source:
+        body: Source = unpacked(self.request.body, self.request.headers.get("content-encoding", ""))
+        return _Joined(f"{self.call.query}\n".encode() if self.call.query else b"", body)
+
+    @contextmanager
+    def _connected(self) -> Iterator[tuple[Connection, Session | None]]:
+        """The connection of this request, with its database and settings in place."""
+        call, user = self.call, self.user
+        if call.session is None:
+            connection = self.engine.connection(readonly=user.readonly)
+            try:
+                if call.database is not None:
+                    connection.run(f"USE {_identifier(call.database)}")
+                connection.set(call.settings, query_id=call.query_id)
+                yield connection, None
+            finally:
+                connection.close()
+            return
+        session = self.sessions.take(
+            user.name,
+            call.session,
+            timeout_s=call.session_timeout_s,
+            must_exist=call.session_check,
+            readonly=user.readonly,
+        )
+        drop = call.close_session
+        try:
+            if call.database is not None:
+                session.connection.run(f"USE {_identifier(call.database)}")
+            session.connection.set(call.settings, query_id=call.query_id)
+            yield session.connection, session
+        finally:
+            try:
+                self._restore(session)
+            except DatabaseError:
+                drop = True
+            self.sessions.give_back(user.name, call.session, drop=drop)
+
+    def _restore(self, session: Session) -> None:
+        """Undo what this request alone has set in its session."""
+        session.connection.reset([name for name in self.call.settings if not name.startswith("param_")])
+        for text in session.statements if self.call.settings else ():
+            session.connection.run(text)
+        if self.call.database is not None:
+            session.connection.run(f"USE {_identifier(session.database)}")
+
+    def _insert(self, connection: Connection, parsed: Insert, data: Source, entry: Running) -> None:
+        if self.request.method in ("GET", "HEAD"):
+            raise _get_is_readonly()
+        insertion = connection.insert(parsed.head.decode(), parsed.format)
+        try:
+            while piece := data.read(CHUNK_BYTES):
+                insertion.push(piece)
+                entry.check()
+        except BaseException:
+            # Gone, broken or killed: an INSERT that did not come whole is not stored.
+            with suppress(DatabaseError):
+                insertion.cancel()
+            raise
+        self._whole(b"", insertion.commit(), None)
+
+    def _statement(self, connection: Connection, session: Session | None, sql: bytes, entry: Running) -> None:
+        parsed = statement.parse(sql)
+        assert isinstance(parsed, Plain)
+        try:
+            text = sql[: parsed.end].decode()
+        except UnicodeDecodeError as exc:
+            raise refused(Code.SYNTAX_ERROR, f"Syntax error: the statement is not UTF-8 at byte {exc.start}") from None
+        if parsed.outfile:
+            raise refused(Code.UNSUPPORTED_METHOD, "INTO OUTFILE and FROM INFILE are not allowed over HTTP")
+        reads, known, count = connection.reads(text)
+        if count > 1:
+            raise refused(Code.SYNTAX_ERROR, "Syntax error (Multi-statements are not allowed)")
+        output = parsed.format or self.call.format
+        if reads:
+            self._result(connection, text.encode(), parsed, output, entry)
+            return
+        if known:
+            self._may_change(parsed)
+        if parsed.verb == "KILL":
+            text = self._with_engine_ids(text)
+        body, figures = connection.run(text, output)
+        if session is not None and parsed.verb == "USE":
+            session.database = connection.run("SELECT currentDatabase()", "RawBLOB")[0].decode()
+        if session is not None and parsed.verb == "SET":
+            session.statements.append(text)
+        self._whole(body, figures, output)
+
+    def _may_change(self, parsed: Plain) -> None:
+        if self.request.method in ("GET", "HEAD") and parsed.verb not in ("SET", "USE"):
+            raise _get_is_readonly()
+        if self.user.readonly and parsed.verb != "USE":
+            raise refused(Code.READONLY, f"{self.user.name}: Cannot execute query in readonly mode")
+
+    def _with_engine_ids(self, text: str) -> str:
+        """A KILL statement in which the callers' ids are the engine's."""
+        known = self.engine.known_ids()
+        ids = self.engine.engine_ids()
+        raw = text.encode()
+        pieces, at = [], 0
+        for token in statement.tokens(raw):
+            literal = token.text[1:-1].decode() if token.kind == "text" else None
+            if literal in known and literal in ids:
+                pieces += [raw[at : token.start].decode(), quoted(ids[literal])]
+                at = token.end
+        return "".join([*pieces, raw[at:].decode()])
+
+    def _result(self, connection: Connection, sql: bytes, parsed: Plain, output: str, entry: Running) -> None:
+        result = Result(connection, sql, parsed, output, self.response.sock)
+        try:
+            self._stream(result, output)
+        except OSError as exc:
+            raise DisconnectedError(str(exc)) from exc
+        finally:
+            if result.gone or (result.figures is None and result.error is None):
+                self.engine.kill(entry.query_id)
+            result.close()
+
+    def _stream(self, result: Result, output: str) -> None:
+        hold: list[bytes] = []
+        held = 0
+        with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
+            while data := result.read(CHUNK_BYTES):
+                if self.call.wait_end:
+                    spool.write(data)
+                    continue
+                hold.append(data)
+                held += len(data)
+                if held >= HOLD_BYTES:
+                    self._begin(output, None)
+                    self._rest(result, b"".join(hold))
+                    return
+            if result.gone:
+                raise DisconnectedError("the client has gone before the statement ended")
+            if result.error is not None:
+                raise result.error
+            if not self.call.wait_end:
+                self._whole(b"".join(hold), result.figures or Figures(), output)
+                return
+            self._begin(output, result.figures)
+            spool.seek(0)
+            with self._packed() as pack:
+                while data := spool.read(CHUNK_BYTES):
+                    self.response.send(pack.compress(data))
+                self.response.send(pack.flush())
+            self.response.end()
+
+    def _rest(self, result: Result, data: bytes) -> None:
+        """Send a result that is too large to hold; a failure from here on stands in the body, as a server writes it."""
+        with self._packed() as pack:
+            while data:
+                self.response.send(pack.compress(data))
+                data = result.read(CHUNK_BYTES)
+            if result.gone:
+                raise DisconnectedError("the client has gone")
+            if result.error is None:
+                self.response.send(pack.flush())
+                self.response.end()
+                return
+            message = result.error.body(self.engine.version).rstrip(b"\n")
+            tag = self.tag.encode()
+            block = b"\r\n__exception__\r\n%b\r\n%b\n%d %b\r\n__exception__\r\n" % (tag, message, len(message), tag)
+            self.response.send(pack.compress(block) + pack.flush())
+            self.response.broken()
+
+    @contextmanager
+    def _packed(self) -> Iterator[Packer]:
+        name = accepted(self.call.encodings)
+        yield packer(name, self.call.level) if name else _Unchanged()
+
+    def _begin(self, output: str | None, figures: Figures | None) -> None:
+        name = accepted(self.call.encodings)
+        if name:
+            self.response.headers["Content-Encoding"] = name
+        self._describe(output, figures or Figures())
+        self.response.begin(200)
+
+    def _whole(self, body: bytes, figures: Figures, output: str | None) -> None:
+        name = accepted(self.call.encodings) if body else None
+        if name:
+            pack = packer(name, self.call.level)
+            body = pack.compress(body) + pack.flush()
+            self.response.headers["Content-Encoding"] = name
+        self._describe(output, figures)
+        self.response.whole(200, body)
+
+    def _describe(self, output: str | None, figures: Figures) -> None:
+        headers = self.response.headers
+        if output is not None:
+            headers["X-ClickHouse-Format"] = output
+        headers["Content-Type"] = content_type(output or "TabSeparated")
+        summary = {
+            "read_rows": figures.read_rows,
+            "read_bytes": figures.read_bytes,
+            "written_rows": figures.written_rows,
+            "written_bytes": figures.written_bytes,
+            "total_rows_to_read": figures.read_rows,
+            "result_rows": figures.result_rows,
+            "result_bytes": figures.result_bytes,
+            "elapsed_ns": int((time.perf_counter() - self.began) * 1e9),
+            "memory_usage": 0,
+        }
+        headers["X-ClickHouse-Summary"] = json.dumps({name: str(value) for name, value in summary.items()})
+
+
+class _Unchanged:
+    """The compression that is none."""
+
+    def compress(self, data: bytes) -> bytes:
+        return data
+
+    def flush(self) -> bytes:
+        return b""
+
+
+class _Joined:
+    """Some bytes, then a stream."""
+
+    def __init__(self, first: bytes, then: Source) -> None:
+        self._first = first
+        self._then = then
+
+    def read(self, size: int) -> bytes:
+        if self._first:
+            data, self._first = self._first[:size], self._first[size:]
+            return data
+        return self._then.read(size)
+
+
+def _filled(source: Source, size: int) -> bytes:
+    """Read until so many bytes are there, or the end."""
+    pieces, left = [], size
+    while left > 0 and (piece := source.read(left)):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
+
+
+def _identifier(name: str) -> str:
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
+def _get_is_readonly() -> DatabaseError:
+    return refused(
+        Code.READONLY,
+        "Cannot execute query in readonly mode. For queries over HTTP, method GET implies readonly. "
+        "You should use method POST for modifying queries",
+    )

@@ -1,0 +1,109 @@
+"""What a request asks for: its URL parameters and headers, sorted into the interface's own words, settings and query parameters."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from clickreel.local.clickhouse.exceptions import Code, refused
+from clickreel.local.clickhouse.sessions import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
+
+# The interface's own parameters: everything else in the URL is a setting (or `param_x`, a query parameter).
+_OWN = frozenset(
+    {
+        "query", "database", "default_format", "query_id", "user", "password", "quota_key", "session_id", "session_timeout",
+        "session_check", "close_session", "compress", "decompress", "buffer_size", "wait_end_of_query", "stacktrace",
+        "client_protocol_version", "role", "add_http_cors_header",
+    }
+)  # fmt: skip
+_NAME = re.compile(r"\w+\Z", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, understood.
+
+    Attributes:
+        query: The text in the URL; the body's text or data follows it.
+        query_id: The caller's id, or one made here.
+        database: The database that unqualified names mean; ``None`` for the session's.
+        format: The format of a result whose statement names none.
+        settings: Settings and query parameters (``param_x``) for this request alone.
+        session: The session's id; ``None`` for none.
+        session_timeout_s: How long the session lives without a request.
+        session_check: Whether the session must exist already.
+        close_session: Whether the session ends with this request.
+        wait_end: Whether the answer is held back until the statement has ended, so that its status is always true.
+        encodings: The compressions that the client takes (Accept-Encoding); empty when it wants none.
+        compress: Whether the result is framed in ClickHouse's own compressed blocks (``compress=1``).
+        decompress: Whether the body is (``decompress=1``).
+        level: The level of compression.
+    """
+
+    query: str
+    query_id: str
+    database: str | None
+    format: str
+    settings: dict[str, str]
+    session: str | None
+    session_timeout_s: float
+    session_check: bool
+    close_session: bool
+    wait_end: bool
+    encodings: str
+    compress: bool
+    decompress: bool
+    level: int
+
+
+def understood(params: Mapping[str, str], headers: Mapping[str, str]) -> Call:
+    """Sort a request's parameters.
+
+    Raises:
+        DatabaseError: A name or a number among them is not one.
+    """
+    settings = {name: value for name, value in params.items() if name not in _OWN}
+    for name in settings:
+        if not _NAME.match(name):
+            raise refused(Code.BAD_ARGUMENTS, f"{name!r} is not the name of a setting")
+    output = params.get("default_format") or headers.get("x-clickhouse-format") or "TabSeparated"
+    if not _NAME.match(output):
+        raise refused(Code.UNKNOWN_FORMAT, f"Unknown format {output}")
+    return Call(
+        query=params.get("query", ""),
+        query_id=params.get("query_id") or str(uuid.uuid4()),
+        database=params.get("database") or headers.get("x-clickhouse-database") or None,
+        format=output,
+        settings=settings,
+        session=params.get("session_id") or None,
+        session_timeout_s=_timeout(params.get("session_timeout", "")),
+        session_check=_flag(params, "session_check"),
+        close_session=_flag(params, "close_session"),
+        wait_end=_flag(params, "wait_end_of_query"),
+        encodings=headers.get("accept-encoding", "") if _flag(params, "enable_http_compression", default=True) else "",
+        compress=_flag(params, "compress"),
+        decompress=_flag(params, "decompress"),
+        level=_level(params.get("http_zlib_compression_level", "")),
+    )
+
+
+def _flag(params: Mapping[str, str], name: str, *, default: bool = False) -> bool:
+    value = params.get(name)
+    return default if value is None else value.lower() in ("1", "true")
+
+
+def _timeout(text: str) -> float:
+    if not text:
+        return DEFAULT_TIMEOUT_S
+    if not text.isdigit() or int(text) > MAX_TIMEOUT_S:
+        raise refused(
+            Code.INVALID_SESSION_TIMEOUT, f"Session timeout '{text}' is not a number from 0 to {MAX_TIMEOUT_S}"
+        )
+    return float(text)
+
+
+def _level(text: str) -> int:
+    # Level 1: on loopback bytes are cheaper than the time to squeeze them. A server's default is 3.
+    return int(text) if text.isdigit() and 1 <= int(text) <= 9 else 1

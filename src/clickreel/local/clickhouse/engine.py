@@ -1,0 +1,307 @@
+"""The ClickHouse engine over one data folder: connections, and the statements that run on them.
+
+Measured with chDB 4.4.0: any number of connections may be open on one folder in one process; statements on different connections run
+side by side, statements on one connection one after the other. Opening one costs 0.2 ms. So a request has a connection of its own,
+and what a request sets (database, settings, parameters) dies with it; a session (``session_id``) is a connection that is kept.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from clickreel.errors import ClickreelError, MissingError
+from clickreel.local.clickhouse.exceptions import Code, DatabaseError, refused
+from clickreel.local.clickhouse.statement import quoted
+
+# The engine gives every statement an id of its own and takes none. A setting travels with a statement into system.processes, so
+# the caller's id is found there by a setting: this one is read by the PromQL dialect alone, which HTTP clients do not speak.
+_MARK = "promql_database"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a statement read and wrote."""
+
+    read_rows: int = 0
+    read_bytes: int = 0
+    written_rows: int = 0
+    written_bytes: int = 0
+    result_rows: int = 0
+    result_bytes: int = 0
+
+
+@dataclass
+class Running:
+    """A statement that is under way."""
+
+    query_id: str
+    user: str
+    started: float = field(default_factory=time.monotonic)
+    cancelled: bool = False
+
+    def check(self) -> None:
+        """Raise when somebody has killed it."""
+        if self.cancelled:
+            raise refused(Code.QUERY_WAS_CANCELLED, "Query was cancelled")
+
+
+class Engine:
+    """The engine over a folder that no other process uses.
+
+    Args:
+        path: The data folder; made if it is absent.
+        memory_bytes: What all statements together may take.
+
+    Raises:
+        ClickreelError: Another process serves the folder, or the engine does not start on it.
+    """
+
+    def __init__(self, path: Path, memory_bytes: int) -> None:
+        self.path = path
+        self._lock = _lock(path)
+        import chdb
+
+        # The native module has what a front needs (classification, pushed inserts) without the wrappers' conversions.
+        native: Any = chdb._chdb  # noqa: SLF001
+        # The engine's handlers would print a trace and go on; ours end the process in order.
+        native.set_signal_handlers_enabled(0)
+        self._open = native.connect
+        try:
+            self._root = self._open(f"{path}?max_server_memory_usage={memory_bytes}")
+        except RuntimeError as exc:
+            raise ClickreelError(
+                f"the ClickHouse engine does not start on {path}: {exc}", hint=f"look into {path}, or move it away"
+            ) from exc
+        self._running: dict[str, Running] = {}
+        self._guard = threading.Lock()
+        self.version, self.timezone, self.display_name = self._answers("version()", "timezone()", "hostName()")
+
+    def _answers(self, *expressions: str) -> list[str]:
+        row: bytes = self._root.query(f"SELECT {', '.join(expressions)}", "TSV").bytes()
+        return row.decode().rstrip("\n").split("\t")
+
+    def connection(self, *, readonly: bool = False) -> Connection:
+        """Open a connection.
+
+        Args:
+            readonly: Whether it may neither write nor change settings, ever.
+        """
+        # Two of the engine's defaults differ from a server's: without `implicit_select` a typing error is not taken for an
+        # expression; `async_insert` is a server's default too, but needs a queue that an insert here must not wait in.
+        raw = self._open(f"{self.path}?implicit_select=0&async_insert=0" + ("&readonly=1" if readonly else ""))
+        return Connection(raw, readonly=readonly)
+
+    @contextmanager
+    def running(self, query_id: str, user: str) -> Iterator[Running]:
+        """Enter a statement into the list of those under way.
+
+        Raises:
+            DatabaseError: A statement with this id is under way.
+        """
+        entry = Running(query_id, user)
+        with self._guard:
+            if query_id in self._running:
+                raise refused(
+                    Code.QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING, f"Query with id = {query_id} is already running"
+                )
+            self._running[query_id] = entry
+        try:
+            yield entry
+        finally:
+            with self._guard:
+                del self._running[query_id]
+
+    def count_running(self) -> int:
+        """How many statements are under way."""
+        with self._guard:
+            return len(self._running)
+
+    def kill(self, query_id: str) -> None:
+        """Stop a statement by its caller's id; nothing happens when there is none."""
+        with self._guard:
+            entry = self._running.get(query_id)
+            if entry is None:
+                return
+            entry.cancelled = True
+        connection = self.connection()
+        try:
+            connection.run(f"KILL QUERY WHERE Settings['{_MARK}'] = {quoted(query_id)} ASYNC")
+        finally:
+            connection.close()
+
+    def kill_all(self) -> None:
+        """Stop everything that is under way."""
+        with self._guard:
+            ids = list(self._running)
+        for query_id in ids:
+            self.kill(query_id)
+
+    def engine_ids(self) -> dict[str, str]:
+        """The engine's own id of each statement under way, by its caller's id."""
+        connection = self.connection()
+        try:
+            rows = connection.run(
+                f"SELECT Settings['{_MARK}'], query_id FROM system.processes WHERE Settings['{_MARK}'] != ''"
+            )[0]
+        finally:
+            connection.close()
+        return dict(line.split("\t", 1) for line in rows.decode().splitlines())
+
+    def known_ids(self) -> set[str]:
+        """The callers' ids of the statements under way."""
+        with self._guard:
+            return set(self._running)
+
+    def close(self) -> None:
+        """Close the folder. No statement may be under way."""
+        self._root.close()
+        self._lock.close()
+
+
+class Connection:
+    """One connection of the engine; used by one thread at a time.
+
+    Args:
+        raw: chDB's connection.
+        readonly: Whether it was opened read-only.
+    """
+
+    def __init__(self, raw: Any, *, readonly: bool) -> None:
+        self.raw = raw
+        self.readonly = readonly
+
+    def set(self, values: Mapping[str, str], *, query_id: str = "") -> None:
+        """Change settings (and parameters, ``param_x``) of this connection.
+
+        Raises:
+            DatabaseError: A setting is unknown, its value is wrong, or it may not be changed.
+        """
+        if query_id and not self.readonly:
+            self.run(f"SET {_MARK} = {quoted(query_id)}")
+        if values:
+            self.run("SET " + ", ".join(f"{name} = {quoted(value)}" for name, value in values.items()))
+
+    def reset(self, names: list[str]) -> None:
+        """Put settings back to their defaults."""
+        if names:
+            self.run("SET " + ", ".join(f"{name} = DEFAULT" for name in names))
+
+    def reads(self, sql: str) -> tuple[bool, bool, int]:
+        """What a statement is, by the engine's parser.
+
+        Returns:
+            Whether it only reads; whether it was understood; how many statements it is.
+        """
+        answer = self.raw.classify_query(sql)
+        kind = answer["query_class"].name
+        return kind == "READ_ONLY", kind != "UNKNOWN", int(answer["statement_count"])
+
+    def run(self, sql: str, output: str = "TabSeparated") -> tuple[bytes, Figures]:
+        """Run a statement to its end and return its whole answer.
+
+        Raises:
+            DatabaseError: It failed.
+        """
+        with _translated():
+            result = self.raw.query(sql, output)
+        return result.bytes(), _figures(result)
+
+    def insert(self, head: str, data_format: str) -> Insertion:
+        """Begin an INSERT whose data will be pushed.
+
+        Args:
+            head: The statement up to its FORMAT clause.
+            data_format: The format of the data.
+        """
+        with _translated():
+            return Insertion(self.raw, self.raw.send_insert(head, data_format))
+
+    def close(self) -> None:
+        """Close it; temporary tables go with it."""
+        self.raw.close()
+
+
+class Insertion:
+    """An INSERT under way: data is pushed in, and it is committed or cancelled.
+
+    Rows become visible with :meth:`commit` as long as they fit one block (``min_insert_block_size_rows``, about a million rows, or the
+    caller's own block in Native and Arrow, whatever its size); larger inserts become visible block by block, as in a server.
+    """
+
+    def __init__(self, raw: Any, handle: Any) -> None:
+        self._raw = raw
+        self._handle = handle
+
+    def push(self, data: bytes) -> None:
+        """Push a piece of data, cut anywhere. Blocks while the engine is behind."""
+        with _translated():
+            self._raw.insert_append(self._handle, data)
+
+    def commit(self) -> Figures:
+        """Say that the data is complete; returns when it is stored."""
+        with _translated():
+            result = self._raw.insert_done(self._handle)
+        return Figures(
+            read_rows=result.rows_written(),
+            read_bytes=result.bytes_written(),
+            written_rows=result.rows_written(),
+            written_bytes=result.bytes_written(),
+        )
+
+    def cancel(self) -> None:
+        """Drop what is not stored yet."""
+        with _translated():
+            self._raw.insert_cancel(self._handle)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as exc:
+        raise DatabaseError(str(exc)) from exc
+
+
+def _figures(result: Any) -> Figures:
+    return Figures(
+        read_rows=result.storage_rows_read(),
+        read_bytes=result.storage_bytes_read(),
+        written_rows=result.rows_written(),
+        written_bytes=result.bytes_written(),
+        result_rows=result.rows_read(),
+        result_bytes=result.bytes_read(),
+    )
+
+
+def _lock(path: Path) -> IO[str]:
+    """Take the folder. The lock goes with the process, however it ends."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        # Append, so that a refused process does not wipe the holder's number.
+        file = (path / "clickreel.lock").open("a+", encoding="utf-8")
+    except OSError as exc:
+        raise MissingError(
+            f"{path} cannot be used as a data folder: {exc.strerror}", hint="name another --data"
+        ) from exc
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise ClickreelError(
+            f"another process (pid {holder}) serves ClickHouse from {path}",
+            hint="clickreel status, or name another --data",
+        ) from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file

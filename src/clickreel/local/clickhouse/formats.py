@@ -1,0 +1,165 @@
+"""Content types of the formats, and the compression of bodies."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from clickreel.local.clickhouse.exceptions import Code, DatabaseError, refused
+from clickreel.local.clickhouse.wire import CHUNK_BYTES, Source
+
+_TEXT = "text/plain; charset=UTF-8"
+_JSON = "application/json; charset=UTF-8"
+_BINARY = "application/octet-stream"
+
+
+def content_type(name: str) -> str:
+    """The media type a server announces for a format."""
+    lower = name.lower()
+    if "eachrow" in lower and lower.startswith("json"):
+        return "application/x-ndjson; charset=UTF-8"
+    for start, kind in (
+        ("json", _JSON),
+        ("csv", f"text/csv; charset=UTF-8; header={'present' if 'names' in lower else 'absent'}"),
+        ("tabseparated", "text/tab-separated-values; charset=UTF-8"),
+        ("tsv", "text/tab-separated-values; charset=UTF-8"),
+        ("xml", "application/xml; charset=UTF-8"),
+        ("markdown", "text/markdown; charset=UTF-8"),
+        ("pretty", _TEXT),
+        ("vertical", _TEXT),
+        ("values", _TEXT),
+        ("template", _TEXT),
+        ("customseparated", _TEXT),
+        ("sqlinsert", _TEXT),
+    ):
+        if lower.startswith(start):
+            return kind
+    return _BINARY
+
+
+class Packer(Protocol):
+    """A compressing stream."""
+
+    def compress(self, data: bytes) -> bytes:
+        """Take some bytes, give what is ready."""
+
+    def flush(self) -> bytes:
+        """Give the rest."""
+
+
+# In the order of preference when a client takes several: on loopback the cheap ones win.
+_PREFERRED = ("zstd", "lz4", "gzip", "deflate")
+
+
+def accepted(header: str) -> str | None:
+    """Choose a compression from an Accept-Encoding header; ``None`` for none."""
+    names = {}
+    for part in header.lower().split(","):
+        name, _, parameters = part.strip().partition(";")
+        names[name.strip()] = parameters.replace(" ", "") not in ("q=0", "q=0.0")
+    return next((name for name in _PREFERRED if names.get(name)), None)
+
+
+class _Lz4:
+    def __init__(self) -> None:
+        import lz4.frame
+
+        self._frame = lz4.frame.LZ4FrameCompressor()
+        self._head: bytes = self._frame.begin()
+
+    def compress(self, data: bytes) -> bytes:
+        head, self._head = self._head, b""
+        return head + bytes(self._frame.compress(data))
+
+    def flush(self) -> bytes:
+        return self._head + bytes(self._frame.flush())
+
+
+def packer(name: str, level: int) -> Packer:
+    """A compressing stream of this name, which :func:`accepted` gave."""
+    if name == "zstd":
+        import zstandard
+
+        return zstandard.ZstdCompressor(level=level).compressobj()
+    if name == "lz4":
+        return _Lz4()
+    return zlib.compressobj(min(level, 9), zlib.DEFLATED, 31 if name == "gzip" else 15)
+
+
+def unpacked(body: Source, encoding: str) -> Source:
+    """A body's plain bytes.
+
+    Args:
+        body: The body as it came.
+        encoding: Its Content-Encoding header; several are undone from the right.
+
+    Raises:
+        DatabaseError: The encoding is unknown.
+    """
+    for name in reversed([part.strip().lower() for part in encoding.split(",")]):
+        if name not in ("", "identity"):
+            body = _Unpacked(body, name)
+    return body
+
+
+def _decoder(name: str) -> Callable[[], Any]:
+    if name in ("gzip", "x-gzip"):
+        return lambda: zlib.decompressobj(31)
+    if name == "deflate":
+        return lambda: zlib.decompressobj(15)
+    if name == "zstd":
+        import zstandard
+
+        return lambda: zstandard.ZstdDecompressor().decompressobj()
+    if name == "lz4":
+        import lz4.frame
+
+        frame: Callable[[], Any] = lz4.frame.LZ4FrameDecompressor
+        return frame
+    raise refused(
+        Code.UNKNOWN_COMPRESSION_METHOD, f"Unknown compression method {name}; zstd, lz4, gzip, deflate are known"
+    )
+
+
+class _Unpacked:
+    """Streams of several members (gzip, zstd and lz4 frames joined) are one body."""
+
+    def __init__(self, body: Source, name: str) -> None:
+        self._body = body
+        self._name = name
+        self._make = _decoder(name)
+        self._decoder = self._make()
+        self._fresh = True
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        del size  # a piece may be larger: it is bounded by the ratio of one piece read
+        while True:
+            data = self._rest or self._body.read(CHUNK_BYTES // 4)
+            self._rest = b""
+            if not data:
+                if not self._fresh:
+                    raise refused(
+                        Code.CANNOT_DECOMPRESS, f"The {self._name} stream of the request's body is not complete"
+                    )
+                return b""
+            plain = self._step(data)
+            if plain:
+                return plain
+
+    def _step(self, data: bytes) -> bytes:
+        try:
+            plain: bytes = self._decoder.decompress(data)
+        except DatabaseError:
+            raise
+        except Exception as exc:  # each library has errors of its own
+            raise refused(
+                Code.CANNOT_DECOMPRESS, f"Cannot decompress the request's body as {self._name}: {exc}"
+            ) from exc
+        self._fresh = False
+        if self._decoder.eof:
+            self._rest = self._decoder.unused_data or b""
+            self._decoder = self._make()
+            self._fresh = True
+        return plain
