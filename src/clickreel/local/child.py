@@ -160,6 +160,11 @@ class Child:
         """The exit code (128 + signal for a killed part), or ``None`` while it runs."""
         return self.keeper.poll()
 
+    def close(self) -> int:
+        """Give back what this process holds of an ended part; its exit code."""
+        os.close(self.lifeline)
+        return self.keeper.wait()
+
 
 def spawn(
     name: str,

@@ -11,7 +11,7 @@ from typing import Any
 
 from clickreel.errors import MissingError
 from clickreel.local import jars, ports
-from clickreel.local.part import Launch, Part, Setting, jvm, keep_version
+from clickreel.local.part import Context, Launch, Part, jvm, keep_version
 
 
 def _properties(data: Path, port: int, controller: int) -> dict[str, str]:
@@ -46,7 +46,7 @@ def _properties(data: Path, port: int, controller: int) -> dict[str, str]:
     }
 
 
-def _launch(where: Setting) -> Launch:
+def _launch(where: Context) -> Launch:
     home, version = where.home, jars.version("kafka")
     port = ports.take(home, "kafka", where.settings.kafka_port)
     controller = ports.take(home, "kafka-controller")

@@ -13,7 +13,7 @@ from clickreel.local.settings import LocalSettings
 
 
 @dataclass(frozen=True)
-class Setting:
+class Context:
     """What a part is started with.
 
     Args:
@@ -45,22 +45,40 @@ class Launch:
 
 
 @dataclass(frozen=True)
+class Task:
+    """Something that is done once the parts it needs are ready, and leaves no process.
+
+    Args:
+        name: Its name in the checklist.
+        run: Does it, the second time as the first; returns what the checklist shows behind its name.
+        needs: Names of parts and tasks that come before.
+        available: Whether this installation can do it at all.
+    """
+
+    name: str
+    run: Callable[[Context], str]
+    needs: tuple[str, ...] = ()
+    available: Callable[[], bool] = lambda: True
+
+
+@dataclass(frozen=True)
 class Part:
     """One part of the stack.
 
     Args:
         name: Its name in ``status``.
         launch: Prepares what it needs on disk and says how to start it. Called once, under the home's lock.
-        ready: Whether the part at this address does its work. Must answer within about two seconds.
-        needs: Names of parts and steps that must be ready before it starts.
+        ready: Whether the part at this address does its work. Must answer within about two seconds. Without it the part itself says
+            so, see :mod:`clickreel.local.ready`.
+        needs: Names of parts and tasks that come before.
         jars: Groups of jars that must be fetched before it starts.
         available: Whether this installation can run it at all.
         heavy: How long it may take to become ready, as a multiple of the usual limit.
     """
 
     name: str
-    launch: Callable[[Setting], Launch]
-    ready: Callable[[str], bool]
+    launch: Callable[[Context], Launch]
+    ready: Callable[[str], bool] | None = None
     needs: tuple[str, ...] = ()
     jars: tuple[str, ...] = ()
     available: Callable[[], bool] = lambda: True

@@ -1,12 +1,14 @@
-"""All parts of the stack, in the order in which they start; they stop in the reverse order."""
+"""All parts and tasks of the stack, in the order in which parts start; they stop in the reverse order."""
 
 from __future__ import annotations
 
 from clickreel.local.kafka import KAFKA
-from clickreel.local.part import Part
+from clickreel.local.part import Part, Task
+from clickreel.local.pipeline import CLICKHOUSE, CONTRACT, INGEST, PRODUCER, TOPIC
 from clickreel.local.registry import REGISTRY
 
-PARTS: dict[str, Part] = {part.name: part for part in (KAFKA, REGISTRY)}
+PARTS: dict[str, Part] = {part.name: part for part in (KAFKA, REGISTRY, CLICKHOUSE, INGEST, PRODUCER)}
+TASKS: dict[str, Task] = {task.name: task for task in (TOPIC, CONTRACT)}
 
 # The names and their order in `status`; scripts rely on them.
 NAMES = ("kafka", "registry", "clickhouse", "flink", "ingest", "producer", "console")

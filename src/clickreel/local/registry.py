@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clickreel.errors import MissingError
 from clickreel.local import jars, ports
-from clickreel.local.part import Launch, Part, Setting, jvm, keep_version
+from clickreel.local.part import Context, Launch, Part, jvm, keep_version
 
 # Where the API of Confluent's registry is served; clients take this whole address.
 API = "/apis/ccompat/v7"
@@ -40,7 +40,7 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.name != ".size")
 
 
-def _launch(where: Setting) -> Launch:
+def _launch(where: Context) -> Launch:
     home, version = where.home, jars.version("registry")
     port = ports.take(home, "registry", where.settings.registry_port)
     data = home.data("registry")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clickreel import settings as stage_settings
-from clickreel.errors import ClickreelError, MissingError, UnreachableError, UsageError
-from clickreel.local import child, jars, java
+from clickreel.errors import ClickreelError, UnreachableError, UsageError
+from clickreel.local import child, elders, jars, ready
+from clickreel.local.failure import explained
 from clickreel.local.home import Home, write_json
-from clickreel.local.part import Part, Setting
-from clickreel.local.parts import NAMES, PARTS
+from clickreel.local.part import Context, Part, Task
+from clickreel.local.parts import NAMES, PARTS, TASKS
 from clickreel.local.settings import LocalSettings
 from clickreel.local.steps import Event, Report, Step, run, silent
 
@@ -24,6 +27,13 @@ if TYPE_CHECKING:
 
 # What a home holds; `purge` deletes these names and no others, so that a home set to a wrong folder costs nothing.
 CONTENTS = ("parts", "supervisors", "logs", "data", "work", "ports.json", "run.json", "lock")
+
+
+class _CancelledError(ClickreelError):
+    """Another step failed, or the start was interrupted; never seen outside, because the first failure is raised."""
+
+    def __init__(self) -> None:
+        super().__init__("given up because another step failed")
 
 
 @dataclass(frozen=True)
@@ -135,83 +145,114 @@ class Stack:
         if not record.alive():
             return known
         part = PARTS.get(name)
-        state = "running" if part is None or part.ready(record.address) else "starting"
+        state = "running" if part is None or self._is_ready(part, record.address) else "starting"
         return dataclasses.replace(known, state=state, pid=record.pid, started=record.started)
 
     # Start
 
-    def ensure(self, names: Iterable[str], *, report: Report = silent) -> list[str]:
-        """Start those of the named parts that do not run, with all that they need, as children of this process.
+    def ensure(self, names: Iterable[str], *, attached: bool = False, report: Report = silent) -> list[str]:
+        """Start those of the named parts that do not run, with all that they need, and wait until they are ready.
+
+        Args:
+            names: Parts and tasks.
+            attached: Make the parts children of this process, so that they end with it. Otherwise a detached supervisor starts them,
+                and they live until ``down`` or until the supervisor that leads the home ends.
+            report: Told of every step.
 
         Returns:
-            The names of the parts that were started; they end when this process ends.
+            The names of the parts that were missing.
 
         Raises:
             ClickreelError: One could not be started. Whatever this call had started was ended again.
         """
+        from clickreel.local import supervisor
+
+        wanted = self.closure(names)
+        missing = [name for name in wanted if name in PARTS and not self.running(name)]
+        if attached or (not missing and not any(name in TASKS for name in wanted)):
+            return self.start(names, report=report)
+        supervisor.launch(self.home, wanted, report)
+        return missing
+
+    def closure(self, names: Iterable[str]) -> list[str]:
+        """The named parts and tasks and all that they need, as far as this installation has them, in starting order."""
+        every: dict[str, Part | Task] = {**PARTS, **TASKS}
+        wanted: set[str] = set()
+        todo = list(names)
+        while todo:
+            name = todo.pop()
+            if name not in every:
+                raise UsageError(f"there is no part {name!r}", hint=f"one of: {', '.join(PARTS)}")
+            if name not in wanted and every[name].available():
+                wanted.add(name)
+                todo += every[name].needs
+        return [name for name in every if name in wanted]
+
+    def start(self, names: Iterable[str], *, report: Report = silent) -> list[str]:
+        """What :meth:`ensure` does, in this process: see there."""
         with self.home.locked():
-            wanted = self._closure(names)
+            elders.register(self.home, ends_with_parts=False)
+            wanted = self.closure(names)
             for name in wanted:
-                if self.running(name):
+                if name in PARTS and self.running(name):
                     report(Event(name, "kept", detail=self.addresses().get(name, "")))
-            missing = [name for name in wanted if not self.running(name)]
+            missing = [name for name in wanted if name in PARTS and not self.running(name)]
+            tasks = [name for name in wanted if name in TASKS]
+            cancel = threading.Event()
             try:
-                run(self._steps(missing, report), report)
+                run(self._steps(missing, tasks, report, cancel), report, cancel)
             except BaseException:
                 self._abandon(missing)
                 raise
             return missing
 
-    def _closure(self, names: Iterable[str]) -> list[str]:
-        """The named parts and all that they need, in starting order."""
-        wanted: set[str] = set()
-        todo = list(names)
-        while todo:
-            name = todo.pop()
-            if name not in PARTS:
-                raise UsageError(f"there is no part {name!r}", hint=f"one of: {', '.join(PARTS)}")
-            if name not in wanted:
-                wanted.add(name)
-                todo += [need for need in PARTS[name].needs if need in PARTS]
-        return [name for name in PARTS if name in wanted]
-
-    def _steps(self, names: Sequence[str], report: Report) -> list[Step]:
+    def _steps(self, names: Sequence[str], tasks: Sequence[str], report: Report, cancel: threading.Event) -> list[Step]:
         steps = []
         for part in (PARTS[name] for name in names):
             needs = part.needs
-            if any(jars.missing([group]) for group in part.jars):
+            if jars.missing(part.jars):
                 fetch = f"{part.name} jars"
-                steps.append(Step(fetch, lambda part=part, fetch=fetch: self._fetch(part, fetch, report)))  # type: ignore[misc]
+                steps.append(Step(fetch, partial(self._fetch, part, fetch, report, cancel)))
                 needs = (*needs, fetch)
-            steps.append(Step(part.name, lambda part=part: self._start(part), needs))  # type: ignore[misc]
+            steps.append(Step(part.name, partial(self._start, part, cancel), needs))
+        steps += [Step(name, partial(self._do, TASKS[name]), TASKS[name].needs) for name in tasks]
         return steps
 
-    def _fetch(self, part: Part, step: str, report: Report) -> str:
+    def _do(self, task: Task) -> str:
+        return task.run(Context(self.home, self.settings, self.addresses()))
+
+    def _fetch(self, part: Part, step: str, report: Report, cancel: threading.Event) -> str:
         begun = time.monotonic()
 
         def progress(done: int, total: int) -> None:
+            if cancel.is_set():
+                raise _CancelledError
             report(Event(step, "fetch", time.monotonic() - begun, done=done, total=total))
 
         return f"{jars.fetch(part.jars, progress) / 1e6:,.0f} MB"
 
-    def _start(self, part: Part) -> str:
-        launch = part.launch(Setting(self.home, self.settings, self.addresses()))
+    def _start(self, part: Part, cancel: threading.Event) -> str:
+        launch = part.launch(Context(self.home, self.settings, self.addresses()))
+        self._ready_file(part.name).unlink(missing_ok=True)
+        log = self.home.log(part.name)
         began = child.spawn(
             part.name,
             launch.argv,
             record=self.home.record(part.name),
-            log=self.home.log(part.name),
+            log=log,
             address=launch.address,
-            env=launch.env,
+            env={**launch.env, "CLICKREEL_HOME": str(self.home.path), ready.VARIABLE: str(self._ready_file(part.name))},
             version=launch.version,
         )
         self.children[part.name] = began
         limit_s = self.settings.start_timeout_s * part.heavy
         deadline = time.monotonic() + limit_s
-        while not part.ready(launch.address):
+        while not self._is_ready(part, launch.address):
             code = began.exit_code()
             if code is not None:
-                raise _explained(part.name, self.home.log(part.name), code)
+                raise explained(part.name, log, code, runs_in_java=bool(part.jars))
+            if cancel.is_set():
+                raise _CancelledError
             if time.monotonic() > deadline:
                 raise UnreachableError(
                     f"{part.name} does not answer after {limit_s:.0f} s", hint=f"clickreel logs {part.name}"
@@ -219,13 +260,19 @@ class Stack:
             time.sleep(0.05)
         return launch.address
 
+    def _ready_file(self, name: str) -> Path:
+        return self.home.work(name) / "ready"
+
+    def _is_ready(self, part: Part, address: str) -> bool:
+        return self._ready_file(part.name).exists() if part.ready is None else part.ready(address)
+
     def _abandon(self, names: Sequence[str]) -> None:
         """End what a failed start had begun, so that nothing half-started is left."""
-        for name in reversed(names):
+        for name in sorted(names, key=NAMES.index, reverse=True):
             begun = self.children.pop(name, None)
             if begun is not None:
                 child.end(begun.record)
-                begun.keeper.wait()
+                begun.close()
             self.home.record(name).unlink(missing_ok=True)
 
     # Stop
@@ -244,6 +291,8 @@ class Stack:
         with self.home.locked():
             ended = [name for name in reversed(NAMES) if self._stop(name)]
             left = [name for name in NAMES if self.running(name)]
+            if not elders.await_end(self.home, 10):
+                left.append("a supervisor")
             if left:
                 raise ClickreelError(f"still running after down: {', '.join(left)}", hint="clickreel status")
             return Stopped(tuple(ended), self._purge() if purge else 0)
@@ -259,8 +308,12 @@ class Stack:
             self.home.record(name).unlink(missing_ok=True)
             own = self.children.pop(name, None)
             if own is not None:
-                own.keeper.wait()
+                own.close()
         return lived
+
+    def stop_children(self) -> list[str]:
+        """End the parts that this process started, in reverse order; their names."""
+        return [name for name in sorted(self.children, key=NAMES.index, reverse=True) if self._stop(name)]
 
     def _purge(self) -> int:
         deleted = 0
@@ -274,23 +327,3 @@ class Stack:
         if not any(self.home.path.iterdir()):
             self.home.path.rmdir()
         return deleted
-
-
-def _explained(name: str, log: Path, code: int) -> ClickreelError:
-    """Why a part ended while it started, in words where the reason is known."""
-    text = "\n".join(child.tail(log, 200))
-    if code == 127 or "Error occurred during initialization of VM" in text or "Could not create the Java" in text:
-        try:
-            java.version()
-        except MissingError as exc:
-            return exc
-    if "Address already in use" in text or "BindException" in text:
-        return MissingError(
-            f"a port of {name} was taken by another program while it started",
-            hint="clickreel up (it takes another port)",
-        )
-    if "No space left on device" in text:
-        return MissingError(f"no disk space left for {name}", hint="free some space, then: clickreel up")
-    lines = [line for line in text.splitlines() if line.strip()]
-    said = f": {lines[-1].strip()[:200]}" if lines else ""
-    return UnreachableError(f"{name} ended with code {code} while it started{said}", hint=f"read its log: {log}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -51,27 +52,40 @@ def silent(event: Event) -> None:
     """A report that nobody reads."""
 
 
-def run(steps: Sequence[Step], report: Report = silent) -> None:
+def run(steps: Sequence[Step], report: Report = silent, cancel: threading.Event | None = None) -> None:
     """Do all steps, those that do not wait for one another at the same time.
 
-    When a step fails no further step begins, those under way are waited for, and the first failure is raised.
+    When a step fails, or this thread is interrupted, no further step begins, ``cancel`` is set so that those under way can give up,
+    they are waited for, and the first failure is raised.
+
+    Args:
+        steps: What to do.
+        report: Told of every beginning and end, from several threads.
+        cancel: What long steps look at.
     """
+    cancel = cancel or threading.Event()
     waiting = {step.name: step for step in steps}
     under_way: dict[Future[None], str] = {}
     failure: BaseException | None = None
     with ThreadPoolExecutor(max(1, len(steps)), thread_name_prefix="start") as pool:
-        while True:
-            if failure is None:
-                pending = {*waiting, *under_way.values()}
-                for step in [s for s in waiting.values() if not pending & set(s.needs)]:
-                    del waiting[step.name]
-                    under_way[pool.submit(_timed, step, report)] = step.name
-            if not under_way:
-                break
-            finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
-            for future in finished:
-                del under_way[future]
-                failure = failure or future.exception()
+        try:
+            while True:
+                if failure is None:
+                    pending = {*waiting, *under_way.values()}
+                    for step in [s for s in waiting.values() if not pending & set(s.needs)]:
+                        del waiting[step.name]
+                        under_way[pool.submit(_timed, step, report)] = step.name
+                if not under_way:
+                    break
+                finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    del under_way[future]
+                    failure = failure or future.exception()
+                if failure is not None:
+                    cancel.set()
+        except BaseException:
+            cancel.set()
+            raise
     if failure is not None:
         raise failure
     assert not waiting, f"steps that need one another: {', '.join(waiting)}"

@@ -1,0 +1,83 @@
+"""Which processes supervise a home: each has a record in ``supervisors/``; the one that lived first leads, the others end with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from clickreel.local.child import Process
+from clickreel.local.home import Home, read_json, write_json
+
+
+@dataclass(frozen=True)
+class Supervisor:
+    """A process whose children are parts of the home.
+
+    Args:
+        pid: Process id.
+        birth: Its birth, see :class:`clickreel.local.child.Process`.
+        ends_with_parts: It has nothing else to do and ends once its parts have ended. A test run or a console is not like that.
+    """
+
+    pid: int
+    birth: str
+    ends_with_parts: bool
+
+    @property
+    def process(self) -> Process:
+        """Its process."""
+        return Process(self.pid, self.birth)
+
+
+def others(home: Home) -> list[Supervisor]:
+    """The supervisors of a home that live, oldest first, without this process."""
+    found = []
+    for path in sorted((home.path / "supervisors").glob("*.json"), key=_written):
+        try:
+            one = Supervisor(**read_json(path))
+        except TypeError:
+            one = Supervisor(0, "", ends_with_parts=False)
+        if not one.process.alive():
+            path.unlink(missing_ok=True)
+        elif one.pid != os.getpid():
+            found.append(one)
+    return found
+
+
+def register(home: Home, *, ends_with_parts: bool) -> Process | None:
+    """Be known as a supervisor of this home; gives the one to follow, or ``None`` when this one leads."""
+    own = home.path / "supervisors" / f"{os.getpid()}.json"
+    elders = others(home)
+    if not own.exists():
+        own.parent.mkdir(parents=True, exist_ok=True)
+        process = Process.of(os.getpid())
+        assert process is not None
+        write_json(own, asdict(Supervisor(process.pid, process.birth, ends_with_parts)))
+    return elders[0].process if elders else None
+
+
+def withdraw(home: Home) -> None:
+    """Be no supervisor any more."""
+    (home.path / "supervisors" / f"{os.getpid()}.json").unlink(missing_ok=True)
+
+
+def await_end(home: Home, seconds: float) -> bool:
+    """Wait until the supervisors that have nothing left to do are gone; those that hang are killed at the end of the time."""
+    deadline = time.monotonic() + seconds
+    while left := [one.process for one in others(home) if one.ends_with_parts]:
+        if time.monotonic() > deadline:
+            for process in left:
+                process.signal(signal.SIGKILL)
+            return all(process.wait(2) for process in left)
+        time.sleep(0.05)
+    return True
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
