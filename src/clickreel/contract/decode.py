@@ -106,12 +106,11 @@ def decode(values: pa.Array | pa.ChunkedArray, keys: pa.Array | pa.ChunkedArray)
         The columns; never an exception, whatever the bytes are. Of a message with several violations the first is given, as
         :func:`~clickreel.contract.check.check` gives it.
     """
-    value_bytes, key_bytes = _Bytes.of(values), _Bytes.of(keys)
-    rows = len(value_bytes.start)
-    assert rows == len(key_bytes.start), f"{rows} values, but {len(key_bytes.start)} keys"
-    decoded = _blank(rows)
-    for first in range(0, rows, _STRIDE_ROWS):
-        _decode_stride(decoded, slice(first, min(rows, first + _STRIDE_ROWS)), value_bytes, key_bytes)
+    assert len(values) == len(keys), f"{len(values)} values, but {len(keys)} keys"
+    decoded = _blank(len(values))
+    for first in range(0, len(values), _STRIDE_ROWS):
+        part = slice(first, min(len(values), first + _STRIDE_ROWS))
+        _decode_stride(decoded, part, *(_Bytes.of(column.slice(first, part.stop - first)) for column in (values, keys)))
     return decoded
 
 
@@ -120,23 +119,25 @@ def _blank(rows: int) -> Decoded:
     return Decoded(np.zeros(rows, bool), **columns)
 
 
-def _decode_stride(decoded: Decoded, stride: slice, values: _Bytes, keys: _Bytes) -> None:
-    rows = np.arange(stride.start, stride.stop)
+def _decode_stride(decoded: Decoded, part: slice, values: _Bytes, keys: _Bytes) -> None:
+    """Decode the rows of `part` out of their bytes."""
+    into = {name: getattr(decoded, name)[part] for name in _DTYPES}
+    rows = np.arange(part.stop - part.start)
     for form in (_COMPACT, _SPACED):
         if len(rows):
             columns, good = _read(values, keys, rows, form)
-            decoded.valid[rows] = good
+            decoded.valid[part][rows] = good
             for name, column in columns.items():
-                getattr(decoded, name)[rows] = np.where(good, column, 0)
+                into[name][rows] = np.where(good, column, 0)
             rows = rows[~good]
     for row in rows.tolist():
         found = contract().read(keys.at(row), values.at(row))
         if isinstance(found, Violation):
-            decoded.violations[row] = found
+            decoded.violations[part.start + row] = found
         else:
-            decoded.valid[row] = True
+            decoded.valid[part.start + row] = True
             for name, cell in _columns(found).items():
-                getattr(decoded, name)[row] = cell
+                into[name][row] = cell
 
 
 def _columns(event: dict[str, Any]) -> dict[str, int]:
@@ -168,15 +169,12 @@ class _Bytes:
 
     @classmethod
     def of(cls, column: pa.Array | pa.ChunkedArray) -> _Bytes:
-        if isinstance(column, pa.ChunkedArray):
-            column = column.combine_chunks()
-        column = column.cast(pa.large_binary())
-        rows = len(column)
-        offsets = np.zeros(1, np.int64)
-        if rows:
-            offsets = np.frombuffer(column.buffers()[1], np.int64, rows + 1, column.offset * 8)
+        chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+        column = pa.concat_arrays([chunk.cast(pa.large_binary()) for chunk in chunks])
+        offsets = np.frombuffer(column.buffers()[1], np.int64, len(column) + 1, column.offset * 8)
         first, last = int(offsets[0]), int(offsets[-1])
-        buffer = np.zeros(last - first + _MARGIN, np.uint8)
+        buffer = np.empty(last - first + _MARGIN, np.uint8)
+        buffer[last - first :] = 0
         if last > first:
             buffer[: last - first] = np.frombuffer(column.buffers()[2], np.uint8, last - first, first)
         start = offsets[:-1] - first

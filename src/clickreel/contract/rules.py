@@ -74,6 +74,42 @@ def compile_schema(body: dict[str, Any], name: str) -> Test:
     return _scalar(body, name)
 
 
+# Patterns whose matches need no escape in JSON: plain characters, classes of letters and digits, groups, repeats.
+_PLAIN_PATTERN = re.compile(r"\^(?:[A-Za-z0-9_ :(){}|?*+,-]|\[[A-Za-z0-9-]+\]|\\\.)*\$")
+
+
+def usual_form(body: dict[str, Any]) -> re.Pattern[bytes] | None:
+    """A pattern of the usual spelling of an object: fields in the schema's order, compact or with a blank behind commas and colons.
+
+    Whatever matches keeps the schema, field ``x`` being group ``x``; what does not match may still do so. None for a schema that has no
+    such form. One match costs a quarter of parsing and testing.
+    """
+    if (
+        not _compilable(body)
+        or body.get("type") != "object"
+        or set(body.get("required", ())) != set(body.get("properties", ()))
+    ):
+        return None
+    cells = []
+    for name, rules in body["properties"].items():
+        cell = _usual_cell(rules)
+        if cell is None or not name.isidentifier() or not name.isascii():
+            return None
+        cells.append(f'"{name}": ?' + cell.replace("(?P<>", f"(?P<{name}>"))
+    return re.compile((r"\{" + ", ?".join(cells) + r"\}").encode())
+
+
+def _usual_cell(rules: dict[str, Any]) -> str | None:
+    match rules:
+        case {"type": "string", "enum": words} if all(word.isidentifier() and word.isascii() for word in words):
+            return f'"(?P<>{"|".join(words)})"'
+        case {"type": "string", "pattern": pattern} if "enum" not in rules and _PLAIN_PATTERN.fullmatch(pattern):
+            return f'"(?P<>{pattern[1:-1]})"'
+        case {"type": "integer", "minimum": low, "maximum": high} if low <= 1 and high >= 10 and "enum" not in rules:
+            return f"(?P<>[1-9][0-9]{{0,{len(str(int(high))) - 2}}})"
+    return None
+
+
 def shown(value: Any) -> str:
     """A value as it may stand in a message: JSON, ASCII, cut when it is long."""
     text = json.dumps(value, default=str)
