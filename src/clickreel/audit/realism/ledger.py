@@ -1,14 +1,42 @@
-"""The truth of a run, as the tests read it: random lists, bursts, flaws."""
+"""The truth of a run, as the tests read it: random lists, bursts, flaws.
+
+It comes as ``clickreel ledger`` writes it, one row an entry and the same columns for every kind (null where a kind has no use for one):
+``kind`` (run, flaw, burst, launch, removal, ranker, random_list), ``name``, ``start_ms``, ``end_ms``, ``film_id``, ``user_id``,
+``session_id``, ``event_id``, ``value``, ``exponent``, ``detail`` (of the run: its settings as JSON, with ``flaws``: configured rates).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from clickreel.audit.realism.columns import Timeline
+from clickreel.audit.realism.texts import numbers, uuids
+from clickreel.contract.vocabulary import FLAWS
+from clickreel.errors import MissingError, UsageError
+
+SHAPE = pa.schema(
+    {
+        "kind": pa.string(),
+        "name": pa.string(),
+        "start_ms": pa.int64(),
+        "end_ms": pa.int64(),
+        "film_id": pa.int32(),
+        "user_id": pa.string(),
+        "session_id": pa.string(),
+        "event_id": pa.string(),
+        "value": pa.float64(),
+        "exponent": pa.float64(),
+        "detail": pa.string(),
+    }
+)
+"""The columns of a ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +123,77 @@ class Ledger:
         np.add.at(edge, high, -1)
         inside[:] = np.cumsum(edge[:-1]) > 0
         return inside
+
+
+def read_ledger(path: Path) -> Ledger:
+    """Read a ledger that ``clickreel ledger --format jsonl|parquet`` wrote.
+
+    Raises:
+        MissingError: There is no such file.
+        UsageError: Its suffix is unknown, or it is no ledger.
+    """
+    if not path.exists():
+        raise MissingError(f"no ledger {path}", hint=f"clickreel ledger --format parquet > {path}")
+    try:
+        if path.suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            table = pq.read_table(path)
+        elif path.suffix == ".jsonl":
+            import pyarrow.json as pj
+
+            options = pj.ParseOptions(explicit_schema=SHAPE, unexpected_field_behavior="ignore")
+            table = pj.read_json(path, parse_options=options)
+        else:
+            raise UsageError(f"cannot tell the format of {path}", hint="name it with one of: .parquet, .jsonl")
+        return of_table(table)
+    except (pa.ArrowException, KeyError) as exc:
+        first = str(exc).splitlines()[0]
+        raise UsageError(f"{path} is no ledger: {first}", hint=f"clickreel ledger --format parquet > {path}") from exc
+
+
+def of_table(table: pa.Table) -> Ledger:
+    """The ledger in a table of :data:`SHAPE`; further columns and kinds are passed over."""
+    table = table.select(SHAPE.names).cast(SHAPE).combine_chunks()
+    kind = table["kind"]
+
+    def of(name: str) -> pa.Table:
+        return table.filter(pc.equal(kind, name))
+
+    lists, flaws, runs = of("random_list"), of("flaw"), of("run")
+    id_hi, id_lo, _ = uuids(_one(flaws["event_id"]))
+    return Ledger(
+        list_session=numbers(_one(lists["session_id"]), "s_", 16)[0],
+        list_start_ms=_int64(lists["start_ms"]),
+        list_end_ms=_int64(lists["end_ms"]),
+        bursts=_bursts(of("burst")),
+        launches=_bursts(of("launch")),
+        flaws=Flaws(
+            name=_int64(pc.index_in(flaws["name"], pa.array(FLAWS))).astype(np.uint8),
+            id_hi=id_hi,
+            id_lo=id_lo,
+            delay_ms=_int64(flaws["end_ms"]) - _int64(flaws["start_ms"]),
+        ),
+        configured=_configured(runs["detail"].to_pylist()),
+    )
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+
+
+def _int64(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    return np.asarray(column.fill_null(0).to_numpy(), np.int64)
+
+
+def _bursts(table: pa.Table) -> Bursts:
+    return Bursts(_int64(table["film_id"]).astype(np.int32), _int64(table["start_ms"]), _int64(table["end_ms"]))
+
+
+def _configured(details: list[str | None]) -> dict[str, float]:
+    import orjson
+
+    rates: dict[str, float] = {}
+    for detail in details:
+        rates |= {name: float(rate) for name, rate in (orjson.loads(detail or "{}").get("flaws") or {}).items()}
+    return rates
