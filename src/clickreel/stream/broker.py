@@ -1,0 +1,121 @@
+"""The seam to Kafka: all that clickreel asks of a broker. :mod:`.cluster` is the real one, :mod:`.memory` its twin in memory."""
+
+# The comment above a method, where its name does not say it all, is its contract for every implementation.
+# ruff: noqa: D102
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from clickreel.errors import ClickreelError
+
+Acked = Callable[[int, int, int], None]
+"""``acked(partition, count, offset)``: the first ``count`` records sent to the partition are stored, the last one at ``offset``."""
+
+
+class Record(NamedTuple):
+    """One record as it was read. ``timestamp_ms`` is -1 where the broker keeps none."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+
+
+class Bounds(NamedTuple):
+    """What a partition holds: the first offset that can be read, and the offset that the next record will get."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class TopicState:
+    """A topic as it is. ``topic_id`` changes when a topic is deleted and made again; ``configs`` holds every setting in force."""
+
+    name: str
+    topic_id: str
+    partitions: int
+    replication: int
+    configs: Mapping[str, str]
+
+
+class Commit(NamedTuple):
+    """What a group has committed for a partition: an offset and a note of up to 4,000 characters."""
+
+    offset: int
+    note: str
+
+
+class Member(NamedTuple):
+    """A member of a group: the group's name and what the member calls itself (``client.id``)."""
+
+    group: str
+    owner: str
+
+
+class LostError(ClickreelError):
+    """Another member has taken this one's place in its group: whatever it guarded must stop at once."""
+
+
+class Reader(Protocol):
+    """Reads partitions from given offsets on; belongs to no group and commits nothing."""
+
+    ended: set[int]  # partitions whose end was met since their last record
+
+    # In offset order within a partition; may be empty.
+    def poll(self, limit: int, timeout_s: float) -> list[Record]: ...
+    def close(self) -> None: ...
+
+
+class Writer(Protocol):
+    """Appends in order: a record is stored only if all that were sent to its partition before it are, each exactly once."""
+
+    sent: list[int]  # by partition: records taken by `send`
+    acknowledged: list[int]  # by partition: records known to be stored
+    latencies_ms: list[float]  # from `send` to acknowledgement, a sample; the owner may clear it
+
+    # How many were taken, from the first on; fewer than given when the local queue is full.
+    def send(
+        self, partition: int, keys: Sequence[bytes | None], values: Sequence[bytes], timestamps_ms: Sequence[int]
+    ) -> int: ...
+    # Serves acknowledgements; raises once the order above cannot be kept any more.
+    def poll(self, timeout_s: float) -> None: ...
+    # How many are still unacknowledged when the time is up.
+    def flush(self, timeout_s: float) -> int: ...
+    # Drops what is unacknowledged.
+    def close(self) -> None: ...
+
+
+class Membership(Protocol):
+    """The one member of a group. Joining takes the place of an earlier member, who is told at its next call."""
+
+    # Raises LostError when another has taken the place.
+    def check(self) -> None: ...
+    # Raises LostError likewise, and then nothing is committed.
+    def commit(self, commits: Mapping[int, Commit]) -> None: ...
+    def leave(self) -> None: ...
+
+
+class Broker(Protocol):
+    """A cluster. Methods raise UnreachableError when it does not answer within ten seconds or refuses the credentials."""
+
+    address: str
+
+    def topic(self, name: str) -> TopicState | None: ...
+    def create(self, name: str, partitions: int, replication: int, configs: Mapping[str, str]) -> None: ...
+    def alter(self, name: str, configs: Mapping[str, str]) -> None: ...
+    def bounds(self, topic: str) -> list[Bounds]: ...
+    # By partition: the first offset with that timestamp or a later one, else the next offset.
+    def offsets_at(self, topic: str, timestamp_ms: int) -> list[int]: ...
+    def reader(self, topic: str, starts: Mapping[int, int]) -> Reader: ...
+    def writer(self, topic: str, acked: Acked) -> Writer: ...
+    def join(self, group: str, topic: str, owner: str) -> Membership: ...
+    # The members of all groups whose name starts so.
+    def members(self, prefix: str) -> list[Member]: ...
+    def committed(self, group: str, topic: str) -> dict[int, Commit]: ...
+    def close(self) -> None: ...

@@ -1,0 +1,433 @@
+"""The real Kafka behind :class:`~clickreel.stream.broker.Broker`, by librdkafka."""
+
+# librdkafka's own error codes begin with an underscore; they are public.
+# ruff: noqa: SLF001
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from confluent_kafka import (
+    OFFSET_INVALID,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-exports without saying so
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
+
+from clickreel.errors import UnreachableError, UsageError
+from clickreel.stream.broker import Acked, Bounds, Commit, LostError, Member, Record, TopicState
+from clickreel.stream.profile import Profile
+from clickreel.stream.refusal import HOPELESS, LOST, REFUSED, Trouble, explain
+
+# An answer takes milliseconds; a broker that is starting or a lost packet some seconds. Ten are promised to the caller as the most.
+_CONNECT_S = 7.0
+_DOWN_S = 3.0  # long enough for a broker that is just restarting, when every address has refused
+_ANSWER_S = 9.0
+_GROUP_SESSION_MS = 10_000
+_JOIN_S = (
+    45.0  # another member that died without leaving is waited out for its session, at most 30 s in common settings
+)
+# Outstanding records: enough to fill requests to every partition while acknowledgements are under way, little enough that a queue
+# is never hundreds of megabytes deep.
+_QUEUE_RECORDS = 200_000
+_QUEUE_KBYTES = 131_072
+# One acknowledgement in this many records is asked for when the local queue is busy: a Python call for each costs 0.3 us of 1.1.
+_MARK_EVERY = 256
+_EARLIEST, _LATEST = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+_UNSETTLED = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError._WAIT_CACHE}
+
+
+class Cluster:
+    """A Kafka cluster.
+
+    Args:
+        profile: Where it is and how to get in. Nothing is asked of it before the first call of a method.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.address = profile.bootstrap
+        self._trouble = Trouble()
+        self._client: AdminClient | None = None
+
+    # Asking
+
+    def _admin(self) -> AdminClient:
+        """The admin client, connected."""
+        if self._client is not None:
+            return self._client
+        config = {**self.profile.admin(), "reconnect.backoff.max.ms": 1000, "socket.connection.setup.timeout.ms": 5000}
+        config.pop("session.timeout.ms", None)
+        client = AdminClient({**config, **self._trouble.config()})
+        since = time.monotonic()
+        while True:
+            try:
+                client.list_topics(timeout=0.5)
+                break
+            except KafkaException as exc:
+                client.poll(0)
+                codes = self._trouble.codes()
+                down = KafkaError._ALL_BROKERS_DOWN in codes and time.monotonic() > since + _DOWN_S
+                if down or codes & HOPELESS or time.monotonic() > since + _CONNECT_S:
+                    self.fail(exc.args[0])
+        self._trouble.errors.clear()
+        self._client = client
+        return client
+
+    def fail(self, error: KafkaError, topic: str = "", trouble: Trouble | None = None) -> NoReturn:
+        """Raise what an error of librdkafka means, in words."""
+        raise explain(error, self.profile, trouble or self._trouble, topic)
+
+    def _result(self, future: Any, topic: str = "") -> Any:
+        try:
+            return future.result(timeout=_ANSWER_S)
+        except KafkaException as exc:
+            raise explain(exc.args[0], self.profile, self._trouble, topic) from exc
+        except TimeoutError as exc:
+            raise UnreachableError(f"Kafka at {self.address} does not answer", hint="clickreel doctor") from exc
+
+    # Topics
+
+    def topic(self, name: str) -> TopicState | None:
+        """The topic as it is; ``None`` when there is none of that name."""
+        admin = self._admin()
+        future = admin.describe_topics(TopicCollection([name]), request_timeout=_ANSWER_S)[name]
+        try:
+            found = future.result(timeout=_ANSWER_S + 1)
+        except KafkaException as exc:
+            if exc.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                return None
+            raise explain(exc.args[0], self.profile, self._trouble, name) from exc
+        resource = ConfigResource(ResourceType.TOPIC, name)
+        entries = self._result(admin.describe_configs([resource], request_timeout=_ANSWER_S)[resource], name)
+        configs = {entry.name: entry.value for entry in entries.values() if entry.value is not None}
+        replication = min((len(partition.replicas) for partition in found.partitions), default=0)
+        return TopicState(name, str(found.topic_id), len(found.partitions), replication, configs)
+
+    def create(self, name: str, partitions: int, replication: int, configs: Mapping[str, str]) -> None:
+        """Create a topic and wait until its partitions can be written.
+
+        Raises:
+            UsageError: The topic exists, or the cluster cannot have it so (more replicas than brokers, an unknown setting).
+        """
+        new = NewTopic(name, partitions, replication, config=dict(configs))
+        future = self._admin().create_topics([new], operation_timeout=_ANSWER_S, request_timeout=_ANSWER_S)[name]
+        self._result(future, name)
+        deadline = time.monotonic() + _ANSWER_S
+        while time.monotonic() < deadline:
+            found = self._admin().list_topics(name, timeout=_ANSWER_S).topics[name]
+            if len(found.partitions) == partitions and all(p.leader >= 0 for p in found.partitions.values()):
+                return
+            time.sleep(0.05)
+        raise UnreachableError(
+            f"topic {name} was created, but its partitions have no leaders yet", hint="clickreel topic describe"
+        )
+
+    def alter(self, name: str, configs: Mapping[str, str]) -> None:
+        """Set some of a topic's settings and leave the others as they are."""
+        resource = ConfigResource(ResourceType.TOPIC, name)
+        for key, value in configs.items():
+            resource.add_incremental_config(ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET))
+        self._result(self._admin().incremental_alter_configs([resource], request_timeout=_ANSWER_S)[resource], name)
+
+    def bounds(self, topic: str) -> list[Bounds]:
+        """First and next offset of every partition."""
+        low, high = self._offsets(topic, _EARLIEST), self._offsets(topic, _LATEST)
+        return [Bounds(*pair) for pair in zip(low, high, strict=True)]
+
+    def offsets_at(self, topic: str, timestamp_ms: int) -> list[int]:
+        """By partition: the first offset with that timestamp or a later one; the next offset where there is none."""
+        found = self._offsets(topic, OffsetSpec.for_timestamp(timestamp_ms))
+        return [
+            high if offset < 0 else offset for offset, high in zip(found, self._offsets(topic, _LATEST), strict=True)
+        ]
+
+    def _offsets(self, topic: str, spec: OffsetSpec) -> list[int]:
+        try:
+            partitions = self._admin().list_topics(topic, timeout=_ANSWER_S).topics[topic]
+        except KafkaException as exc:
+            raise explain(exc.args[0], self.profile, self._trouble, topic) from exc
+        if partitions.error is not None:
+            self.fail(partitions.error, topic)
+        wanted = {TopicPartition(topic, p): spec for p in sorted(partitions.partitions)}
+        deadline = time.monotonic() + _ANSWER_S
+        while True:
+            futures = self._admin().list_offsets(wanted, request_timeout=_ANSWER_S)
+            try:
+                return [int(futures[key].result(timeout=_ANSWER_S + 1).offset) for key in wanted]
+            except KafkaException as exc:
+                # Right after a topic was made, or a leader has moved, the broker does not know itself yet.
+                if exc.args[0].code() not in _UNSETTLED or time.monotonic() > deadline:
+                    raise explain(exc.args[0], self.profile, self._trouble, topic) from exc
+                time.sleep(0.05)
+
+    # Reading, writing, groups
+
+    def reader(self, topic: str, starts: Mapping[int, int]) -> ClusterReader:
+        """A reader from the given offsets on."""
+        self._admin()
+        return ClusterReader(self, topic, starts)
+
+    def writer(self, topic: str, acked: Acked) -> ClusterWriter:
+        """A writer to a topic that exists."""
+        return ClusterWriter(self, topic, len(self.bounds(topic)), acked)
+
+    def join(self, group: str, topic: str, owner: str) -> ClusterMembership:
+        """Become the one member of a group, in the place of whoever was."""
+        self._admin()
+        return ClusterMembership(self, group, topic, owner)
+
+    def members(self, prefix: str) -> list[Member]:
+        """The members of all groups whose name starts with the prefix."""
+        admin = self._admin()
+        listed = self._result(admin.list_consumer_groups(request_timeout=_ANSWER_S))
+        groups = sorted(g.group_id for g in listed.valid if g.group_id.startswith(prefix))
+        if not groups:
+            return []
+        described = admin.describe_consumer_groups(groups, request_timeout=_ANSWER_S)
+        return [Member(name, m.client_id) for name in groups for m in self._result(described[name]).members]
+
+    def committed(self, group: str, topic: str) -> dict[int, Commit]:
+        """What a group has committed for a topic, by partition."""
+        wanted = [ConsumerGroupTopicPartitions(group)]
+        future = self._admin().list_consumer_group_offsets(wanted, request_timeout=_ANSWER_S)[group]
+        try:
+            found = future.result(timeout=_ANSWER_S + 1).topic_partitions
+        except KafkaException as exc:
+            if exc.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return {}
+            raise explain(exc.args[0], self.profile, self._trouble, topic) from exc
+        return {
+            p.partition: Commit(p.offset, p.metadata or "")
+            for p in found
+            if p.topic == topic and p.offset not in (OFFSET_INVALID, -1)
+        }
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._client = None
+
+
+class ClusterReader:
+    """See :class:`~clickreel.stream.broker.Reader`."""
+
+    def __init__(self, cluster: Cluster, topic: str, starts: Mapping[int, int]) -> None:
+        self._cluster, self._topic, self._trouble = cluster, topic, Trouble()
+        self.ended: set[int] = set()
+        config = cluster.profile.consumer_config("clickreel-reader")
+        # A tail must not wait for half a megabyte to fill, and a far-away broker must not be asked a thousand times a second.
+        config |= {"enable.partition.eof": True, "fetch.wait.max.ms": 100, **self._trouble.config()}
+        self._consumer = Consumer(config)
+        self._consumer.assign([TopicPartition(topic, p, offset) for p, offset in starts.items()])
+
+    def poll(self, limit: int, timeout_s: float) -> list[Record]:
+        """The next records, up to ``limit``; fewer, or none, when the time is up.
+
+        Raises:
+            UsageError: A start lies outside of what the partition holds.
+            UnreachableError: The broker refuses or has gone.
+        """
+        out = []
+        for message in self._consumer.consume(limit, timeout_s):
+            error = message.error()
+            if error is None:
+                self.ended.discard(message.partition())
+                out.append(_record(message))
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self.ended.add(message.partition() or 0)
+            elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+                raise UsageError(
+                    f"partition {message.partition()} of {self._topic} does not hold offset {message.offset()} any more or yet",
+                    hint=f"clickreel topic describe --topic {self._topic}",
+                )
+            else:
+                self._cluster.fail(error, self._topic, self._trouble)
+        if not out and KafkaError._ALL_BROKERS_DOWN in self._trouble.codes():
+            self._trouble.errors.clear()
+            self._cluster.bounds(self._topic)  # either it answers and the reader goes on, or this says what is wrong
+        return out
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._consumer.close()
+
+
+def _record(message: Any) -> Record:
+    kind, timestamp = message.timestamp()
+    headers = tuple(message.headers() or ())
+    return Record(
+        message.partition(), message.offset(), timestamp if kind else -1, message.key(), message.value(), headers
+    )
+
+
+class ClusterWriter:
+    """See :class:`~clickreel.stream.broker.Writer`.
+
+    How an acknowledgement of one record proves all before it: the producer is idempotent with ``enable.gapless.guarantee`` and no
+    time-out of its own, so a record that fails makes the client fail for good; nothing sent after it is ever stored. So only
+    every 256th record, and the last one of each call of :meth:`send`, carries a callback.
+    """
+
+    def __init__(self, cluster: Cluster, topic: str, partitions: int, acked: Acked) -> None:
+        self._cluster, self._topic, self._acked, self._trouble = cluster, topic, acked, Trouble()
+        config = cluster.profile.producer_config()
+        for name in ("queue.buffering.max.ms", "message.timeout.ms", "delivery.timeout.ms"):
+            config.pop(name, None)  # other names of what is set here
+        config |= {
+            "enable.gapless.guarantee": True,
+            "message.timeout.ms": 0,
+            "linger.ms": 20,
+            "batch.size": 1_000_000,
+            "queue.buffering.max.messages": _QUEUE_RECORDS,
+            "queue.buffering.max.kbytes": _QUEUE_KBYTES,
+            **self._trouble.config(),
+        }
+        self._producer = Producer(config)
+        self.sent = [0] * partitions
+        self.acknowledged = [0] * partitions
+        self.latencies_ms: list[float] = []
+        self._error: KafkaError | None = None
+
+    def send(
+        self, partition: int, keys: Sequence[bytes | None], values: Sequence[bytes], timestamps_ms: Sequence[int]
+    ) -> int:
+        """Hand records to the local queue; see :class:`~clickreel.stream.broker.Writer`."""
+        produce, topic, first = self._producer.produce, self._topic, self.sent[partition]
+        last, taken = len(values) - 1, 0
+        try:
+            for taken, (key, value, timestamp) in enumerate(zip(keys, values, timestamps_ms, strict=True)):
+                mark = None
+                if taken % _MARK_EVERY == 0 or taken == last:
+                    mark = functools.partial(self._marked, partition, first + taken + 1, time.perf_counter())
+                produce(topic, value, key, partition, mark, None, timestamp)
+            taken = len(values)
+        except BufferError:
+            pass  # the local queue is full: the record at `taken` was not accepted
+        except KafkaException as exc:
+            self._error = self._error or exc.args[0]
+        self.sent[partition] = first + taken
+        return taken
+
+    def _marked(self, partition: int, count: int, since: float, error: KafkaError | None, message: Any) -> None:
+        if error is not None:
+            self._error = self._error or error
+            return
+        self.acknowledged[partition] = count
+        self.latencies_ms.append(1000 * (time.perf_counter() - since))
+        self._acked(partition, count, message.offset())
+
+    def poll(self, timeout_s: float) -> None:
+        """Serve acknowledgements for up to ``timeout_s``.
+
+        Raises:
+            ClickreelError: A record could not be stored; nothing sent after it will be.
+        """
+        self._producer.poll(timeout_s)
+        self._raise()
+
+    def _raise(self) -> None:
+        error = self._trouble.fatal or self._error
+        if error is not None:
+            self._cluster.fail(error, self._topic, self._trouble)
+        for error in self._trouble.errors:
+            if error.code() in HOPELESS:
+                self._cluster.fail(error, self._topic, self._trouble)
+
+    def flush(self, timeout_s: float) -> int:
+        """Wait until all is acknowledged, for up to ``timeout_s``; how many records are not."""
+        self._producer.flush(timeout_s)
+        self._raise()
+        return sum(self.sent) - sum(self.acknowledged)
+
+    def close(self) -> None:
+        """Drop what is not acknowledged yet."""
+        self._producer.purge(in_queue=True, in_flight=True, blocking=False)
+        self._producer.flush(1.0)
+
+
+class ClusterMembership:
+    """See :class:`~clickreel.stream.broker.Membership`.
+
+    The member is static (``group.instance.id``): joining replaces an earlier one at once, alive or dead, and the group coordinator
+    refuses every later request of the replaced one (KIP-345). It takes part in no assignment and reads nothing.
+    """
+
+    def __init__(self, cluster: Cluster, group: str, topic: str, owner: str) -> None:
+        self._cluster, self._group, self._topic, self._trouble = cluster, group, topic, Trouble()
+        self._joined = self._lost = False
+        config = cluster.profile.consumer_config(group)
+        config |= {
+            "group.instance.id": "writer",
+            "client.id": owner,
+            "session.timeout.ms": _GROUP_SESSION_MS,
+            "heartbeat.interval.ms": 1000,
+            "max.poll.interval.ms": 24 * 3600 * 1000,
+            "on_commit": self._on_commit,
+            **self._trouble.config(),
+        }
+        self._consumer = Consumer(config)
+        self._consumer.subscribe([topic], on_assign=self._on_assign)
+        deadline = time.monotonic() + _JOIN_S
+        while not self._joined:
+            self.check()
+            if time.monotonic() > deadline:
+                raise UnreachableError(f"the group {group} cannot be joined", hint="clickreel doctor")
+
+    def _on_assign(self, consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+        self._joined = True
+        consumer.assign([])  # a member that reads nothing
+
+    def _on_commit(self, error: KafkaError | None, _partitions: list[TopicPartition]) -> None:
+        if error is not None:
+            self._trouble.heard(error)
+
+    def check(self) -> None:
+        """Serve the group.
+
+        Raises:
+            LostError: Another member has taken this one's place; known a heartbeat (a second) later at the latest.
+        """
+        message = self._consumer.poll(0 if self._joined else 0.05)
+        error = message.error() if message is not None else None
+        if error is not None:
+            self._trouble.heard(error)
+        for error in (self._trouble.fatal, *self._trouble.errors):
+            if error is None:
+                continue
+            self._lost = self._lost or error.fatal() or error.code() in LOST
+            if error.code() in REFUSED:
+                self._cluster.fail(error, self._group, self._trouble)
+        if self._lost:
+            raise LostError(f"another member has taken over the group {self._group}")
+
+    def commit(self, commits: Mapping[int, Commit]) -> None:
+        """Commit, and wait for the answer; see :class:`~clickreel.stream.broker.Membership`."""
+        offsets = [TopicPartition(self._topic, p, commit.offset, commit.note) for p, commit in commits.items()]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as exc:
+            if exc.args[0].code() in LOST or exc.args[0].fatal():
+                self._lost = True
+                raise LostError(f"another member has taken over the group {self._group}") from exc
+            raise explain(exc.args[0], self._cluster.profile, self._trouble, self._topic) from exc
+
+    def leave(self) -> None:
+        """Stop being a member; the group forgets it after its session time."""
+        self._consumer.close()
