@@ -190,6 +190,31 @@ def corrupt(groups: Iterable[str]) -> list[Artifact]:
     return [artifact for path, artifact in files if path.exists() and digest(path) != artifact.sha256]
 
 
+def copy(groups: Iterable[str], to: Path) -> int:
+    """Copy the cached files of some groups into a folder that ``CLICKREEL_JARS`` can name elsewhere.
+
+    Returns:
+        Bytes copied; what is there already and whole is left alone.
+
+    Raises:
+        MissingError: The folder cannot be written.
+    """
+    wanted = {artifact.path: artifact for group in groups for artifact in lock()[group]}.values()
+    absent = [artifact for artifact in wanted if not _intact(to / artifact.path, artifact)]
+    total = sum(artifact.size for artifact in absent)
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        require_space(to, total)
+        for artifact in absent:
+            (to / artifact.path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(folder() / artifact.path, to / artifact.path)
+    except OSError as exc:
+        raise MissingError(
+            f"cannot write {to}: {exc.strerror or exc}", hint="name a folder that you may write"
+        ) from exc
+    return total
+
+
 def _mark(artifact: Artifact) -> int:
     # A time between 2001 and 2010 that follows from the digest: nobody writes a file at that time by chance.
     return 1_000_000_000 + int(artifact.sha256[:7], 16)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from clickreel.local.kafka import KAFKA
 from clickreel.local.part import Part, Task
-from clickreel.local.pipeline import CLICKHOUSE, CONTRACT, INGEST, PRODUCER, TOPIC
+from clickreel.local.pipeline import CLICKHOUSE, CONSOLE, CONTRACT, INGEST, PRODUCER, TOPIC
 from clickreel.local.registry import REGISTRY
 
-PARTS: dict[str, Part] = {part.name: part for part in (KAFKA, REGISTRY, CLICKHOUSE, INGEST, PRODUCER)}
+PARTS: dict[str, Part] = {part.name: part for part in (KAFKA, REGISTRY, CLICKHOUSE, INGEST, CONSOLE, PRODUCER)}
 TASKS: dict[str, Task] = {task.name: task for task in (TOPIC, CONTRACT)}
 
 # The names and their order in `status`; scripts rely on them.

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from clickreel.local import ports
+from clickreel.local.home import Home
 from clickreel.local.part import Context, Launch, Part, Task
 
 # Options of `up` that are the producer's, in the order in which they are passed on.
@@ -34,12 +35,21 @@ def _clickhouse(where: Context) -> Launch:
 
 
 def _clickhouse_ready(address: str) -> bool:
+    return _answers(f"{address}/ping")
+
+
+def _answers(address: str) -> bool:
     import httpx
 
     try:
-        return httpx.get(f"{address}/ping", timeout=2).status_code == 200
+        return httpx.get(address, timeout=2, trust_env=False).is_success
     except httpx.HTTPError:
         return False
+
+
+def _console(where: Context) -> Launch:
+    port = ports.take(where.home, "console", where.settings.console_port)
+    return Launch(_clickreel("console", f"--port={port}"), address=f"http://{ports.HOST}:{port}")
 
 
 def _producer(where: Context) -> Launch:
@@ -59,6 +69,13 @@ INGEST = Part(
     needs=("clickhouse", "topic"),
     available=lambda: _exists("clickreel.cli.ingest"),
 )
+CONSOLE = Part("console", _console, _answers, needs=("kafka",), available=lambda: _exists("clickreel.cli.console"))
 PRODUCER = Part(
     "producer", _producer, needs=("kafka", "topic", "contract"), available=lambda: _exists("clickreel.cli.produce")
 )
+
+
+def drift(home: Home) -> list[str]:
+    """What differs between the topic as it is and as the settings want it, one text each."""
+    del home
+    return []

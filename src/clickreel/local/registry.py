@@ -49,10 +49,15 @@ def _launch(where: Context) -> Launch:
     properties = {
         "quarkus.http.host": ports.HOST,
         "quarkus.http.port": str(port),
+        # A second interface (health, metrics) that is built in and by default open to the whole network on a port of its own.
+        "quarkus.management.host": ports.HOST,
+        "quarkus.management.port": "0",
         "apicurio.storage.kind": "sql",
         "apicurio.storage.sql.kind": "h2",
         "apicurio.datasource.url": f"jdbc:h2:file:{data / 'registry'}",
         "quarkus.log.level": "WARN",
+        'quarkus.log.category."io.apicurio".level': "WARN",
+        "quarkus.http.access-log.enabled": "false",
         "quarkus.banner.enabled": "false",
     }
     argv = jvm(
@@ -69,7 +74,7 @@ def _ready(address: str) -> bool:
     import httpx
 
     try:
-        return httpx.get(f"{address}/subjects", timeout=2).status_code == 200
+        return httpx.get(f"{address}/subjects", timeout=2, trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False
 

@@ -289,7 +289,7 @@ class Stack:
         if not self.home.path.exists():
             return Stopped(())
         with self.home.locked():
-            ended = [name for name in reversed(NAMES) if self._stop(name)]
+            ended = [name for name in reversed(NAMES) if self.stop(name)]
             left = [name for name in NAMES if self.running(name)]
             if not elders.await_end(self.home, 10):
                 left.append("a supervisor")
@@ -297,7 +297,8 @@ class Stack:
                 raise ClickreelError(f"still running after down: {', '.join(left)}", hint="clickreel status")
             return Stopped(tuple(ended), self._purge() if purge else 0)
 
-    def _stop(self, name: str) -> bool:
+    def stop(self, name: str) -> bool:
+        """End one part if it runs; whether it did."""
         record = self.record(name)
         if record is None:
             return False
@@ -313,7 +314,7 @@ class Stack:
 
     def stop_children(self) -> list[str]:
         """End the parts that this process started, in reverse order; their names."""
-        return [name for name in sorted(self.children, key=NAMES.index, reverse=True) if self._stop(name)]
+        return [name for name in sorted(self.children, key=NAMES.index, reverse=True) if self.stop(name)]
 
     def _purge(self) -> int:
         deleted = 0

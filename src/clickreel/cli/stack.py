@@ -1,0 +1,278 @@
+"""``clickreel up``, ``down``, ``status``, ``logs`` and ``doctor``: the local stack."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clickreel.cli.output import Json, emit, say, table
+
+if TYPE_CHECKING:
+    from clickreel.local.child import Process
+    from clickreel.local.stack import Stack
+
+# The parts that `up` starts; Flink is started by the first query that needs it.
+STARTED = ("kafka", "registry", "topic", "contract", "clickhouse", "ingest", "console", "producer")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    for command in (up, down, status, logs, doctor):
+        app.command()(command)
+
+
+def up(  # noqa: PLR0917 - one parameter an option
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once all is ready; `down` ends it.")] = False,
+    rate: Annotated[
+        float | None, typer.Option(help="Events a second, evenly spaced. [default: as before, or 20]")
+    ] = None,
+    mean_rate: Annotated[float | None, typer.Option(help="Events a second on average, with the day's rhythm.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the world.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Begin in the past: 14d, 6h, or a time.")] = None,
+    scenario: Annotated[str | None, typer.Option(help="Name of a scenario.")] = None,
+    speed: Annotated[float | None, typer.Option(help="Simulated seconds in a second.")] = None,
+    films: Annotated[Path | None, typer.Option(help="CSV of your own films.")] = None,
+    flaws: Annotated[str | None, typer.Option(help="Deliberate flaws.")] = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            help="client.properties of a Kafka to stream to, instead of a local one.", envvar="CLICKREEL_PROFILE"
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Start this part and what it needs alone; can be repeated.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Start what is missing, create the topic, register the contract, and stream.
+
+    Example: [bold]clickreel up[/bold], or [bold]clickreel up --detach --rate 50[/bold]
+
+    Runs in the foreground until Ctrl-C, which ends the stack and keeps its data. A second `up` finds what runs and starts what is
+    missing; without options it goes on with the run of before.
+    """
+    from clickreel.local import streaming
+    from clickreel.local.stack import Stack
+
+    stack = Stack()
+    options = {
+        "rate": rate,
+        "mean_rate": mean_rate,
+        "seed": seed,
+        "from": start,
+        "scenario": scenario,
+        "speed": speed,
+        "films": films.absolute() if films else None,
+        "flaws": flaws,
+        "profile": profile.absolute() if profile else None,
+    }
+    streaming.choose(stack, options)
+    names = tuple(only or STARTED)
+    if detach:
+        _start_detached(stack, names, json)
+    else:
+        _run_here(stack, names, json)
+
+
+def _start_detached(stack: Stack, names: tuple[str, ...], json: bool) -> None:
+    from clickreel.cli.checklist import Checklist
+
+    begun = time.monotonic()
+    with Checklist() as checklist:
+        stack.ensure(names, report=checklist)
+    _greet(stack, time.monotonic() - begun, json, ends="clickreel down")
+
+
+def _run_here(stack: Stack, names: tuple[str, ...], json: bool) -> None:
+    """Be the supervisor: start, watch, and end the parts when this process is asked to end."""
+    from clickreel.cli.checklist import Checklist
+    from clickreel.local import elders, supervisor
+
+    begun = time.monotonic()
+    stack.home.make()
+    with supervisor.ended_by_signal():
+        leader = elders.register(stack.home, ends_with_parts=True)
+        try:
+            with Checklist() as checklist:
+                started = stack.ensure(names, attached=True, report=checklist)
+            _greet(stack, time.monotonic() - begun, json, ends="Ctrl-C" if started else "clickreel down")
+            if started and supervisor.watch(stack, leader, _died) == "stopped":
+                say("all parts were ended; the data is kept")
+        except KeyboardInterrupt:
+            _end_here(stack, leader)
+            raise
+        finally:
+            stack.stop_children()
+            elders.withdraw(stack.home)
+
+
+def _end_here(stack: Stack, leader: Process | None) -> None:
+    """End the whole stack when this process leads it, else what it started."""
+    say("ending ...")
+    begun = time.monotonic()
+    # The record goes first: `down` waits for the supervisors that have nothing left to do, and this one is busy with `down`.
+    ended = stack.stop_children() if leader is not None else [*stack.down().parts]
+    listed = ", ".join(ended) or "nothing"
+    say(f"ended {listed} in {time.monotonic() - begun:.1f} s; the data is kept in {stack.home.path}")
+
+
+def _died(name: str, code: int) -> None:
+    how = f"by signal {code - 128}" if code > 128 else f"with code {code}"
+    say(
+        f"[yellow]{name} ended by itself {how}[/yellow]; see: clickreel logs {name}; start it again: clickreel up --detach"
+    )
+
+
+def _greet(stack: Stack, seconds: float, json: bool, *, ends: str) -> None:
+    """Say where everything is and what to type next."""
+    if json:
+        emit({**_answer(stack), "seconds": round(seconds, 3)})
+        return
+    say(f"ready in {seconds:.1f} s")
+    say()
+    for name, address in stack.addresses().items():
+        say(f"  {name:<11} {address}")
+    say()
+    from clickreel.cli.app import app
+
+    known = {command.callback.__name__ for command in app.registered_commands if command.callback is not None}
+    known |= {group.name for group in app.registered_groups if group.name}
+    next_ones = (
+        ("messages", "clickreel messages --follow", "watch the events arrive"),
+        ("monitor", "clickreel monitor", "rates, one point a second"),
+        ("sql", 'clickreel sql -e "select * from dvd_clicks limit 20"', "query the topic"),
+        ("trending", "clickreel trending", "what people watch now"),
+        ("status", "clickreel status", "what runs where"),
+    )
+    for command, line, meaning in next_ones:
+        if command in known:
+            say(f"  {line:<54} {meaning}")
+    say(f"  {ends:<54} ends it, the data is kept")
+
+
+def _answer(stack: Stack) -> dict[str, Any]:
+    from clickreel.local import streaming
+
+    parts = stack.status()
+    lives = {part.name: part.state for part in parts}
+    return {
+        "ok": lives["kafka"] == "running" and not {"crashed", "starting"} & set(lives.values()),
+        "home": str(stack.home.path),
+        "topic": streaming.topic(),
+        "run": streaming.run(stack.home),
+        "parts": [{**dataclasses.asdict(part), "pid": part.pid, "address": part.address or None} for part in parts],
+    }
+
+
+def down(
+    purge: Annotated[bool, typer.Option("--purge", help="Delete the data too.")] = False,
+    json: Json = False,
+) -> None:
+    """End all parts and verify that none is left; the data is kept.
+
+    Example: [bold]clickreel down[/bold]
+    """
+    from clickreel.local.stack import Stack
+
+    stack = Stack()
+    begun = time.monotonic()
+    stopped = stack.down(purge=purge)
+    if json:
+        emit({"ok": True, "ended": list(stopped.parts), "deleted_bytes": stopped.deleted_bytes})
+        return
+    seconds = time.monotonic() - begun
+    say(f"ended {', '.join(stopped.parts)} in {seconds:.1f} s" if stopped.parts else "nothing was running")
+    if purge:
+        say(f"deleted {stopped.deleted_bytes / 1e6:,.1f} MB in {stack.home.path}")
+
+
+def status(json: Json = False) -> int:
+    """What runs, where, and since when; leaves with 1 unless all that was started works.
+
+    Example: [bold]clickreel status[/bold]
+    """
+    from clickreel.local.stack import Stack
+
+    stack = Stack()
+    answer = _answer(stack)
+    if json:
+        emit(answer)
+    else:
+        rows = [
+            (
+                part["name"],
+                part["state"],
+                part["address"] or "",
+                part["pid"] or "",
+                part["version"],
+                _age(part["started"]),
+            )
+            for part in answer["parts"]
+        ]
+        table(("part", "state", "address", "process>", "version", "since"), rows)
+        say(f"topic {answer['topic']}, run {answer['run'] or 'none'}, home {answer['home']}")
+    return 0 if answer["ok"] else 1
+
+
+def _age(started: float | None) -> str:
+    if started is None:
+        return ""
+    seconds = int(time.time() - started)
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
+
+
+def logs(
+    part: Annotated[str | None, typer.Argument(help="A part; all of them without it.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines of each log.")] = 20,
+    json: Json = False,
+) -> None:
+    """What the parts wrote.
+
+    Example: [bold]clickreel logs kafka --follow[/bold]
+    """
+    from itertools import chain
+
+    from clickreel.local import logs as logs_of
+    from clickreel.local.home import Home
+
+    home = Home.default()
+    names = logs_of.names(home, part)
+    written = logs_of.last(home, names, lines)
+    for line in chain(written, logs_of.follow(home, names)) if follow else written:
+        if json:
+            emit(dataclasses.asdict(line))
+        else:
+            typer.echo(line.text if part else f"{line.part:<10} {line.text}")
+
+
+def doctor(json: Json = False) -> int:
+    """Look at Java, jars, ports, disk, memory, clock and every part; each fault comes with its mend.
+
+    Example: [bold]clickreel doctor[/bold]
+
+    Leaves with 3 when something is missing on the machine, with 4 when a part that was started does not work.
+    """
+    from clickreel.local import doctor as doctors
+    from clickreel.local.parts import NAMES
+    from clickreel.local.stack import Stack
+
+    findings = list(doctors.examine(Stack()))
+    faults = [finding for finding in findings if finding.ok is False]
+    if json:
+        emit({"ok": not faults, "checks": [dataclasses.asdict(finding) for finding in findings]})
+    else:
+        marks = {True: "[green]✓[/green]", False: "[red]✗[/red]", None: "[dim]-[/dim]"}
+        for finding in findings:
+            say(f"{marks[finding.ok]} {finding.name:<14} {finding.detail}")
+            if finding.ok is False:
+                say(f"  {'hint:':<14} [bold]{finding.hint}[/bold]")
+    if not faults:
+        return 0
+    return 3 if any(finding.name not in NAMES for finding in faults) else 4

@@ -1,0 +1,78 @@
+"""What the parts wrote: the last lines, and what comes after them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clickreel.errors import UsageError
+from clickreel.local import child
+from clickreel.local.home import Home
+from clickreel.local.parts import NAMES
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a log.
+
+    Args:
+        part: Who wrote it.
+        text: What it says, without its end of line.
+    """
+
+    part: str
+    text: str
+
+
+def names(home: Home, part: str | None = None) -> list[str]:
+    """The parts that have a log, or the one that was asked for.
+
+    Raises:
+        UsageError: There is no such part, or it wrote nothing yet.
+    """
+    known = [*NAMES, "supervisor"]
+    if part is not None and part not in known:
+        raise UsageError(f"there is no part {part!r}", hint=f"one of: {', '.join(known)}")
+    found = [name for name in known if home.log(name).exists()]
+    if part is None:
+        return found
+    if part not in found:
+        raise UsageError(f"{part} has written no log in {home.path}", hint="clickreel up --detach")
+    return [part]
+
+
+def last(home: Home, parts: Sequence[str], lines: int) -> Iterator[Line]:
+    """The last lines of each log."""
+    for part in parts:
+        for text in child.tail(home.log(part), lines):
+            yield Line(part, text)
+
+
+def follow(home: Home, parts: Sequence[str], *, every_s: float = 0.2) -> Iterator[Line]:
+    """What is written from now on, for ever; a log that is started anew is read from its beginning."""
+    places = {part: _size(home.log(part)) for part in parts}
+    rest = dict.fromkeys(parts, b"")
+    while True:
+        for part in parts:
+            size = _size(home.log(part))
+            if size == places[part]:
+                continue
+            if size < places[part]:
+                places[part], rest[part] = 0, b""
+            with home.log(part).open("rb") as file:
+                file.seek(places[part])
+                data = rest[part] + file.read(size - places[part])
+            places[part] = size
+            *whole, rest[part] = data.split(b"\n")
+            for text in whole:
+                yield Line(part, text.decode("utf-8", "replace"))
+        time.sleep(every_s)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

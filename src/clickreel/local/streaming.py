@@ -1,0 +1,49 @@
+"""What ``up`` streams: the options of the run, remembered by the home so that the next ``up`` resumes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clickreel.local.home import Home
+from clickreel.local.pipeline import RUN_OPTIONS
+from clickreel.local.stack import Stack
+
+_FILE = "run.json"
+
+
+def remembered(home: Home) -> dict[str, Any]:
+    """The options of the run that this home streams."""
+    return home.read(_FILE)
+
+
+def choose(stack: Stack, options: Mapping[str, Any]) -> bool:
+    """Set the run to stream; a producer that streams another one is ended, so that the next start begins the new one.
+
+    Args:
+        stack: The stack.
+        options: Values by the names of :data:`RUN_OPTIONS`; ``None`` means not given. When none is given the run of before goes on.
+            When any is given they are the run as a whole, so that the same command always gives the same stream.
+
+    Returns:
+        Whether a producer was ended.
+    """
+    assert set(options) <= set(RUN_OPTIONS), options
+    given = {name: str(value) for name, value in options.items() if value is not None}
+    if not given:
+        return False
+    stack.home.make()
+    changed = given != remembered(stack.home)
+    if changed:
+        stack.home.write(_FILE, given)
+    return changed and stack.stop("producer")
+
+
+def run(home: Home) -> str | None:
+    """The name of the run that this home streams, or ``None`` when it streams none."""
+    return remembered(home).get("run")
+
+
+def topic() -> str:
+    """The topic that is streamed to."""
+    return "dvd_clicks"
