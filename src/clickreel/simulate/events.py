@@ -28,8 +28,8 @@ class Events:
     Attributes:
         ts_ms: Event time, milliseconds since the Unix epoch, UTC (int64).
         user: User number n of ``u_<n>``, from 1 (uint32).
-        ordinal: Place of the event among the events of its user's day, from 0 (uint16). A user's day is the UTC day on which
-            the session *started*; (user, day, ordinal) and (ts_ms, user, ordinal) both name one event.
+        ordinal: ``session_of_day * 4096 + event_of_session`` (uint16): it grows with time within a user's day, which is the UTC day
+            on which the session *started*, and has gaps. (user, day, ordinal) and (ts_ms, user) both name one event.
         session: The 32 bits written as 8 hex digits in ``s_<8 hex>`` (uint32).
         film: ``film_id`` (int32).
         event_type: Code: place in :data:`clickreel.contract.vocabulary.EVENT_TYPES` (uint8).
@@ -51,12 +51,14 @@ class Events:
     referrer: NDArray[np.uint8]
 
     def __post_init__(self) -> None:
+        """Columns of the right types and of one length; anything else is a programmer's error."""
         for name, dtype in _DTYPES.items():
             column = getattr(self, name)
             assert column.dtype == dtype, f"{name} is {column.dtype}, not {np.dtype(dtype)}"
             assert column.shape == self.ts_ms.shape, f"{name} has shape {column.shape}, ts_ms {self.ts_ms.shape}"
 
     def __len__(self) -> int:
+        """Number of events."""
         return len(self.ts_ms)
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Events:
@@ -95,6 +97,7 @@ class Deliveries:
     variant: NDArray[np.uint32]
 
     def __len__(self) -> int:
+        """Number of deliveries."""
         return len(self.events)
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Deliveries:

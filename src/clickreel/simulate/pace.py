@@ -1,0 +1,132 @@
+"""A flat rate: the events of a timeline, evenly spaced.
+
+What a person means by "50 events a second" is that any 20 seconds hold 1,000 events, give or take 2 %. People do not come like that, even on a
+flat day: they come in sessions, and the number of sessions under way wanders by several percent. So time is bent a little. Within fixed windows of absolute time event
+number i of n moves to ``start + (i + 1/2) / n * length``, by at most eight minutes; sessions keep that much more distance (:mod:`~clickreel.simulate.traffic`).
+The order of events does not change, windows do not touch each other, and a window can be computed alone.
+
+How long a window must be follows from what is left to chance. The starts are evened out over the day before (``traffic._evened``), so the number of events in
+a window varies only by the sessions cut at its two ends. Measured, that is a relative deviation of about ``80 / (sqrt(rate) * seconds)``, so ``16,000 / sqrt(rate)``
+seconds hold it at 0.5 %; above some 2,500 events a second chance alone is that small, and ten seconds do.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clickreel.simulate.events import Events
+from clickreel.simulate.timeline import Reader, Timeline
+from clickreel.simulate.traffic import DAY_MS, EVENT_SLACK_MS
+
+_WINDOW_MIN_MS = 10_000
+_EVENTS_KEPT = 1_000_000  # of windows worked out before, for readers of many small parts
+
+
+def window_ms(rate: float) -> int:
+    """Length of the windows for a rate in events a second: a divisor of a day."""
+    wanted = _WINDOW_MIN_MS if rate > 2500 else max(_WINDOW_MIN_MS, 16_000_000 / rate**0.5)
+    parts = max(1, int(DAY_MS // wanted))
+    while DAY_MS % parts:
+        parts -= 1
+    return DAY_MS // parts
+
+
+class Paced:
+    """A timeline evenly spaced.
+
+    Args:
+        timeline: The timeline as people make it.
+        rate: Events a second, for the length of the windows.
+    """
+
+    def __init__(self, timeline: Timeline, rate: float) -> None:
+        self._timeline = timeline
+        self.window_ms = window_ms(rate)
+        kept = int(np.clip(_EVENTS_KEPT / (rate * self.window_ms / 1000), 1, 64))
+        self._window = lru_cache(maxsize=kept)(self._make_window)
+
+    def _make_window(self, number: int) -> Events:
+        start = number * self.window_ms
+        return evened(self._timeline.between(start, start + self.window_ms), start, self.window_ms)
+
+    def between(self, start_ms: int, end_ms: int) -> Events:
+        """The events with event time in [start_ms, end_ms), in order of (ts_ms, user, ordinal)."""
+        parts = []
+        for number in range(start_ms // self.window_ms, -(-end_ms // self.window_ms)):
+            window = self._window(number)
+            low, high = np.searchsorted(window.ts_ms, [start_ms, end_ms])
+            parts.append(window.take(slice(int(low), int(high))))
+        return Events.concat(parts)
+
+    def reader(self, start_ms: int) -> PacedReader:
+        """Read in sequence from an instant on."""
+        return PacedReader(self._timeline, self.window_ms, start_ms)
+
+
+class PacedReader:
+    """Reads a :class:`Paced` timeline in sequence."""
+
+    def __init__(self, timeline: Timeline, length_ms: int, start_ms: int) -> None:
+        self._length_ms = length_ms
+        self._read_ms = start_ms // length_ms * length_ms
+        self._reader: Reader = timeline.reader(self._read_ms)
+        self._skip_ms = start_ms
+        self._waiting = Events.concat([])
+
+    def advance(self, end_ms: int) -> Events:
+        """The events from where it stands up to ``end_ms``, where it stands then."""
+        parts = [self._waiting]
+        while self._read_ms < end_ms:
+            start, self._read_ms = self._read_ms, self._read_ms + self._length_ms
+            window = evened(self._reader.advance(self._read_ms), start, self._length_ms)
+            if start <= self._skip_ms:
+                window = window.take(slice(int(np.searchsorted(window.ts_ms, self._skip_ms)), None))
+            parts.append(window)
+        events = Events.concat(parts)
+        cut = int(np.searchsorted(events.ts_ms, end_ms))
+        self._waiting = events.take(slice(cut, None))
+        return events.take(slice(0, cut))
+
+
+def evened(events: Events, start_ms: int, length_ms: int) -> Events:
+    """The events of a window, moved to equal distances, each by at most ``EVENT_SLACK_MS``.
+
+    Args:
+        events: In order of (ts_ms, user, ordinal), all within the window.
+        start_ms: Start of the window.
+        length_ms: Its length.
+
+    Returns:
+        The same events in the same order of each user, in order of their new times.
+    """
+    n = len(events)
+    if n == 0:
+        return events
+    even = start_ms + ((np.arange(n) + 0.5) * (length_ms / n)).astype(np.int64)
+    ts = np.clip(even, events.ts_ms - EVENT_SLACK_MS, events.ts_ms + EVENT_SLACK_MS)
+    _part(ts, events.user, start_ms + length_ms)
+    order = np.argsort(((ts - start_ms).astype(np.uint64) << np.uint64(32)) | events.user)
+    moved = events.take(order)
+    return Events(ts[order], *(getattr(moved, name) for name in Events.__slots__[1:]))
+
+
+def _part(ts: NDArray[np.int64], user: NDArray[np.uint32], end_ms: int) -> None:
+    """Move events of one user that fell on one millisecond apart, in place: a user's event times increase strictly.
+
+    It happens above some 1,000 events a second, where even distances are below a millisecond, and to few: a loop over those users will do.
+    """
+    order = np.argsort(user, kind="stable")
+    same = user[order[1:]] == user[order[:-1]]
+    clash = same & (ts[order[1:]] <= ts[order[:-1]])
+    for one in np.unique(user[order[1:][clash]]):
+        rows = order[np.searchsorted(user[order], one) : np.searchsorted(user[order], one, side="right")]
+        times = ts[rows].tolist()
+        for i in range(1, len(times)):
+            times[i] = max(times[i], times[i - 1] + 1)
+        last = end_ms
+        for i in range(len(times) - 1, -1, -1):
+            last = times[i] = min(times[i], last - 1)
+        ts[rows] = times

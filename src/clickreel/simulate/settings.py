@@ -1,0 +1,141 @@
+"""What a world can be told: one frozen dataclass, checked when a world is made."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from dataclasses import dataclass
+
+from clickreel.errors import UsageError
+from clickreel.settings import setting
+
+USERS_MAX = 100_000_000
+# Events a person makes on a day when nothing else is said: 5 M events in 28 days for 20,000 people.
+EVENTS_PER_USER_DAY = 9.0
+MEAN_RATE_DEFAULT = 20.0
+
+
+@dataclass(frozen=True)
+class WorldSettings:
+    """Settings of a simulated world. Together with the catalogue they fix every event.
+
+    How many people there are, and how often they come, follows from what is given:
+
+    * ``rate``: a flat day, evenly spaced; ``mean_rate``: the rhythm of day and week, with this mean. The audience is made to fit;
+    * ``users`` with one of the two: so many people, who come as often as the rate needs;
+    * ``users`` alone: so many people, nine events a day each;
+    * none: ``mean_rate = 20``.
+
+    Raises:
+        UsageError: Values that cannot go together.
+    """
+
+    seed: int = setting(1, "Seed: the same seed and settings give the same events.", minimum=0, maximum=2**63 - 1)
+    run: str | None = setting(None, "Name of the run, in every event id; by default made from seed and settings.")
+    scenario: str | None = setting(None, "Named scenario whose values stand below flags, environment and project file.")
+    users: int | None = setting(
+        None, "People on the platform at any time; by default as many as the rate needs.", minimum=1, maximum=USERS_MAX
+    )
+    films: int = setting(1000, "Invented films in the catalogue.", minimum=1, maximum=100_000)
+    films_csv: str | None = setting(
+        None, "CSV file with your own films (film_id,film_title), instead of invented ones."
+    )
+    rate: float | None = setting(
+        None, "Events a second, on a flat day and evenly spaced.", minimum=0.001, maximum=1_000_000
+    )
+    mean_rate: float | None = setting(
+        None, "Events a second on the mean, with the rhythm of day and week.", minimum=0.001, maximum=1_000_000
+    )
+    activity_sigma: float = setting(
+        1.25, "Spread of people's activity: sigma of a log-normal, calibrated to a top fifth that makes 55-80 % of the events.",
+        minimum=0.0, maximum=2.5,
+    )  # fmt: skip
+    churn: float = setting(
+        0.05,
+        "Share of the people who are replaced by new ones in 30 days, before short stays.",
+        minimum=0.0,
+        maximum=2.0,
+    )
+    session_cap_min: int = setting(
+        60,
+        "Longest session in minutes; two sessions of a person start at least this and 30 minutes apart.",
+        minimum=5,
+        maximum=360,
+    )
+    visits_mean: float = setting(
+        2.4, "Mean number of lists a person looks at in a session.", minimum=1.0, maximum=200.0
+    )
+    visits_sigma: float = setting(0.95, "Spread of that number: sigma of a log-normal.", minimum=0.0, maximum=2.0)
+    click_factor: float = setting(
+        1.0, "Scales the probability that a film in a list is opened.", minimum=0.0, maximum=5.0
+    )
+    dwell_factor: float = setting(1.0, "Scales the time people stay on what they see.", minimum=0.01, maximum=5.0)
+    time_zone_h: float = setting(0.0, "Hours by which the people's clock is ahead of UTC.", minimum=-12.0, maximum=14.0)
+    weekly: bool = setting(True, "Whether weekends are busier.")
+    holidays: bool = setting(False, "Whether year's end, New Year and 1 May are busier days.")
+    growth: float = setting(
+        0.0, "Growth of the traffic per year (0.2 is 20 %), around 2026-01-01.", minimum=-0.9, maximum=5.0
+    )
+    evening_factor: float = setting(
+        1.0, "Scales Friday evenings (18-24 h, the people's clock).", minimum=1.0, maximum=20.0
+    )
+    ranker: float = setting(
+        0.9, "Correlation of the ranker's order with true taste: 1 is perfect, 0 is noise.", minimum=0.0, maximum=1.0
+    )
+    random_lists: float = setting(
+        0.03, "Share of the lists shown in random order, for unbiased evaluation.", minimum=0.0, maximum=1.0
+    )
+    bursts_per_week: float = setting(1.5, "Films that go viral per week.", minimum=0.0, maximum=50.0)
+    burst_peak: float = setting(0.25, "Share of the lists a viral film is in, at its peak.", minimum=0.0, maximum=0.8)
+    launches_per_week: float = setting(
+        0.25, "Films that enter the catalogue late, per week.", minimum=0.0, maximum=20.0
+    )
+    removals_per_week: float = setting(0.25, "Films that leave the catalogue, per week.", minimum=0.0, maximum=20.0)
+    bots: float = setting(
+        0.0, "Share of the people who are bots: fast, tireless, never saving.", minimum=0.0, maximum=1.0
+    )
+    monsters: float = setting(
+        0.0, "Share of the sessions that go on and on (100 lists and more).", minimum=0.0, maximum=1.0
+    )
+    round_the_clock: bool = setting(False, "Whether people come all day long, session after session (tiny worlds).")
+    flaws: str = setting(
+        "", "Deliberate defects, as late=2%,late_batch=1%,out_of_order=1%,duplicate=0.5%,malformed=0.1%."
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot go together."""
+        if self.rate is not None and self.mean_rate is not None:
+            raise UsageError(
+                f"both --rate {self.rate:g} and --mean-rate {self.mean_rate:g}",
+                hint="--rate is a flat day, --mean-rate keeps the rhythm of day and week: give one of them",
+            )
+        for name in ("rate", "mean_rate"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise UsageError(f"--{name.replace('_', '-')} is {value:g}", hint="allowed: a number above 0")
+        if self.run is not None and not self.run.strip():
+            raise UsageError("the run's name is empty", hint="leave --run out to name the run after seed and settings")
+
+    @property
+    def flat(self) -> bool:
+        """Whether the day is flat: asked for by ``rate``."""
+        return self.rate is not None
+
+    @property
+    def target_rate(self) -> float | None:
+        """Events a second asked for; ``None`` when only the number of people is given."""
+        if self.rate is None and self.mean_rate is None and self.users is None:
+            return MEAN_RATE_DEFAULT
+        return self.rate if self.rate is not None else self.mean_rate
+
+    def digest(self, catalogue: str) -> str:
+        """16 hex digits that change with every setting that changes an event.
+
+        Args:
+            catalogue: Digest of the films.
+        """
+        # The run's own name, and where values came from, change no event.
+        skipped = {"run", "scenario", "films_csv"}
+        values = [(f.name, getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in skipped]
+        return hashlib.sha256(repr((values, catalogue)).encode()).hexdigest()[:16]

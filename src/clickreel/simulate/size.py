@@ -1,0 +1,138 @@
+"""How many people a world needs, and how often they must come, for the rate that was asked for.
+
+Three numbers are worked out when a world is made: events per session, from a pilot of some thousand sessions of this very world; the share of candidate
+sessions that survive the pause between two sessions, by integration over the day's profile and the spread of activity; and from these
+the mean number of candidate sessions that gives the rate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtri
+
+from clickreel.errors import UsageError
+from clickreel.simulate.people import SESSIONS_PER_USER_DAY_MAX, capped_scale, population
+from clickreel.simulate.settings import EVENTS_PER_USER_DAY, WorldSettings
+from clickreel.simulate.traffic import DAY_MS, Traffic, pause_ms, shares_by_quarter_hour, slots_per_day
+
+if TYPE_CHECKING:
+    from clickreel.simulate.timeline import Scene
+
+_DAY_S = 86_400
+# Above this many people, each comes more often instead: two million are a second of work a day.
+_PEOPLE_WANTED_MAX = 2_000_000
+# A person whose mean is above this would be on the site half of the day.
+_SESSIONS_MEAN_MAX = 2.5
+_PILOT_DAY = 20_513  # 2026-03-01, a Sunday: any day would do
+_PILOT_PEOPLE = 12_000
+_PILOT_SESSIONS_PER_DAY = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """The size of a world.
+
+    Attributes:
+        people: Number of people on the platform at any time.
+        sessions_per_day: Mean number of candidate sessions a person and day.
+        kept: Mean number of sessions a person and day, after pauses.
+        events_per_session: Mean.
+        rate: Mean number of events a second that comes of it.
+    """
+
+    people: int
+    sessions_per_day: float
+    kept: float
+    events_per_session: float
+    rate: float
+
+
+def audience(scene: Scene) -> Audience:
+    """The audience of a world.
+
+    Raises:
+        UsageError: So few people cannot make so many events.
+    """
+    settings = scene.settings
+    per_session = events_per_session(scene)
+    if settings.round_the_clock:
+        return _round_the_clock(settings, per_session)
+    target = settings.target_rate
+    most = kept_sessions(settings, _SESSIONS_MEAN_MAX) * per_session  # events a person and day
+    if settings.users is not None:
+        people = settings.users
+        per_day = EVENTS_PER_USER_DAY if target is None else target * _DAY_S / people
+        if per_day > most:
+            raise UsageError(
+                f"{people} users cannot make {target:g} events a second (at most {people * most / _DAY_S:.3g})",
+                hint=f"--users {int(per_day * people / most) + 1}, or leave --users out",
+            )
+    else:
+        assert target is not None
+        people = max(1, round(target * _DAY_S / min(EVENTS_PER_USER_DAY, most)))
+        if people > _PEOPLE_WANTED_MAX:
+            people = max(_PEOPLE_WANTED_MAX, round(target * _DAY_S / (0.8 * most)))
+        per_day = target * _DAY_S / people
+    candidates = _candidates_for(settings, per_day / per_session)
+    kept = kept_sessions(settings, candidates)
+    return Audience(people, candidates, kept, per_session, people * kept * per_session / _DAY_S)
+
+
+def _round_the_clock(settings: WorldSettings, per_session: float) -> Audience:
+    sessions = slots_per_day(settings)
+    per_person = sessions * per_session / _DAY_S
+    target = settings.target_rate
+    people = settings.users or max(1, round((target or 1.0) / per_person))
+    if settings.users is not None and target is not None:
+        raise UsageError(
+            f"{people} users who come round the clock make {people * per_person:.3g} events a second, not {target:g}",
+            hint="give --users or a rate, not both, or another --scenario",
+        )
+    return Audience(people, float(sessions), float(sessions), per_session, people * per_person)
+
+
+def events_per_session(scene: Scene) -> float:
+    """Mean number of events of a session, measured on a pilot of this world.
+
+    The pilot measures events per list; the number of lists per session is known, and carries most of the spread.
+    """
+    settings = scene.settings
+    crowd = population(settings, _PILOT_PEOPLE, _PILOT_SESSIONS_PER_DAY)
+    if settings.round_the_clock:
+        crowd = population(settings, 64, _PILOT_SESSIONS_PER_DAY)
+    sessions = Traffic(settings, crowd).sessions(_PILOT_DAY)
+    events = sum(len(part) for part, _, _ in scene.expand(sessions))
+    if settings.bots or settings.monsters or settings.round_the_clock:
+        return events / len(sessions)
+    return events / int(sessions.visits.sum()) * settings.visits_mean
+
+
+def kept_sessions(settings: WorldSettings, candidates: float) -> float:
+    """Mean number of sessions a person and day that survive the pause, for a mean number of candidates.
+
+    A candidate survives when no other started within the pause before it: for a person with mean ``m`` that is ``exp(-m * share of the day's
+    candidates in that pause)``, averaged over the day and over people.
+    """
+    quantile = (np.arange(512) + 0.5) / 512
+    scale = capped_scale(candidates, settings.activity_sigma)
+    mean = np.minimum(candidates * scale * np.exp(settings.activity_sigma * ndtri(quantile)), SESSIONS_PER_USER_DAY_MAX)
+    share = shares_by_quarter_hour(settings)
+    cumulative = np.concatenate([[0.0], np.cumsum(np.tile(share, 3))])
+    at = (np.arange(96, 192) + 0.5) * DAY_MS / 96
+    edges = np.arange(len(cumulative)) * DAY_MS / 96
+    before = np.interp(at, edges, cumulative) - np.interp(at - pause_ms(settings), edges, cumulative)
+    return float((mean[:, None] * share * np.exp(-mean[:, None] * before)).sum(axis=1).mean())
+
+
+def _candidates_for(settings: WorldSettings, kept: float) -> float:
+    low, high = kept, _SESSIONS_MEAN_MAX * 1.5
+    for _ in range(30):
+        middle = (low + high) / 2
+        if kept_sessions(settings, middle) < kept:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2

@@ -1,0 +1,118 @@
+"""A world: all events of all time, of which any part can be computed alone.
+
+The path, each step a function in a module of its own:
+
+1. :mod:`~clickreel.simulate.people` who is there, :mod:`~clickreel.simulate.traffic` when they come: the sessions of a day, for all people;
+2. :mod:`~clickreel.simulate.visits` what a session is and which lists it looks at, :mod:`~clickreel.simulate.shelves` what stands in them;
+3. :mod:`~clickreel.simulate.browsing` what happens in the lists: events;
+4. :mod:`~clickreel.simulate.timeline` by time, and :mod:`~clickreel.simulate.pace` for a flat rate the even spacing;
+5. :mod:`~clickreel.simulate.flaws` what goes wrong on the way, and ids: deliveries.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from clickreel.errors import UsageError
+from clickreel.simulate import ids
+from clickreel.simulate.events import Deliveries, Events
+from clickreel.simulate.films import Catalogue, invent
+from clickreel.simulate.pace import Paced
+from clickreel.simulate.people import population
+from clickreel.simulate.settings import WorldSettings
+from clickreel.simulate.size import audience
+from clickreel.simulate.timeline import Happenings, Reader, Scene, Timeline
+from clickreel.simulate.traffic import Traffic
+
+_LAST_MS = 4_102_444_800_000  # 2100-01-01: what an event's timestamp can hold
+
+
+class World:
+    """A simulated world.
+
+    Args:
+        settings: What it is told.
+        catalogue: Its films; by default invented ones.
+
+    Raises:
+        UsageError: The rate cannot be made by so many people.
+
+    Attributes:
+        run: Name of the run, by default made from seed and settings.
+        run_tag: The 32 bits of it that every event id carries.
+        users: Number of people on the platform at any time.
+        expected_rate: Mean number of events a second.
+        happenings: The timeline as people make it.
+    """
+
+    def __init__(self, settings: WorldSettings | None = None, catalogue: Catalogue | None = None) -> None:
+        self.settings = settings or WorldSettings()
+        self.catalogue = catalogue or invent(self.settings.films, self.settings.seed)
+        self.run = self.settings.run or self._run_name()
+        self.run_tag = int.from_bytes(hashlib.sha256(self.run.encode()).digest()[:4], "big")
+        self.scene = Scene(self.settings, self.catalogue)
+        self.audience = audience(self.scene)
+        self.users = self.audience.people
+        self.expected_rate = self.audience.rate
+        self.traffic = Traffic(self.settings, population(self.settings, self.users, self.audience.sessions_per_day))
+        self.happenings = Happenings(self.scene, self.traffic, self.users, self.expected_rate)
+        self._timeline: Timeline = self.happenings
+        if self.settings.flat:
+            self._timeline = Paced(self.happenings, self.expected_rate)
+
+    def _run_name(self) -> str:
+        return f"s{self.settings.seed}-{self.settings.digest(self.catalogue.digest())[:6]}"
+
+    def events(self, start_ms: int, end_ms: int) -> Events:
+        """The events with event time in [start_ms, end_ms), in order of (ts_ms, user, ordinal).
+
+        Raises:
+            UsageError: The span is not within 1970 to 2099.
+        """
+        _check_span(start_ms, end_ms)
+        return self._timeline.between(start_ms, end_ms)
+
+    def deliveries(self, start_ms: int, end_ms: int) -> Deliveries:
+        """What is handed to Kafka in [start_ms, end_ms), in order of (deliver_ms, ts_ms, user, ordinal, copy)."""
+        return self.deliver(self.events(start_ms, end_ms))
+
+    def cursor(self, start_ms: int) -> Cursor:
+        """Read the deliveries in sequence from an instant on: the cheap form of :meth:`deliveries`."""
+        return Cursor(self, self._timeline.reader(start_ms), start_ms)
+
+    def deliver(self, events: Events) -> Deliveries:
+        """Events as they are delivered when nothing goes wrong: at once."""
+        hi, lo = ids.make(self.run_tag, events.ts_ms, events.user, events.ordinal)
+        n = len(events)
+        return Deliveries(events, hi, lo, events.ts_ms, np.zeros(n, np.uint8), np.zeros(n, np.uint32))
+
+
+class Cursor:
+    """The deliveries of a world in sequence.
+
+    Attributes:
+        position_ms: Everything before this instant has been given out.
+    """
+
+    def __init__(self, world: World, reader: Reader, start_ms: int) -> None:
+        _check_span(start_ms, start_ms)
+        self._world = world
+        self._reader = reader
+        self.position_ms = start_ms
+
+    def advance(self, end_ms: int) -> Deliveries:
+        """What is handed to Kafka from the position up to ``end_ms``, which becomes the new position."""
+        _check_span(self.position_ms, end_ms)
+        self.position_ms = end_ms
+        return self._world.deliver(self._reader.advance(end_ms))
+
+
+def _check_span(start_ms: int, end_ms: int) -> None:
+    # The day before the first is needed for its sessions under way.
+    if not 2 * 86_400_000 <= start_ms <= end_ms <= _LAST_MS:
+        raise UsageError(
+            f"the span from {start_ms} to {end_ms} ms since 1970",
+            hint="allowed: from 1970-01-03 to 2100-01-01, the end not before the start",
+        )
