@@ -90,7 +90,7 @@ class MemoryBroker:
             raise UsageError(
                 f"Kafka at memory refuses: {replication} replicas on 1 broker", hint="clickreel topic describe"
             )
-        state = TopicState(name, uuid.uuid4().hex, partitions, replication, {**_DEFAULTS, **configs})
+        state = TopicState(name, uuid.uuid4().hex, partitions, max(1, replication), {**_DEFAULTS, **configs})
         self._topics[name] = _Topic(state, [0] * partitions, [[] for _ in range(partitions)])
 
     def alter(self, name: str, configs: Mapping[str, str]) -> None:

@@ -1,0 +1,53 @@
+"""Which cluster a command talks to: the profile given, else the local stack of this home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from clickreel.stream.broker import Broker
+    from clickreel.stream.profile import Profile
+
+ProfileFile = Annotated[
+    Path | None,
+    typer.Option("--profile", help="A client.properties; by default the local stack.", envvar="CLICKREEL_PROFILE"),
+]
+TopicName = Annotated[
+    str | None,
+    typer.Option("--topic", help="Topic; by default dvd_clicks, or the project file's.", envvar="CLICKREEL_TOPIC"),
+]
+
+
+def profile(path: Path | None) -> Profile:
+    """The profile that a command works with.
+
+    Raises:
+        UsageError: The file is no profile.
+        UnreachableError: None was given and the local stack's Kafka does not run.
+    """
+    if path is not None:
+        from clickreel.stream.profile import read
+
+        return read(path)
+    from clickreel.local import stack
+    from clickreel.local.home import Home
+
+    return stack.profile(Home.default())
+
+
+def broker(path: Path | None) -> Broker:
+    """The Kafka that a command works with."""
+    from clickreel.stream.cluster import Cluster
+
+    return Cluster(profile(path))
+
+
+def topic_name(given: str | None) -> str:
+    """The topic that a command works with: flag, environment, project file, ``dvd_clicks``."""
+    from clickreel import settings
+    from clickreel.stream.topic import TopicSettings
+
+    return settings.load(TopicSettings, "topic", flags={"name": given}).name

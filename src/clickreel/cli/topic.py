@@ -1,0 +1,229 @@
+"""``clickreel topic plan|create|describe|check|alter``."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clickreel.cli.cluster import ProfileFile, TopicName
+from clickreel.cli.output import Json, emit, say, table
+
+if TYPE_CHECKING:
+    from clickreel.stream.topic import Drift, TopicSettings
+
+Partitions = Annotated[int | None, typer.Option("--partitions", help="Partitions. [default: 6]")]
+Replication = Annotated[int | None, typer.Option("--replication", help="Copies of each. [default: the cluster's]")]
+Retention = Annotated[
+    str | None, typer.Option("--retention", help="How long records stay: 7d, 36h, forever. [default: 7d]")
+]
+RetentionBytes = Annotated[
+    int | None, typer.Option("--retention-bytes", help="Bytes kept per partition, -1 for no limit. [default: -1]")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    group = typer.Typer(no_args_is_help=True, help="Plan, create, describe and check the topic.")
+    for command in (plan, create, describe, check, alter):
+        group.command()(command)
+    app.add_typer(group, name="topic")
+
+
+def plan(
+    events_per_second: Annotated[float, typer.Option("--events-per-second", help="Events a second at the peak.")],
+    consumers: Annotated[int, typer.Option("--consumers", help="Consumer processes that share the topic.")] = 1,
+    retention: Annotated[str, typer.Option("--retention", help="How long records should stay.")] = "7d",
+    brokers: Annotated[int, typer.Option("--brokers", help="Brokers of the cluster.")] = 1,
+    json: Json = False,
+) -> None:
+    """Derive partitions, replication and retention from a load, and say how.
+
+    Example: [bold]clickreel topic plan --events-per-second 50000 --consumers 4 --brokers 3[/bold]
+    """
+    from clickreel.errors import UsageError
+    from clickreel.stream import moment, topic
+
+    for name, value in (("events-per-second", events_per_second), ("consumers", consumers), ("brokers", brokers)):
+        if not 0 < value < 1e9:
+            raise UsageError(f"--{name} is {value:g}", hint="allowed: above 0")
+    found = topic.plan(
+        events_per_second, consumers, retention_ms=moment.span_ms(retention, "--retention"), brokers=brokers
+    )
+    command = (
+        f"clickreel topic create --partitions {found.partitions} --replication {found.replication} "
+        f"--retention {retention} --retention-bytes {found.retention_bytes}"
+    )
+    if json:
+        emit({**dataclasses.asdict(found), "command": command})
+        return
+    figures = ("partitions", "replication", "min_insync", "retention_ms", "retention_bytes", "disk_bytes")
+    table(["setting", "value>"], [(name, f"{getattr(found, name):,}") for name in figures])
+    for rule in found.rules:
+        say(f"  {rule}")
+    say(command)
+
+
+def _wanted(
+    name: str | None,
+    partitions: int | None,
+    replication: int | None,
+    retention: str | None,
+    retention_bytes: int | None,
+) -> TopicSettings:
+    from clickreel import settings
+    from clickreel.stream.topic import TopicSettings
+
+    flags = {
+        "name": name,
+        "partitions": partitions,
+        "replication": replication,
+        "retention": retention,
+        "retention_bytes": retention_bytes,
+    }
+    wanted = settings.load(TopicSettings, "topic", flags=flags)
+    wanted.configs()  # a retention that is no span is said before anything is asked of Kafka
+    return wanted
+
+
+def _drift(found: list[Drift]) -> None:
+    table(["setting", "wanted>", "real>", "to mend it"], [dataclasses.astuple(one) for one in found])
+
+
+def create(  # noqa: PLR0917 - one parameter an option
+    topic: TopicName = None,
+    partitions: Partitions = None,
+    replication: Replication = None,
+    retention: Retention = None,
+    retention_bytes: RetentionBytes = None,
+    profile: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Create the topic. One that exists is left as it is; where it differs, that is said and the exit code is 5.
+
+    Example: [bold]clickreel topic create --partitions 12 --retention 14d[/bold]
+    """
+    from clickreel.cli.cluster import broker
+    from clickreel.stream import topic as topics
+
+    wanted = _wanted(topic, partitions, replication, retention, retention_bytes)
+    state, created, drift = topics.ensure(broker(profile), wanted)
+    if json:
+        emit(
+            {
+                "topic": state.name,
+                "created": created,
+                "drift": drift,
+                "partitions": state.partitions,
+                "replication": state.replication,
+            }
+        )
+    else:
+        size = f"{state.partitions} partitions, replication {state.replication}"
+        say(f"{state.name}: " + (f"created, {size}" if created else f"exists already, {size}; nothing was changed"))
+        if drift:
+            _drift(drift)
+    if drift:
+        raise typer.Exit(5)
+
+
+def describe(topic: TopicName = None, profile: ProfileFile = None, json: Json = False) -> None:
+    """Show the topic: its settings, and what each partition holds.
+
+    Example: [bold]clickreel topic describe[/bold]
+    """
+    from clickreel.cli.cluster import broker, topic_name
+    from clickreel.stream.topic import existing
+
+    cluster, name = broker(profile), topic_name(topic)
+    state = existing(cluster, name)
+    bounds = cluster.bounds(name)
+    if json:
+        partitions = [
+            {"partition": p, "low": b.low, "high": b.high, "records": b.high - b.low} for p, b in enumerate(bounds)
+        ]
+        head: dict[str, Any] = {"topic": name, "topic_id": state.topic_id, "replication": state.replication}
+        emit(
+            {
+                **head,
+                "records": sum(b.high - b.low for b in bounds),
+                "partitions": partitions,
+                "configs": dict(state.configs),
+            }
+        )
+        return
+    say(
+        f"{name} at {cluster.address}: {state.partitions} partitions, replication {state.replication}, id {state.topic_id}"
+    )
+    shown = (
+        "retention.ms",
+        "retention.bytes",
+        "cleanup.policy",
+        "message.timestamp.type",
+        "min.insync.replicas",
+        "compression.type",
+    )
+    table(["setting", "value"], [(key, state.configs[key]) for key in shown if key in state.configs])
+    table(
+        ["partition>", "first offset>", "next offset>", "records>"],
+        [(p, f"{b.low:,}", f"{b.high:,}", f"{b.high - b.low:,}") for p, b in enumerate(bounds)],
+    )
+
+
+def check(  # noqa: PLR0917 - one parameter an option
+    topic: TopicName = None,
+    partitions: Partitions = None,
+    replication: Replication = None,
+    retention: Retention = None,
+    retention_bytes: RetentionBytes = None,
+    profile: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Compare the topic with what is wanted; exit code 5 where it has drifted.
+
+    Example: [bold]clickreel topic check --partitions 6 --retention 7d[/bold]
+    """
+    from clickreel.cli.cluster import broker
+    from clickreel.stream import topic as topics
+
+    wanted = _wanted(topic, partitions, replication, retention, retention_bytes)
+    found = topics.drift(wanted, topics.existing(broker(profile), wanted.name))
+    if json:
+        emit({"ok": not found, "topic": wanted.name, "drift": found})
+    elif found:
+        _drift(found)
+    else:
+        say(f"{wanted.name} is as wanted")
+    if found:
+        raise typer.Exit(5)
+
+
+def alter(
+    topic: TopicName = None,
+    retention: Retention = None,
+    retention_bytes: RetentionBytes = None,
+    profile: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Change how long the topic keeps its records; shows what was and what is.
+
+    Example: [bold]clickreel topic alter --retention 30d[/bold]
+    """
+    from clickreel.cli.cluster import broker
+    from clickreel.errors import UsageError
+    from clickreel.stream import topic as topics
+
+    if retention is None and retention_bytes is None:
+        raise UsageError("nothing to change", hint="clickreel topic alter --retention 30d")
+    wanted = _wanted(topic, None, None, retention, retention_bytes).configs()
+    given = {"retention.ms": retention, "retention.bytes": retention_bytes}
+    name = _wanted(topic, None, None, None, None).name
+    configs = {key: wanted[key] for key, value in given.items() if value is not None}
+    changed = topics.alter(broker(profile), name, configs)
+    if json:
+        emit({"topic": name, "changed": {key: {"before": a, "now": b} for key, (a, b) in changed.items()}})
+        return
+    table(["setting", "before>", "now>"], [(key, *pair) for key, pair in changed.items()])
+    if not changed:
+        say(f"{name} was so already; nothing was changed")

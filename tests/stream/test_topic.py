@@ -1,0 +1,105 @@
+"""The topic: planned by a rule that is told, made once, never changed in silence."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from clickreel.cli.app import run
+from clickreel.errors import ClickreelError, UsageError
+from clickreel.stream import topic as topics
+from clickreel.stream.broker import Broker
+from clickreel.stream.topic import TopicSettings
+from tests.conftest import Kafka
+
+
+def test_the_plan_follows_the_load_and_says_how() -> None:
+    """Twice the events need no fewer partitions; each number stands in a rule."""
+    small, large = topics.plan(20, 1), topics.plan(200_000, 8, brokers=3)
+    assert (small.partitions, small.replication, small.min_insync) == (6, 1, 1)
+    # 200,000 x 255 B at 5 MB/s are 10.2, so 11; eight consumers round it up to 16.
+    assert (large.partitions, large.replication, large.min_insync) == (16, 3, 2)
+    for number in ("11 partitions", "16 is the largest", "replication 3", f"{large.retention_bytes:,} B"):
+        assert any(number in rule for rule in large.rules), number
+    assert large.retention_bytes * 16 > 200_000 * 7 * 86_400 * topics.EVENT_BYTES * topics.STORED_RATIO
+
+
+def test_a_topic_is_made_once_and_then_left_alone(broker: Broker, topic: str) -> None:
+    """The second call says what differs and changes nothing."""
+    wanted = TopicSettings(name=topic, partitions=3, retention="2d")
+    state, created, drift = topics.ensure(broker, wanted)
+    assert (state.partitions, created, drift) == (3, True, [])
+    other = TopicSettings(name=topic, partitions=4, replication=1, retention="3d")
+    state, created, drift = topics.ensure(broker, other)
+    assert (state.partitions, created) == (3, False)
+    assert [(d.setting, d.wanted, d.real) for d in drift] == [
+        ("partitions", "4", "3"),
+        ("retention.ms", "259200000", "172800000"),
+    ]
+    assert all(d.mend for d in drift)
+    unchanged = broker.topic(topic)
+    assert unchanged is not None
+    assert unchanged.configs["retention.ms"] == "172800000"
+
+
+def test_alter_tells_what_was_and_what_is(broker: Broker, topic: str) -> None:
+    """And nothing when it was so already."""
+    topics.ensure(broker, TopicSettings(name=topic, partitions=1))
+    assert topics.alter(broker, topic, {"retention.ms": "1000000"}) == {"retention.ms": ("604800000", "1000000")}
+
+
+def test_a_missing_topic_is_an_error_with_the_command_that_makes_it(broker: Broker, topic: str) -> None:
+    """In words."""
+    with pytest.raises(ClickreelError, match=f"there is no topic {topic}"):
+        topics.existing(broker, topic)
+
+
+def test_a_backfill_older_than_the_retention_is_warned_of(broker: Broker, topic: str) -> None:
+    """The broker would delete it soon after; the warning names the command that helps."""
+    state, *_ = topics.ensure(broker, TopicSettings(name=topic, partitions=1, retention="7d"))
+    now = 1_764_000_000_000
+    assert topics.check_retention(state, now - 6 * 86_400_000, now) is None
+    warning = topics.check_retention(state, now - 14 * 86_400_000, now)
+    assert warning is not None
+    assert "keeps 7 d" in warning
+    assert "topic alter --retention 18d" in warning
+
+
+def test_a_compacted_topic_is_refused(broker: Broker, topic: str) -> None:
+    """It would keep one event a user."""
+    broker.create(topic, 1, 1, {"cleanup.policy": "compact"})
+    with pytest.raises(ClickreelError, match="last event of each user only"):
+        topics.require_plain_cleanup(topics.existing(broker, topic))
+
+
+@pytest.mark.parametrize("retention", ["soon", "0d", "-1"])
+def test_a_retention_that_is_no_span_is_refused(retention: str) -> None:
+    """Before anything is asked of Kafka."""
+    with pytest.raises(UsageError, match="--retention"):
+        TopicSettings(retention=retention).configs()
+
+
+def test_the_commands_tell_the_same_in_json(
+    kafka: Kafka, topic: str, tmp_path: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Create 0, check 0, drift 5, describe 0, missing 1, unreachable 4."""
+    profile = f"{tmp_path}/client.properties"
+    with open(profile, "w", encoding="utf-8") as file:  # noqa: PTH123
+        file.write(f"bootstrap.servers={kafka.bootstrap}\n")
+
+    def answer(*arguments: str) -> tuple[int, dict[str, object]]:
+        code = run(["topic", *arguments, "--topic", topic, "--profile", profile, "--json"])
+        out = capsys.readouterr().out
+        return code, orjson.loads(out) if out else {}
+
+    assert answer("describe")[0] == 1
+    code, made = answer("create", "--partitions", "2")
+    assert (code, made["created"], made["partitions"]) == (0, True, 2)
+    assert answer("check", "--partitions", "2") == (0, {"ok": True, "topic": topic, "drift": []})
+    code, drifted = answer("create", "--partitions", "3")
+    assert (code, drifted["created"]) == (5, False)
+    assert answer("check", "--partitions", "3")[0] == 5
+    code, shown = answer("describe")
+    assert (code, shown["records"], shown["topic"]) == (0, 0, topic)
+    code, changed = answer("alter", "--retention", "30d")
+    assert (code, changed["changed"]) == (0, {"retention.ms": {"before": "604800000", "now": "2592000000"}})
