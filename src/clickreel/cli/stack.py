@@ -155,14 +155,14 @@ def _greet(stack: Stack, seconds: float, json: bool, *, ends: str) -> None:
 
 
 def _answer(stack: Stack) -> dict[str, Any]:
-    from clickreel.local import streaming
+    from clickreel.local import pipeline, streaming
 
     parts = stack.status()
     lives = {part.name: part.state for part in parts}
     return {
         "ok": lives["kafka"] == "running" and not {"crashed", "starting"} & set(lives.values()),
         "home": str(stack.home.path),
-        "topic": streaming.topic(),
+        "topic": pipeline.topic_name(),
         "run": streaming.run(stack.home),
         "parts": [{**dataclasses.asdict(part), "pid": part.pid, "address": part.address or None} for part in parts],
     }

@@ -59,6 +59,7 @@ def _launch(where: Context) -> Launch:
     logging = {"log4j2.configurationFile": str(files("clickreel.local").joinpath("log4j2.properties"))}
 
     def command(heap_mb: int, *program: str) -> tuple[str, ...]:
+        # The tool shares the broker's archive: it loads a part of the same classes.
         return jvm(home, "kafka", heap_mb=heap_mb, program=("-cp", path, *program), properties=logging)
 
     if not (data / "log" / "meta.properties").exists():

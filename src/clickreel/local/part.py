@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clickreel.errors import MissingError
-from clickreel.local import java
+from clickreel.local import archive, java
 from clickreel.local.home import Home
 from clickreel.local.settings import LocalSettings
 
@@ -94,11 +94,12 @@ def jvm(
         home: Its home; Java's scratch files go under ``work/<name>``.
         name: The part.
         heap_mb: Upper bound of its heap.
-        program: What follows Java's own options: ``-cp PATH Main ARGUMENT...`` or ``-jar FILE``.
+        program: What follows Java's own options: ``-cp PATH Main ARGUMENT...`` or ``-jar FILE``; further options may stand before.
         properties: System properties.
     """
     return (
         str(java.java()),
+        *archive.options(name, _classpath(program)),
         # Measured on two cores: start-up is 35 % shorter with the first compiler alone and the serial collector, and a broker that
         # mostly moves bytes loses nothing.
         "-XX:+UseSerialGC",
@@ -116,6 +117,11 @@ def jvm(
         *(f"-D{key}={value}" for key, value in (properties or {}).items()),
         *program,
     )
+
+
+def _classpath(program: tuple[str, ...]) -> str:
+    at = next(i for i, word in enumerate(program) if word in {"-cp", "-jar"})
+    return program[at + 1]
 
 
 def keep_version(folder: Path, part: str, ours: str) -> None:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from clickreel.local import ports
 from clickreel.local.home import Home
 from clickreel.local.part import Context, Launch, Part, Task
 
+if TYPE_CHECKING:
+    from clickreel.stream.profile import Profile
+    from clickreel.stream.topic import TopicSettings
+
 # Options of `up` that are the producer's, in the order in which they are passed on.
-RUN_OPTIONS = ("rate", "mean_rate", "seed", "from", "until", "scenario", "speed", "films", "run", "flaws", "profile")
+RUN_OPTIONS = ("rate", "mean_rate", "seed", "from", "scenario", "speed", "films", "flaws")
+# The run's options and the profile, as `up` was last given them.
+RUN_FILE = "run.json"
 
 
 def _exists(module: str) -> bool:
@@ -35,16 +42,7 @@ def _clickhouse(where: Context) -> Launch:
 
 
 def _clickhouse_ready(address: str) -> bool:
-    return _answers(f"{address}/ping")
-
-
-def _answers(address: str) -> bool:
-    import httpx
-
-    try:
-        return httpx.get(address, timeout=2, trust_env=False).is_success
-    except httpx.HTTPError:
-        return False
+    return ports.answers(f"{address}/ping")
 
 
 def _console(where: Context) -> Launch:
@@ -52,30 +50,114 @@ def _console(where: Context) -> Launch:
     return Launch(_clickreel("console", f"--port={port}"), address=f"http://{ports.HOST}:{port}")
 
 
+def given_profile(home: Home) -> str:
+    """The ``client.properties`` that ``up`` was given, or empty when it streams to the local Kafka."""
+    return str(home.read(RUN_FILE).get("profile") or "")
+
+
+def provided(home: Home) -> frozenset[str]:
+    """The parts that the given profile's services take the place of."""
+    named = given_profile(home)
+    if not named:
+        return frozenset()
+    from clickreel.stream.profile import read
+
+    profile = read(Path(named))
+    return frozenset({"kafka", "registry"} | ({"clickhouse"} if profile.clickhouse_url else set()))
+
+
+def target(home: Home) -> Profile:
+    """Where the stack of a home streams to."""
+    named = given_profile(home)
+    if not named:
+        from clickreel.local.stack import profile
+
+        return profile(home)
+    from clickreel.stream.profile import read
+
+    return read(Path(named))
+
+
+def _environment(where: Context) -> dict[str, str]:
+    """What our own parts are told of a given profile: a copy of it that names the local ClickHouse where it names none."""
+    named = given_profile(where.home)
+    if not named:
+        return {}
+    lines = Path(named).read_text(encoding="utf-8").rstrip()
+    local = where.addresses.get("clickhouse")
+    if local:
+        lines += f"\nclickhouse.url={local}"
+    merged = where.home.path / "profile.properties"
+    merged.touch(mode=0o600)  # it may hold secrets
+    merged.write_text(f"{lines}\n", encoding="utf-8")
+    return {"CLICKREEL_PROFILE": str(merged)}
+
+
 def _producer(where: Context) -> Launch:
-    options: dict[str, Any] = where.home.read("run.json")
+    options: dict[str, Any] = where.home.read(RUN_FILE)
     flags = [f"--{name.replace('_', '-')}={options[name]}" for name in RUN_OPTIONS if options.get(name) is not None]
-    return Launch(_clickreel("produce", *flags))
+    return Launch(_clickreel("produce", *flags), env=_environment(where))
+
+
+def _ingest(where: Context) -> Launch:
+    return Launch(_clickreel("ingest"), env=_environment(where))
+
+
+def _topic_settings() -> TopicSettings:
+    from clickreel import settings
+    from clickreel.stream.topic import TopicSettings
+
+    return settings.load(TopicSettings, "topic")
+
+
+def topic_name() -> str:
+    """The topic that the stack streams to."""
+    return _topic_settings().name if TOPIC.available() else "dvd_clicks"
+
+
+def _make_topic(where: Context) -> str:
+    from clickreel.stream import topic
+    from clickreel.stream.cluster import Cluster
+
+    state, _, drifted = topic.ensure(Cluster(target(where.home)), _topic_settings())
+    note = f", differs from the settings in {len(drifted)}: clickreel topic check" if drifted else ""
+    return f"{state.name}, {state.partitions} partitions{note}"
+
+
+def drift(home: Home) -> list[str]:
+    """What differs between the topic as it is and as the settings want it, one text each."""
+    from clickreel.stream import topic
+    from clickreel.stream.cluster import Cluster
+
+    wanted = _topic_settings()
+    found = Cluster(target(home)).topic(wanted.name)
+    if found is None:
+        return [f"there is no topic {wanted.name}"]
+    return [f"{one.setting} is {one.real}, wanted {one.wanted}" for one in topic.drift(wanted, found)]
+
+
+def _register_contract(where: Context) -> str:
+    from clickreel.contract.publish import publish
+    from clickreel.contract.registry import HttpRegistry
+
+    profile = target(where.home)
+    if not profile.registry_url:
+        return "the profile names no registry"
+    with HttpRegistry(profile.registry_url, profile.registry_auth) as registry:
+        states = publish(registry, topic_name())
+    known = ((state.registered.subject, state.registered.version) for state in states if state.registered)
+    return ", ".join(f"{subject} version {version}" for subject, version in known)
 
 
 CLICKHOUSE = Part(
     "clickhouse", _clickhouse, _clickhouse_ready, available=lambda: _exists("clickreel.local.clickhouse.__main__")
 )
-TOPIC = Task("topic", lambda _: "", needs=("kafka",), available=lambda: False)
-CONTRACT = Task("contract", lambda _: "", needs=("registry", "kafka"), available=lambda: False)
+TOPIC = Task("topic", _make_topic, needs=("kafka",), available=lambda: _exists("clickreel.stream.topic"))
+CONTRACT = Task("contract", _register_contract, needs=("registry", "kafka"))
 INGEST = Part(
-    "ingest",
-    lambda _: Launch(_clickreel("ingest")),
-    needs=("clickhouse", "topic"),
-    available=lambda: _exists("clickreel.cli.ingest"),
+    "ingest", _ingest, needs=("kafka", "clickhouse", "topic"), available=lambda: _exists("clickreel.cli.ingest")
 )
-CONSOLE = Part("console", _console, _answers, needs=("kafka",), available=lambda: _exists("clickreel.cli.console"))
+CONSOLE = Part("console", _console, ports.answers, needs=("kafka",), available=lambda: _exists("clickreel.cli.console"))
 PRODUCER = Part(
     "producer", _producer, needs=("kafka", "topic", "contract"), available=lambda: _exists("clickreel.cli.produce")
 )
-
-
-def drift(home: Home) -> list[str]:
-    """What differs between the topic as it is and as the settings want it, one text each."""
-    del home
-    return []

@@ -71,12 +71,7 @@ def _launch(where: Context) -> Launch:
 
 
 def _ready(address: str) -> bool:
-    import httpx
-
-    try:
-        return httpx.get(f"{address}/subjects", timeout=2, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
+    return ports.answers(f"{address}/subjects")
 
 
 REGISTRY = Part("registry", _launch, _ready, jars=("registry",))

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from clickreel import settings as stage_settings
 from clickreel.errors import ClickreelError, UnreachableError, UsageError
-from clickreel.local import child, elders, jars, ready
+from clickreel.local import archive, child, elders, jars, ready
 from clickreel.local.failure import explained
 from clickreel.local.home import Home, write_json
 from clickreel.local.part import Context, Part, Task
 from clickreel.local.parts import NAMES, PARTS, TASKS
+from clickreel.local.pipeline import provided
 from clickreel.local.settings import LocalSettings
 from clickreel.local.steps import Event, Report, Step, run, silent
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from clickreel.stream.profile import Profile
 
 # What a home holds; `purge` deletes these names and no others, so that a home set to a wrong folder costs nothing.
-CONTENTS = ("parts", "supervisors", "logs", "data", "work", "ports.json", "run.json", "lock")
+CONTENTS = ("parts", "supervisors", "logs", "data", "work", "ports.json", "run.json", "profile.properties", "lock")
 
 
 class _CancelledError(ClickreelError):
@@ -177,13 +178,14 @@ class Stack:
     def closure(self, names: Iterable[str]) -> list[str]:
         """The named parts and tasks and all that they need, as far as this installation has them, in starting order."""
         every: dict[str, Part | Task] = {**PARTS, **TASKS}
+        elsewhere = provided(self.home)
         wanted: set[str] = set()
         todo = list(names)
         while todo:
             name = todo.pop()
             if name not in every:
                 raise UsageError(f"there is no part {name!r}", hint=f"one of: {', '.join(PARTS)}")
-            if name not in wanted and every[name].available():
+            if name not in wanted and name not in elsewhere and every[name].available():
                 wanted.add(name)
                 todo += every[name].needs
         return [name for name in every if name in wanted]
@@ -258,6 +260,7 @@ class Stack:
                     f"{part.name} does not answer after {limit_s:.0f} s", hint=f"clickreel logs {part.name}"
                 )
             time.sleep(0.05)
+        archive.train(launch.argv, began.record.pid)
         return launch.address
 
     def _ready_file(self, name: str) -> Path:

@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from clickreel.local.home import Home
-from clickreel.local.pipeline import RUN_OPTIONS
+from clickreel.local.pipeline import RUN_FILE, RUN_OPTIONS
 from clickreel.local.stack import Stack
-
-_FILE = "run.json"
 
 
 def remembered(home: Home) -> dict[str, Any]:
     """The options of the run that this home streams."""
-    return home.read(_FILE)
+    return home.read(RUN_FILE)
 
 
 def choose(stack: Stack, options: Mapping[str, Any]) -> bool:
@@ -28,22 +26,17 @@ def choose(stack: Stack, options: Mapping[str, Any]) -> bool:
     Returns:
         Whether a producer was ended.
     """
-    assert set(options) <= set(RUN_OPTIONS), options
+    assert set(options) <= {*RUN_OPTIONS, "profile"}, options
     given = {name: str(value) for name, value in options.items() if value is not None}
     if not given:
         return False
     stack.home.make()
     changed = given != remembered(stack.home)
     if changed:
-        stack.home.write(_FILE, given)
+        stack.home.write(RUN_FILE, given)
     return changed and stack.stop("producer")
 
 
 def run(home: Home) -> str | None:
     """The name of the run that this home streams, or ``None`` when it streams none."""
     return remembered(home).get("run")
-
-
-def topic() -> str:
-    """The topic that is streamed to."""
-    return "dvd_clicks"
