@@ -1,0 +1,124 @@
+"""Part ``flink``: Flink's SQL gateway with a small cluster of its own in the same Java process, started by the first statement.
+
+The process of the part is :mod:`clickreel.flink.attendant`; it starts Java with the command line made here.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+from clickreel.local import jars, ports
+from clickreel.local.home import Home
+from clickreel.local.part import Context, Launch, Part, jvm
+from clickreel.local.settings import LocalSettings
+
+MAIN = "org.apache.flink.table.gateway.SqlGateway"
+# Flink's serializers reach into these packages of Java 21; the list is the one in Flink's own default configuration.
+_OPENED = (
+    "java.base/java.lang",
+    "java.base/java.lang.invoke",
+    "java.base/java.lang.reflect",
+    "java.base/java.math",
+    "java.base/java.net",
+    "java.base/java.io",
+    "java.base/java.nio",
+    "java.base/java.text",
+    "java.base/java.time",
+    "java.base/java.util",
+    "java.base/java.util.concurrent",
+    "java.base/java.util.concurrent.atomic",
+    "java.base/java.util.concurrent.locks",
+    "java.base/sun.net.util",
+    "java.base/sun.nio.ch",
+)
+_EXPORTED = ("java.base/sun.net.util", "java.management/sun.management")
+
+
+def configuration(*, gateway_port: int, cluster_port: int, scratch: Path, slots: int) -> dict[str, str]:
+    """Flink's configuration: everything on loopback, every temporary file in one folder, memory bounded.
+
+    Args:
+        gateway_port: Where the SQL gateway listens.
+        cluster_port: Where the cluster's own REST interface listens (metrics, jobs).
+        scratch: Folder of all temporary files.
+        slots: Statements that can run at once, the anchor included.
+    """
+    host = ports.HOST
+    return {
+        # Statements go to the cluster that the anchor keeps up (attendant.py), not to a new one each: 1 s less a statement.
+        "execution.target": "remote",
+        "rest.address": host,
+        "rest.bind-address": host,
+        "rest.port": str(cluster_port),
+        "rest.bind-port": str(cluster_port),
+        "sql-gateway.endpoint.rest.address": host,
+        "sql-gateway.endpoint.rest.bind-address": host,
+        "sql-gateway.endpoint.rest.port": str(gateway_port),
+        "sql-gateway.endpoint.rest.bind-port": str(gateway_port),
+        "sql-gateway.worker.threads.min": "2",
+        "jobmanager.bind-host": host,
+        "taskmanager.bind-host": host,
+        "taskmanager.host": host,
+        "taskmanager.numberOfTaskSlots": str(slots),
+        "taskmanager.memory.managed.size": "64m",
+        "taskmanager.memory.network.min": "96m",
+        "taskmanager.memory.network.max": "96m",
+        "io.tmp.dirs": str(scratch),
+        "web.submit.enable": "false",
+        "table.local-time-zone": "UTC",
+        "parallelism.default": "1",
+        # Without these two the cluster remembers every statement of the last hour, and memory grows by each.
+        "jobstore.max-capacity": "8",
+        "jobstore.expiration-time": "300",
+        # A statement for which there is no slot must say so soon (default: 5 min).
+        "slot.request.timeout": "10000",
+        # How old a metric may be; `why no rows` reads them (default: 10 s).
+        "metrics.fetcher.update-interval": "1000",
+        "classloader.check-leaked-classloader": "false",
+        "cluster.io-pool.size": "4",
+        "rest.server.numThreads": "2",
+    }
+
+
+def command(home: Home, settings: LocalSettings, conf: Path, scratch: Path) -> tuple[str, ...]:
+    """The command line of the gateway's Java process."""
+    path = ":".join(map(str, jars.classpath("flink")))
+    opened = [f"--add-opens={package}=ALL-UNNAMED" for package in _OPENED]
+    exported = [f"--add-exports={package}=ALL-UNNAMED" for package in _EXPORTED]
+    return jvm(
+        home,
+        "flink",
+        heap_mb=settings.flink_heap_mb,
+        properties={
+            "log4j2.configurationFile": str(files("clickreel.flink").joinpath("log4j2.properties")),
+            "log4j.shutdownHookEnabled": "false",
+        },
+        program=(
+            # Java takes the last of two equal options. Flink, unlike Kafka, computes: without the second compiler a window over
+            # millions of events takes twice as long.
+            "-XX:TieredStopAtLevel=4",
+            # The planner is loaded a second time by the gateway's sessions, and every statement compiles classes of its own.
+            "-XX:MaxMetaspaceSize=384m",
+            f"-Djava.io.tmpdir={scratch}",
+            *opened,
+            *exported,
+            "-cp",
+            f"{conf}:{path}",
+            MAIN,
+        ),
+    )
+
+
+def _launch(where: Context) -> Launch:
+    port = ports.take(where.home, "flink", where.settings.flink_port)
+    cluster = ports.take(where.home, "flink-cluster")
+    return Launch(
+        (sys.executable, "-m", "clickreel.flink.attendant", str(port), str(cluster)),
+        address=f"http://{ports.HOST}:{port}",
+        version=jars.version("flink"),
+    )
+
+
+FLINK = Part("flink", _launch, jars=("flink",))
