@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: up down test lint types build bench clean lock soak-producer soak-ingest
+.PHONY: up down test lint types build docs bench clean lock soak-producer soak-ingest soak-flink
 
 up: $(VENV)/.ready
 	$(BIN)/clickreel up $(ARGS)
@@ -25,6 +25,9 @@ types: $(VENV)/.ready-dev
 build: $(VENV)/.ready-dev
 	$(BIN)/python -m build --no-isolation --outdir dist .
 
+docs: $(VENV)/.ready-dev
+	$(BIN)/python -m clickreel.cli.reference
+
 bench: $(VENV)/.ready
 	$(BIN)/clickreel bench $(ARGS)
 
@@ -34,10 +37,17 @@ soak-producer: $(VENV)/.ready-dev
 soak-ingest: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.soak.ingest $(ARGS)
 
+soak-flink: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.soak.flink $(ARGS)
+
 # Pins: one file for users, one that adds what developers need. No index address stands in either.
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --quiet pyproject.toml -o requirements.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --quiet pyproject.toml --group dev -o requirements-dev.txt
+
+# The programs of the local stack: resolved, fetched, measured. Change the versions in the module, run this, read the difference.
+jars-lock: $(VENV)/.ready
+	$(BIN)/python -m clickreel.local.lock
 
 # uv where it is present (seconds), else pip (a minute): the same pinned files, the same hashes.
 $(VENV)/.ready: requirements.txt pyproject.toml

@@ -170,7 +170,7 @@ class Stack:
 
         wanted = self.closure(names)
         missing = [name for name in wanted if name in PARTS and not self.running(name)]
-        if attached or (not missing and not any(name in TASKS for name in wanted)):
+        if attached or not missing:  # tasks leave no process that somebody would have to look after
             return self.start(names, report=report)
         supervisor.launch(self.home, wanted, report)
         return missing
@@ -193,13 +193,14 @@ class Stack:
     def start(self, names: Iterable[str], *, report: Report = silent) -> list[str]:
         """What :meth:`ensure` does, in this process: see there."""
         with self.home.locked():
-            elders.register(self.home, ends_with_parts=False)
             wanted = self.closure(names)
             for name in wanted:
                 if name in PARTS and self.running(name):
                     report(Event(name, "kept", detail=self.addresses().get(name, "")))
             missing = [name for name in wanted if name in PARTS and not self.running(name)]
             tasks = [name for name in wanted if name in TASKS]
+            if missing:
+                elders.register(self.home, ends_with_parts=False)
             cancel = threading.Event()
             try:
                 run(self._steps(missing, tasks, report, cancel), report, cancel)

@@ -1,0 +1,228 @@
+"""The commands of the stack as a user types them, in homes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clickreel.local.child import Process
+
+pytestmark = pytest.mark.stack
+
+
+@dataclass
+class Cli:
+    """Runs `clickreel` with a home of its own."""
+
+    home: Path
+    env: dict[str, str]
+
+    def start(self, *arguments: str, **env: str) -> subprocess.Popen[str]:
+        """Begin a command."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "clickreel", *arguments],
+            env={**self.env, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        process = self.start(*arguments, **env)
+        out, err = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def status(self) -> dict[str, Any]:
+        """`status --json`, the parts by name."""
+        answer: dict[str, Any] = json.loads(self("status", "--json").stdout)
+        return {**answer, "parts": {part["name"]: part for part in answer["parts"]}}
+
+    def processes(self) -> list[Process]:
+        """All that was recorded: parts, their keepers, supervisors."""
+        found = []
+        for path in [*self.home.glob("parts/*.json"), *self.home.glob("supervisors/*.json")]:
+            entry = json.loads(path.read_text())
+            found.append(Process(entry["pid"], entry["birth"]))
+            if "keeper_pid" in entry:
+                found.append(Process(entry["keeper_pid"], entry["keeper_birth"]))
+        return found
+
+
+def until(done: Callable[[], object], seconds: float = 30) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def cli() -> Iterator[Cli]:
+    """A command line with an empty home; whatever it started is ended after the test."""
+    home = Path(tempfile.mkdtemp(prefix="clickreel-up-"))
+    env = {name: value for name, value in os.environ.items() if not name.startswith("CLICKREEL_")}
+    cli = Cli(home, {**env, "CLICKREEL_HOME": str(home), "COLUMNS": "200"})
+    left = cli.processes
+    yield cli
+    cli("down")
+    assert not [process for process in left() if process.alive()]
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def test_a_stack_lives_through_up_crash_up_and_down(cli: Cli) -> None:
+    """Start, find again, lose the supervisor to `kill -9`, start again on the same address, end, delete."""
+    first = cli("up", "--detach", "--only", "kafka", "--json")
+    assert first.returncode == 0, first.stderr
+    assert json.loads(first.stdout)["ok"]
+    kafka = cli.status()["parts"]["kafka"]
+    assert kafka["state"] == "running"
+
+    again = cli("up", "--detach", "--only", "kafka")
+    assert again.returncode == 0
+    assert "kafka" in again.stderr
+    assert cli.status()["parts"]["kafka"]["pid"] == kafka["pid"]
+
+    everything = cli.processes()
+    (supervisor,) = [
+        Process(entry["pid"], entry["birth"])
+        for entry in (json.loads(path.read_text()) for path in cli.home.glob("supervisors/*.json"))
+    ]
+    supervisor.signal(signal.SIGKILL)
+    until(lambda: not any(process.alive() for process in everything))
+    assert cli.status()["parts"]["kafka"]["state"] == "crashed"
+    assert cli("status").returncode == 1
+
+    assert cli("up", "--detach", "--only", "kafka").returncode == 0
+    restarted = cli.status()["parts"]["kafka"]
+    assert (restarted["state"], restarted["address"]) == ("running", kafka["address"])
+    assert restarted["pid"] != kafka["pid"]
+    assert "Kafka Server started" in cli("logs", "kafka").stdout
+
+    everything = cli.processes()
+    down = cli("down", "--purge", "--json")
+    assert down.returncode == 0, down.stderr
+    answer = json.loads(down.stdout)
+    assert answer["ended"] == ["kafka"]
+    assert answer["deleted_bytes"] > 0
+    assert not any(process.alive() for process in everything)
+    assert not cli.home.exists()
+
+
+def test_ctrl_c_ends_a_stack_in_the_foreground(cli: Cli) -> None:
+    """It says what it ended, keeps the data, and leaves with 130."""
+    process = cli.start("up", "--only", "clickhouse", "--json")
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["parts"][2]["state"] == "running"
+    everything = cli.processes()
+    assert len(everything) == 3
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "ended clickhouse" in err
+    assert not any(one.alive() for one in everything)
+    assert (cli.home / "data" / "clickhouse").is_dir()
+
+
+def test_down_from_elsewhere_ends_a_stack_in_the_foreground(cli: Cli) -> None:
+    """The foreground `up` leaves with 0: nothing went wrong."""
+    process = cli.start("up", "--only", "clickhouse", "--json")
+    assert process.stdout is not None
+    process.stdout.readline()
+    assert cli("down").returncode == 0
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "all parts were ended" in err
+
+
+def test_a_part_that_dies_is_named(cli: Cli) -> None:
+    """`up` in the foreground says who died and how, and what to type."""
+    process = cli.start("up", "--only", "clickhouse", "--json")
+    assert process.stdout is not None
+    process.stdout.readline()
+    os.kill(cli.status()["parts"]["clickhouse"]["pid"], signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert "clickhouse ended by itself by signal 9" in err
+    assert "clickreel logs clickhouse" in err
+    assert cli.status()["parts"]["clickhouse"]["state"] == "crashed"
+    assert not cli.status()["ok"]
+
+
+def test_a_taken_port_is_two_lines_and_leaves_nothing(cli: Cli) -> None:
+    """Exit code 3, no process, no record."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        done = cli("up", "--detach", "--only", "clickhouse", CLICKREEL_LOCAL_CLICKHOUSE_PORT=port)
+    assert done.returncode == 3
+    assert f"error: port {port} for clickhouse is taken by another program" in done.stderr
+    assert "hint: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(cli.home.glob("parts/*.json"))
+
+
+def test_a_broken_java_is_two_lines_and_leaves_nothing(cli: Cli, tmp_path: Path) -> None:
+    """A Java that cannot start anything is told from a Kafka that ended."""
+    broken = tmp_path / "bin" / "java"
+    broken.parent.mkdir()
+    broken.write_text("#!/bin/sh\necho 'Error: could not find libjava.so' >&2\nexit 2\n")
+    broken.chmod(0o755)
+    done = cli("up", "--detach", "--only", "kafka", CLICKREEL_JAVA_HOME=str(tmp_path))
+    assert done.returncode == 3, done.stderr
+    assert "could not find libjava.so" in done.stderr
+    assert not list(cli.home.glob("parts/*.json"))
+
+
+def test_no_network_and_an_empty_cache_is_two_lines(cli: Cli, tmp_path: Path) -> None:
+    """Exit code 3, and the hint names both ways out."""
+    done = cli("up", "--detach", "--only", "kafka", CLICKREEL_CACHE=str(tmp_path), CLICKREEL_JARS="http://127.0.0.1:9")
+    assert done.returncode == 3
+    assert "which is not in the cache" in done.stderr
+    assert "CLICKREEL_JARS" in done.stderr
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_the_doctor_says_what_is_wrong_and_how_to_mend_it(cli: Cli, tmp_path: Path) -> None:
+    """Each fault has its hint; without a fault the exit code is 0."""
+    well = cli("doctor", "--json")
+    assert well.returncode == 0, well.stdout
+    assert {"java", "jars", "ports", "disk", "memory", "clock", "kafka", "registry"} <= {
+        check["name"] for check in json.loads(well.stdout)["checks"]
+    }
+    ill = cli("doctor", "--json", CLICKREEL_JAVA_HOME=str(tmp_path))
+    assert ill.returncode == 3
+    (fault,) = [check for check in json.loads(ill.stdout)["checks"] if check["ok"] is False]
+    assert fault["name"] == "java"
+    assert fault["hint"]
+
+
+def test_an_unknown_part_is_a_usage_error(cli: Cli) -> None:
+    """With the parts that there are."""
+    for arguments in (("up", "--detach", "--only", "zookeeper"), ("logs", "zookeeper")):
+        done = cli(*arguments)
+        assert done.returncode == 2
+        assert "there is no part 'zookeeper'" in done.stderr
+
+
+def test_purge_deletes_only_what_a_home_holds(cli: Cli) -> None:
+    """A home set to a wrong folder costs nothing."""
+    (cli.home / "thesis.txt").write_text("years of work")
+    (cli.home / "data").mkdir()
+    (cli.home / "data" / "file").write_text("x" * 1000)
+    assert json.loads(cli("down", "--purge", "--json").stdout)["deleted_bytes"] == 1000
+    assert [path.name for path in cli.home.iterdir()] == ["thesis.txt"]
