@@ -65,27 +65,36 @@ class Contract:
         found = self.read(key, value, headers)
         return found if isinstance(found, Violation) else None
 
+    def check_value(self, value: bytes | None, headers: Headers = None) -> Violation | None:
+        """Check a value whose key is not known."""
+        if self._usual is not None and value is not None and not headers and self._usual(value):
+            return None
+        found = self._read_value(value, framing.schema_headers(headers)[1] if headers else None)
+        return found if isinstance(found, Violation) else None
+
     def read(self, key: bytes | None, value: bytes | None, headers: Headers = None) -> dict[str, Any] | Violation:
         """Check one message as :meth:`check` does, and return its event when it is good."""
         key_header, value_header = framing.schema_headers(headers) if headers else (None, None)
-        user, payload = _parse("key", key, key_header)
-        if isinstance(user, Violation):
-            return user
-        broken = self._key(user)
+        user, _ = _parse("key", key, key_header)
+        broken = user if isinstance(user, Violation) else self._key(user)
         if broken:
             return broken
-        event, payload = _parse("value", value, value_header)
+        event = self._read_value(value, value_header)
         if isinstance(event, Violation):
             return event
-        broken = self._value(event)
+        if self._has_user and user != event.get("user_id"):
+            return Violation("key", "same_user", f"key is {shown(user)}, but user_id is {shown(event.get('user_id'))}")
+        return event
+
+    def _read_value(self, value: bytes | None, header: bytes | None) -> dict[str, Any] | Violation:
+        event, payload = _parse("value", value, header)
+        broken = event if isinstance(event, Violation) else self._value(event)
         if broken:
             return broken
         if type(event) is not dict:
             return Violation("value", "type", f"value is {shown(event)}, not an object")
         if _repeats(event, payload):
             return Violation("value", "unique", "value holds a field twice")
-        if self._has_user and user != event.get("user_id"):
-            return Violation("key", "same_user", f"key is {shown(user)}, but user_id is {shown(event.get('user_id'))}")
         return event
 
 

@@ -203,3 +203,20 @@ def _bound(old: dict[str, Any], new: dict[str, Any], name: str, rule: str, sign:
         return
     tighter = sign * after > sign * before
     yield Change(name, rule, f"{rule} {before} -> {after}", narrows=tighter, widens=not tighter)
+
+
+_WHY = {
+    "additionalProperties": "a misspelt or forgotten field is found where it is written, not missed by a reader",
+    "required": "a reader must not invent what is missing: ClickHouse and ClickPipes would store 0 or an empty text",
+    "enum": "a new word is a decision to announce, not a typing error that a chart shows weeks later",
+    "pattern": "one value has one spelling, so that it can be joined, sorted and parsed as it is",
+    "format": "the texts that are written, 2025-12-27 12:18:51.766, never were a date-time of RFC 3339; the pattern says what they are",
+    "type": "half a film or half a rank means nothing",
+    "minimum": "numbers begin at 1; 0 is what a lost value looks like",
+    "maximum": "the value fits the column it lands in, with no overflow in silence",
+}
+
+
+def why(change: Change) -> str:
+    """Why the strict version makes such a change, for the rules that it brought; empty for others."""
+    return _WHY.get(change.rule, "")

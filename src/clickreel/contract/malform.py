@@ -63,6 +63,12 @@ def reason(flaw: str, variant: int) -> Reason:
     return Reason("value", "json")
 
 
+def reasons(flaw: str) -> tuple[Reason, ...]:
+    """All reasons that a malformed kind can have, in a fixed order."""
+    # A kind picks among at most as many ways as there are fields, so as many variants show all of them.
+    return tuple(dict.fromkeys(reason(flaw, variant) for variant in range(len(FIELDS))))
+
+
 def change(events: Events, rows: NDArray[np.intp], variant: NDArray[np.uint32]) -> Events:
     """The events with another payload in the given rows, still valid: another position, and for every second one another referrer.
 

@@ -8,13 +8,16 @@ tests.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import httpx
 
 from clickreel.contract.diff import Change, compare
 from clickreel.contract.schema import Schema
 from clickreel.errors import ContractError, UnreachableError, UsageError
+
+if TYPE_CHECKING:
+    from clickreel.stream.profile import Profile
 
 MODES = ("NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE")
 """Compatibility modes. BACKWARD: the new version reads old messages; FORWARD: the old one reads new messages; FULL: both. Checked
@@ -161,7 +164,7 @@ class HttpRegistry:
 
     def set_mode(self, subject: str, mode: str) -> None:
         """See :meth:`Registry.set_mode`."""
-        _check_mode(mode)
+        check_mode(mode)
         self._ask("PUT", f"config/{_quoted(subject)}", {"compatibility": mode})
 
     def _ask(self, method: str, path: str, body: Any = None, *, subject: str = "", **options: Any) -> Any:
@@ -187,6 +190,20 @@ class HttpRegistry:
             raise UnreachableError(
                 f"{self.url} answers, but not as a schema registry does", hint="mend schema.registry.url in the profile"
             ) from exc
+
+
+def connect(profile: Profile) -> HttpRegistry:
+    """The registry of a profile.
+
+    Raises:
+        UsageError: The profile names none.
+    """
+    if not profile.registry_url:
+        raise UsageError(
+            f"the profile {profile.source or 'of the local stack'} names no schema registry",
+            hint="clickreel up, or add schema.registry.url to the profile",
+        )
+    return HttpRegistry(profile.registry_url, profile.registry_auth)
 
 
 def _refusal(url: str, response: httpx.Response, subject: str) -> ContractError | UnreachableError:
@@ -228,7 +245,12 @@ def _schema(answer: dict[str, Any]) -> Schema:
     return Schema(answer["subject"], int(answer["version"]), answer["schema"], id=int(answer["id"]))
 
 
-def _check_mode(mode: str) -> None:
+def check_mode(mode: str) -> None:
+    """Refuse what is no compatibility mode.
+
+    Raises:
+        UsageError: It is none of :data:`MODES`.
+    """
     if mode not in MODES:
         raise UsageError(f"{mode} is no compatibility mode", hint=f"one of: {', '.join(MODES)}")
 
@@ -241,7 +263,7 @@ class MemoryRegistry:
     """
 
     def __init__(self, mode: str = "NONE") -> None:
-        _check_mode(mode)
+        check_mode(mode)
         self.url = "memory:"
         self._default = mode
         self._subjects: dict[str, list[Schema]] = {}
@@ -301,7 +323,7 @@ class MemoryRegistry:
 
     def set_mode(self, subject: str, mode: str) -> None:
         """See :meth:`Registry.set_mode`."""
-        _check_mode(mode)
+        check_mode(mode)
         self._modes[subject] = mode
 
 

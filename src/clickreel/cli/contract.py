@@ -1,0 +1,433 @@
+"""``clickreel contract show|list|check|register|diff|evolve|export|validate``: the data contract."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from clickreel.cli.cluster import ProfileFile, TopicName
+from clickreel.cli.output import Json, emit, say, table
+
+if TYPE_CHECKING:
+    from clickreel.contract.diff import Change
+    from clickreel.contract.registry import HttpRegistry
+    from clickreel.contract.schema import Schema
+
+PartOption = Annotated[Literal["key", "value"], typer.Option("--part", help="The key's schema or the value's.")]
+ModeOption = Annotated[
+    str | None, typer.Option("--mode", help="Compatibility mode: BACKWARD, FORWARD, FULL, NONE, ...")
+]
+
+_VIOLATED = 5
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    group = typer.Typer(
+        no_args_is_help=True, help="The data contract: its schemas, their registry, messages against it."
+    )
+    for command in (show, list_, check, register_, diff, evolve, export, validate):
+        group.command(command.__name__.rstrip("_"))(command)
+    app.add_typer(group, name="contract")
+
+
+def _registry(path: Path | None) -> HttpRegistry:
+    """The registry that a command works with."""
+    from clickreel.cli import cluster
+    from clickreel.contract.registry import connect
+
+    return connect(cluster.profile(path))
+
+
+def show(  # noqa: PLR0917 - one parameter an option
+    part: PartOption = "value",
+    version: Annotated[
+        int | None, typer.Option("--version", help="A former version. [default: the current one]")
+    ] = None,
+    field: Annotated[str | None, typer.Option("--field", help="One field alone, in full.")] = None,
+    schema_: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema itself.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the whole reference page.")] = False,
+    json: Json = False,
+) -> None:
+    """Show the fields of the contract and their rules.
+
+    Example: [bold]clickreel contract show[/bold], or [bold]clickreel contract show --schema > schema.json[/bold]
+    """
+    from clickreel.contract import reference, schema
+    from clickreel.errors import UsageError
+
+    shown = schema.current(part) if version is None else schema.version(part, version)
+    if schema_ or markdown:
+        sys.stdout.write(reference.page() if markdown else shown.text)
+        return
+    if json:
+        emit({"subject": shown.subject, "version": shown.version, "schema": shown.body})
+        return
+    rows = reference.rows(shown)
+    if field is not None:
+        rows = [row for row in rows if row.field == field]
+        if not rows:
+            raise UsageError(
+                f"{shown.subject} v{shown.version} has no field {field}", hint=f"the fields: {', '.join(shown.fields)}"
+            )
+    say(f"[bold]{shown.subject}[/bold] version {shown.version}: {shown.body.get('description', 'no description')}")
+    table(["field", "type", "rule", "meaning"], [(row.field, row.type, row.rule, row.meaning) for row in rows])
+
+
+def list_(
+    registered: Annotated[
+        bool, typer.Option("--registered", help="What the registry holds, instead of this package.")
+    ] = False,
+    profile: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """List the versions of the contract.
+
+    Example: [bold]clickreel contract list --registered[/bold]
+    """
+    from typing import get_args
+
+    from clickreel.contract import schema
+
+    if registered:
+        with _registry(profile) as registry:
+            held = [
+                (found, registry.mode(name))
+                for name in registry.subjects()
+                for number in registry.versions(name)
+                if (found := registry.schema(name, number))
+            ]
+    else:
+        held = [(found, "") for part in get_args(schema.Part) for found in schema.versions(part)]
+    answer = [
+        {"subject": one.subject, "version": one.version, "id": one.id, "mode": mode or None, "fields": len(one.fields)}
+        for one, mode in held
+    ]
+    if json:
+        emit({"versions": answer})
+        return
+    table(
+        ["subject", "version>", "id>", "mode", "fields>", "about"],
+        [
+            (one.subject, one.version, one.id or "", mode, len(one.fields), str(one.body.get("description", ""))[:60])
+            for one, mode in held
+        ],
+    )
+
+
+def check(topic: TopicName = None, profile: ProfileFile = None, json: Json = False) -> int:
+    """Check that what is registered is our contract; exit 5 when it is not.
+
+    Example: [bold]clickreel contract check[/bold]
+    """
+    from typing import get_args
+
+    from clickreel.cli import cluster
+    from clickreel.contract import publish, schema
+
+    with _registry(profile) as registry:
+        states = [publish.state(registry, part, cluster.topic_name(topic)) for part in get_args(schema.Part)]
+        url = registry.url
+    same = all(state.agreement == "same" for state in states)
+    if json:
+        emit({"ok": same, "registry": url, "subjects": [_state(state) for state in states]})
+        return 0 if same else _VIOLATED
+    table(
+        ["subject", "registered>", "id>", "agreement"],
+        [
+            (
+                state.ours.subject,
+                state.registered.version if state.registered else "",
+                _id(state.registered),
+                state.agreement,
+            )
+            for state in states
+        ],
+    )
+    for state in states:
+        _print_changes(state.changes)
+    if not same:
+        say("clickreel contract register brings ours there")
+    return 0 if same else _VIOLATED
+
+
+def _id(schema: Schema | None) -> str:
+    return "" if schema is None or schema.id is None else str(schema.id)
+
+
+def _state(state: Any) -> dict[str, Any]:
+    held = state.registered
+    return {
+        "subject": state.ours.subject,
+        "agreement": state.agreement,
+        "version": held.version if held else None,
+        "id": held.id if held else None,
+        "changes": [_change(change) for change in state.changes],
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    import dataclasses
+
+    return dataclasses.asdict(change)
+
+
+def _print_changes(changes: tuple[Change, ...]) -> None:
+    """Print the changes that bear on messages; of others, how many there are."""
+    effect = {(True, False): "narrows", (False, True): "widens", (True, True): "changes"}
+    bearing = [change for change in changes if change.narrows or change.widens]
+    if bearing:
+        table(
+            ["field", "effect", "what"],
+            [(change.field, effect[change.narrows, change.widens], _short(change.text)) for change in bearing],
+        )
+    if len(bearing) < len(changes):
+        say(f"  and {len(changes) - len(bearing)} changes of titles, descriptions and the like (see --json)")
+
+
+def _short(text: str) -> str:
+    """The text, cut where the calendar's pattern would fill the screen."""
+    return text if len(text) <= 160 else f"{text[:150]}..."
+
+
+def register_(
+    topic: TopicName = None, mode: ModeOption = None, profile: ProfileFile = None, json: Json = False
+) -> None:
+    """Register the key's and the value's schema for a topic; doing it again changes nothing.
+
+    Example: [bold]clickreel contract register[/bold]
+
+    A new subject gets the mode BACKWARD, or the one given; one that exists keeps its mode unless --mode is given.
+    """
+    from clickreel.cli import cluster
+    from clickreel.contract import publish, schema
+    from clickreel.contract.registry import check_mode
+
+    name = cluster.topic_name(topic)
+    with _registry(profile) as registry:
+        if mode is not None:
+            check_mode(mode)
+            for part in ("key", "value"):
+                if registry.versions(schema.subject(part, name)):
+                    registry.set_mode(schema.subject(part, name), mode)
+        states = publish.publish(registry, name, mode=mode or publish.MODE)
+        modes = [registry.mode(state.ours.subject) for state in states]
+        url = registry.url
+    if json:
+        emit(
+            {"registry": url, "subjects": [_state(state) | {"mode": m} for state, m in zip(states, modes, strict=True)]}
+        )
+        return
+    table(
+        ["subject", "version>", "id>", "mode"],
+        [
+            (state.ours.subject, state.registered.version if state.registered else "", _id(state.registered), m)
+            for state, m in zip(states, modes, strict=True)
+        ],
+    )
+
+
+def diff(  # noqa: PLR0917 - one parameter an option
+    old: Annotated[
+        str | None, typer.Argument(help="A version (4) or an exported file. [default: the one before]")
+    ] = None,
+    new: Annotated[str | None, typer.Argument(help="A version or a file. [default: the current version]")] = None,
+    part: PartOption = "value",
+    registered: Annotated[bool, typer.Option("--registered", help="From what the registry holds to ours.")] = False,
+    topic: TopicName = None,
+    profile: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Show what changed between two versions, in which direction, and why.
+
+    Example: [bold]clickreel contract diff 4 5[/bold], or [bold]clickreel contract diff data-contract-dvd_clicks-value-v4.json[/bold]
+    """
+    from clickreel.contract import diff as differences
+    from clickreel.contract import schema
+
+    if registered:
+        before, after = _registered_and_ours(part, topic, profile)
+    else:
+        after = _named(part, new) if new else schema.current(part)
+        before = _named(part, old) if old else schema.versions(part)[-2]
+    changes = differences.compare(before, after)
+    if json:
+        ends = {"old": before, "new": after}
+        emit(
+            {name: {"subject": one.subject, "version": one.version} for name, one in ends.items()}
+            | {"changes": [_change(change) | {"why": differences.why(change)} for change in changes]}
+        )
+        return
+    say(f"{before.subject} v{before.version} -> {after.subject} v{after.version}: {len(changes) or 'no'} differences")
+    _print_changes(changes)
+    for rule, reason in {change.rule: differences.why(change) for change in changes if change.narrows}.items():
+        if reason:
+            say(f"  why {rule}: {reason}")
+
+
+def _named(part: Any, name: str) -> Schema:
+    """A version of ours by its number, or an exported file."""
+    from clickreel.contract import files, schema
+
+    number = name.removeprefix("v")
+    return schema.version(part, int(number)) if number.isdigit() else files.read(Path(name))
+
+
+def _registered_and_ours(part: Any, topic: str | None, profile: Path | None) -> tuple[Schema, Schema]:
+    from clickreel.cli import cluster
+    from clickreel.contract import publish
+    from clickreel.errors import ContractError
+
+    with _registry(profile) as registry:
+        state = publish.state(registry, part, cluster.topic_name(topic))
+    if state.registered is None:
+        raise ContractError(f"{state.ours.subject} is not registered", hint="clickreel contract register")
+    return state.registered, state.ours
+
+
+def evolve(  # noqa: PLR0917 - one parameter an option
+    add: Annotated[list[str] | None, typer.Option("--add", help="New field: NAME:TYPE or NAME:TYPE:required.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", help="Field to remove.")] = None,
+    word: Annotated[list[str] | None, typer.Option("--word", help="New enum value: FIELD=WORD.")] = None,
+    drop_word: Annotated[
+        list[str] | None, typer.Option("--drop-word", help="Enum value to remove: FIELD=WORD.")
+    ] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Rule to set: FIELD.RULE=VALUE.")] = None,
+    unset: Annotated[list[str] | None, typer.Option("--unset", help="Rule to remove: FIELD.RULE.")] = None,
+    open_: Annotated[
+        bool | None, typer.Option("--open/--closed", help="Let further fields pass, or refuse them.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="The proposed schema as a file, instead of edits.")
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option("--base", help="Version or file to start from. [default: the current]")
+    ] = None,
+    mode: ModeOption = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the proposed schema here.")] = None,
+    json: Json = False,
+) -> int:
+    """Propose a next version of the value's schema; say whether it would be accepted, or what would be. Exit 5 when it would not.
+
+    Example: [bold]clickreel contract evolve --add country:string --word page=checkout[/bold]
+
+    Nothing is registered: the verdict needs no registry, and is the one that a registry would give.
+    """
+    from clickreel.contract import evolve as evolution
+    from clickreel.contract import files, publish, schema
+    from clickreel.contract.registry import check_mode
+    from clickreel.errors import UsageError
+
+    mode = (mode or publish.MODE).upper()
+    check_mode(mode)
+    lists = {"add": add, "remove": remove, "word": word, "drop_word": drop_word, "set": set_, "unset": unset}
+    edits = evolution.Edits(**{name: tuple(given or ()) for name, given in lists.items()}, open=open_)
+    if (edits == evolution.Edits()) == (file is None):
+        raise UsageError(
+            "say what to change: by edits, or by --file, not both", hint="clickreel contract evolve --help"
+        )
+    old = _named("value", base) if base else schema.current("value")
+    new = files.read(file) if file else evolution.propose(old, edits)
+    verdict = evolution.judge(old, new, mode)
+    if out is not None:
+        _write(out, new)
+    if json:
+        emit(
+            {
+                "accepted": verdict.accepted,
+                "mode": mode,
+                "changes": [_change(change) for change in verdict.changes],
+                "forbidden": [_change(change) for change in verdict.forbidden],
+                "notes": list(verdict.notes),
+                "schema": new.body,
+            }
+        )
+        return 0 if verdict.accepted else _VIOLATED
+    _print_changes(verdict.changes)
+    say()
+    say(f"[bold]{'accepted' if verdict.accepted else 'refused'}[/bold] under {mode}")
+    for change in verdict.forbidden:
+        say(f"  not allowed: {change.field}: {change.text}")
+    for note in verdict.notes:
+        say(f"  {'mind' if verdict.accepted else 'instead'}: {note}")
+    return 0 if verdict.accepted else _VIOLATED
+
+
+def _write(path: Path, schema: Schema) -> None:
+    from clickreel.errors import UsageError
+
+    try:
+        path.write_text(schema.text + "\n", encoding="utf-8")
+    except OSError as exc:
+        raise UsageError(f"{path} cannot be written: {exc.strerror}", hint="name another file") from exc
+    say(f"wrote {path}")
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="Folder to write into.")] = Path(),
+    registered: Annotated[bool, typer.Option("--registered", help="What the registry holds, with its ids.")] = False,
+    topic: TopicName = None,
+    profile: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Write the schemas as Confluent Cloud exports them: data-contract-... and schema-....
+
+    Example: [bold]clickreel contract export contracts/[/bold]
+    """
+    from typing import get_args
+
+    from clickreel.cli import cluster
+    from clickreel.contract import files, publish, schema
+    from clickreel.errors import ContractError
+
+    name = cluster.topic_name(topic)
+    if registered:
+        with _registry(profile) as registry:
+            found = [registry.schema(schema.subject(part, name)) for part in get_args(schema.Part)]
+        schemas = [one for one in found if one is not None]
+        if not schemas:
+            raise ContractError(f"nothing is registered for {name}", hint="clickreel contract register")
+    else:
+        schemas = [publish.ours(part, name) for part in get_args(schema.Part)]
+    paths = [path for one in schemas for path in files.write(one, folder)]
+    if json:
+        emit({"files": [str(path) for path in paths]})
+        return
+    for path in paths:
+        say(f"wrote {path}")
+
+
+def validate(
+    file: Annotated[Path, typer.Argument(help="Messages, one a line; - for stdin.")] = Path("-"),
+    version: Annotated[str | None, typer.Option("--version", help="A former version, or a schema file.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Violations to show; all are counted.")] = 20,
+    json: Json = False,
+) -> int:
+    r"""Check messages against the contract; exit 5 when one breaks it.
+
+    Example: [bold]kcat -b HOST:PORT -t dvd_clicks -C -e -K '\t' | clickreel contract validate[/bold]
+
+    A line is a value, or a key, a tab and a value, or an object as `clickreel messages --json` prints it.
+    """
+    from clickreel.contract import lines
+    from clickreel.contract.check import Contract, contract
+
+    judge = contract() if version is None else Contract(value=_named("value", version))
+    found = lines.validate(file, judge, limit)
+    if json:
+        emit(found.as_dict())
+        return _VIOLATED if found.invalid else 0
+    if found.violations:
+        table(
+            ["line>", "field", "rule", "what"],
+            [(line, broken.field, broken.rule, broken.text) for line, broken in found.violations],
+        )
+    if found.invalid > len(found.violations):
+        say(f"and {found.invalid - len(found.violations):,} more")
+    for (field, rule), count in sorted(found.reasons.items(), key=lambda item: -item[1]):
+        say(f"  {count:,} x {field}: {rule}")
+    say(f"{found.checked:,} checked, {found.invalid:,} invalid")
+    return _VIOLATED if found.invalid else 0

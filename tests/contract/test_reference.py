@@ -1,0 +1,17 @@
+from pathlib import Path
+
+from clickreel.contract import malform, reference
+from clickreel.contract.vocabulary import MALFORMED
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "contract.md"
+
+
+def test_the_reference_page_is_fresh() -> None:
+    """Else: clickreel contract show --markdown > docs/reference/contract.md."""
+    assert PAGE.read_text(encoding="utf-8") == reference.page()
+
+
+def test_the_reasons_are_complete() -> None:
+    """No variant of a malformed kind has a reason that the page does not name."""
+    for flaw in MALFORMED:
+        assert {malform.reason(flaw, variant) for variant in range(1000)} == set(malform.reasons(flaw))
