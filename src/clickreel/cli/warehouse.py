@@ -1,0 +1,64 @@
+"""``clickreel warehouse migrate|status|films``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clickreel.cli.cluster import ProfileFile, profile
+from clickreel.cli.output import Json, emit, say, table
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    group = typer.Typer(no_args_is_help=True, help="The tables and views in ClickHouse.")
+    for command in (migrate, films):
+        group.command()(command)
+    app.add_typer(group, name="warehouse")
+
+
+def migrate(
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only say what would be applied.")] = False,
+    profile_file: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Make or upgrade the tables and views.
+
+    Example: [bold]clickreel warehouse migrate --profile cloud.properties[/bold]
+    """
+    from clickreel.ingest.run import credentials
+    from clickreel.warehouse import migrate as migrations
+    from clickreel.warehouse.client import connect
+
+    found = profile(profile_file)
+    client = connect(found, create=not dry)
+    report = migrations.migrate(client, credentials=credentials(found), dry=dry)
+    if json:
+        emit({"database": client.database, "migrations": [dataclasses.asdict(one) for one in report]})
+        return
+    table(["version>", "name", "state"], [(one.version, one.name, one.state) for one in report])
+
+
+def films(
+    csv: Annotated[
+        Path | None, typer.Option("--films", help="The user's own films; by default the run's catalogue.")
+    ] = None,
+    profile_file: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Fill ref_dim_film and the dictionary dvd_films.
+
+    Example: [bold]clickreel warehouse films --films films.csv[/bold]
+    """
+    from clickreel.warehouse import films as dimension
+    from clickreel.warehouse.client import connect
+
+    client = connect(profile(profile_file))
+    count = dimension.load(client, dimension.catalogue(csv))
+    if json:
+        emit({"database": client.database, "films": count})
+        return
+    say(f"{count} films in {client.database}.ref_dim_film")

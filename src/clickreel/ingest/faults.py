@@ -1,0 +1,49 @@
+"""Crashes on purpose: the named instants between the steps of the protocol at which a test may have the process killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Literal, get_args
+
+from clickreel.errors import UsageError
+
+Point = Literal[
+    "after-claim",
+    "after-prove",
+    "after-settle",
+    "after-position",
+    "after-read",
+    "before-insert",
+    "during-insert",
+    "after-insert",
+    "after-commit",
+    "during-repair",
+]
+POINTS: tuple[str, ...] = get_args(Point)
+
+
+class Faults:
+    """At most one crash.
+
+    Args:
+        text: ``POINT`` or ``POINT:N``: the process is killed when it comes to that point for the Nth time. Empty: never.
+
+    Raises:
+        UsageError: There is no such point.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        point, _, count = text.partition(":")
+        if (point and point not in POINTS) or (count and not count.isdigit()):
+            raise UsageError(f"no fault {text!r}", hint=f"one of: {', '.join(POINTS)}, with :N behind it")
+        self._point = point
+        self._left = int(count or 1)
+
+    def at(self, point: Point) -> None:
+        """Come to a point."""
+        if point != self._point:
+            return
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)

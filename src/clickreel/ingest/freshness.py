@@ -1,0 +1,151 @@
+"""How fresh the table is: from when a record was produced to when it can be queried, per partition; and how far ingest has come."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+    from clickreel.ingest.rows import Made
+
+# Upper bounds of the histogram, ms. Live traffic lies between 50 and 500; the rest is catching up.
+BOUNDS_MS = (25, 50, 100, 150, 200, 250, 350, 500, 750, 1000, 2000, 5000, 15_000, 60_000, 600_000)
+# The quantiles are those of the last minute, of at most so many records a block: evenly chosen ones do.
+_WINDOW_S = 60.0
+_SAMPLE = 256
+
+
+class Freshness:
+    """Counts and latencies of one ingest process; safe to read from another thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._began_ms = time.time_ns() // 1_000_000
+        self.topic = ""
+        self._next: dict[int, int] = {}
+        self._high: dict[int, int] = {}
+        self._counts: dict[int, NDArray[np.int64]] = {}
+        self._sum_ms: dict[int, float] = {}
+        self._recent: dict[int, deque[tuple[int, int, NDArray[np.int64]]]] = {}
+        self._dead: dict[tuple[str, str, str], int] = {}
+        self.rows = self.inserts = 0
+        self._last_ms = 0
+
+    def assigned(self, topic: str, starts: Mapping[int, int], highs: Mapping[int, int]) -> None:
+        """Partitions were assigned; each goes on at its start, and holds records below its high end."""
+        with self._lock:
+            self.topic = topic
+            self._next, self._high = dict(starts), dict(highs)
+
+    def landed(self, made: Made, now_ms: int) -> None:
+        """A block can be queried since this instant."""
+        with self._lock:
+            self.rows += made.rows
+            self.inserts += 1
+            self._last_ms = now_ms
+            for mark, count in made.dead.items():
+                self._dead[mark] = self._dead.get(mark, 0) + count
+            for partition, (_, last) in made.ends.items():
+                self._next[partition] = last + 1
+            for partition, timestamps in made.timestamps_ms.items():
+                self._note(partition, now_ms - timestamps[timestamps >= 0], now_ms)
+
+    def _note(self, partition: int, latency_ms: NDArray[np.int64], now_ms: int) -> None:
+        if not len(latency_ms):
+            return
+        latency_ms = np.maximum(latency_ms, 0)  # the broker's clock may be ahead of ours
+        places = np.searchsorted(BOUNDS_MS, latency_ms)
+        counts = self._counts.setdefault(partition, np.zeros(len(BOUNDS_MS) + 1, np.int64))
+        counts += np.bincount(places, minlength=len(BOUNDS_MS) + 1)
+        self._sum_ms[partition] = self._sum_ms.get(partition, 0.0) + float(latency_ms.sum())
+        recent = self._recent.setdefault(partition, deque())
+        chosen = np.linspace(0, len(latency_ms) - 1, min(_SAMPLE, len(latency_ms))).astype(np.intp)
+        recent.append((now_ms, len(latency_ms), latency_ms[chosen]))
+        while recent and recent[0][0] < now_ms - 1000 * _WINDOW_S:
+            recent.popleft()
+
+    def quantiles_ms(self) -> dict[int, dict[str, float]]:
+        """By partition: median and 99th percentile of the last minute's records, and how many they were."""
+        now_ms = time.time_ns() // 1_000_000
+        with self._lock:
+            kept = {
+                partition: [(count, sample) for at, count, sample in recent if at >= now_ms - 1000 * _WINDOW_S]
+                for partition, recent in self._recent.items()
+            }
+        return {partition: _quantiles(samples) for partition, samples in sorted(kept.items()) if samples}
+
+    def state(self) -> dict[str, Any]:
+        """Everything as one JSON object: what ``status`` and ``monitor`` show."""
+        quantiles = self.quantiles_ms()
+        with self._lock:
+            dead = [
+                {"error": error, "field": field, "rule": rule, "rows": rows}
+                for (error, field, rule), rows in sorted(self._dead.items())
+            ]
+            return {
+                "topic": self.topic,
+                "pid": os.getpid(),
+                "began_ms": self._began_ms,
+                "at_ms": time.time_ns() // 1_000_000,
+                "landed_ms": self._last_ms,
+                "rows": self.rows,
+                "inserts": self.inserts,
+                "dead": dead,
+                "partitions": [
+                    {"partition": partition, "next": offset, **quantiles.get(partition, {})}
+                    for partition, offset in sorted(self._next.items())
+                ],
+            }
+
+    def collect(self) -> Iterable[Metric]:
+        """The metrics, as Prometheus' client asks for them."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+        rows = CounterMetricFamily("clickreel_ingest_rows", "Rows landed, dead ones included", value=self.rows)
+        inserts = CounterMetricFamily("clickreel_ingest_inserts", "Blocks landed", value=self.inserts)
+        dead = CounterMetricFamily(
+            "clickreel_ingest_dead_letters", "Dead letters landed", labels=["error", "field", "rule"]
+        )
+        latency = HistogramMetricFamily(
+            "clickreel_ingest_freshness_seconds",
+            "From a record's timestamp to its row's visibility",
+            labels=["partition"],
+        )
+        quantile = GaugeMetricFamily(
+            "clickreel_ingest_freshness_quantile_seconds",
+            "The same, of the last minute",
+            labels=["partition", "quantile"],
+        )
+        offset = GaugeMetricFamily("clickreel_ingest_next_offset", "The offset that lands next", labels=["partition"])
+        for partition, found in self.quantiles_ms().items():
+            for name, key in (("0.5", "p50_ms"), ("0.99", "p99_ms")):
+                quantile.add_metric([str(partition), name], found[key] / 1000)
+        with self._lock:
+            for mark, count in self._dead.items():
+                dead.add_metric(mark, count)
+            for partition, counts in self._counts.items():
+                bounds = [*(str(bound / 1000) for bound in BOUNDS_MS), "+Inf"]
+                buckets = list(zip(bounds, np.cumsum(counts).tolist(), strict=True))
+                latency.add_metric([str(partition)], buckets, self._sum_ms[partition] / 1000)
+            for partition, following in self._next.items():
+                offset.add_metric([str(partition)], following)
+        return rows, inserts, dead, latency, quantile, offset
+
+
+def _quantiles(samples: list[tuple[int, NDArray[np.int64]]]) -> dict[str, float]:
+    """Quantiles of samples that stand for blocks of different sizes."""
+    values = np.concatenate([sample for _, sample in samples])
+    weights = np.concatenate([np.full(len(sample), count / len(sample)) for count, sample in samples])
+    order = np.argsort(values)
+    share = np.cumsum(weights[order]) / weights.sum()
+    p50, p99 = (float(values[order][min(int(np.searchsorted(share, q)), len(values) - 1)]) for q in (0.5, 0.99))
+    return {"p50_ms": p50, "p99_ms": p99, "records": int(sum(count for count, _ in samples))}

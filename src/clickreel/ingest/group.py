@@ -1,0 +1,272 @@
+"""A share of a Kafka topic, as a member of a consumer group."""
+
+# librdkafka's own error codes begin with an underscore; they are public.
+# ruff: noqa: SLF001
+
+from __future__ import annotations
+
+import itertools
+import struct
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from clickreel.errors import UnreachableError
+from clickreel.ingest.batch import Batch
+from clickreel.ingest.source import Assignment, LostError, OutOfRangeError
+from clickreel.stream.broker import Bounds
+from clickreel.stream.cluster import Cluster
+from clickreel.stream.profile import Profile
+from clickreel.stream.refusal import LOST, Trouble, explain, missing
+
+# A member that was killed is missed after this; a restart under the same instance name takes its place at once.
+_SESSION_MS = 10_000
+_ANSWER_S = 10.0
+# Two poll's worth of messages are fetched ahead. Past that librdkafka pauses fetching, by default for a whole second.
+_AHEAD = {"queued.min.messages": 100_000, "queued.max.messages.kbytes": 65_536, "fetch.queue.backoff.ms": 20}
+_METADATA_MAGIC = b"CGMDv2:"
+_RETRYABLE = {
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError._WAIT_COORD,
+    KafkaError._TRANSPORT,
+    KafkaError._TIMED_OUT,
+    KafkaError._ALL_BROKERS_DOWN,
+}
+
+
+class GroupSource:
+    """See :class:`~clickreel.ingest.source.Source`.
+
+    Args:
+        profile: Where Kafka is.
+        topic: The topic.
+        group: The consumer group.
+        instance: This process's name in the group: a static member, so that a restart takes its predecessor's place at once and the
+            broker refuses every later request of the predecessor (KIP-345).
+    """
+
+    def __init__(self, profile: Profile, topic: str, group: str, instance: str) -> None:
+        self.topic, self.group, self.instance = topic, group, instance
+        self._profile = profile
+        self._cluster = Cluster(profile)
+        self._trouble = Trouble()
+        self._assignment = Assignment(0, frozenset(), -1)
+        self._begun = False
+        self.ended: dict[int, int] = {}
+        self._config = profile.consumer_config(group) | {
+            "group.instance.id": f"{group}-{instance}",
+            "client.id": f"clickreel-ingest-{instance}",
+            "session.timeout.ms": _SESSION_MS,
+            "heartbeat.interval.ms": 1000,
+            "partition.assignment.strategy": "range",
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 100,
+            "fetch.error.backoff.ms": 100,
+            "reconnect.backoff.ms": 50,
+            "reconnect.backoff.max.ms": 500,
+            **_AHEAD,
+            **self._trouble.config(),
+        }
+        self.topic_id()  # refuses an absent topic before anything is begun
+        self._consumer = Consumer(self._config)
+        self._consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
+
+    # The group
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # Nothing is read before ClickHouse has said where to go on: `begin` assigns the offsets.
+        consumer.assign([])
+        self._change(frozenset(one.partition for one in partitions))
+
+    def _on_revoke(self, consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+        consumer.unassign()
+        self._change(frozenset())
+
+    def _change(self, partitions: frozenset[int]) -> None:
+        self._begun = False
+        self._assignment = Assignment(self._assignment.number + 1, partitions, self._generation())
+
+    def _generation(self) -> int:
+        """The group's generation out of librdkafka's description of this member; -1 where its form is not known."""
+        try:
+            data = self._consumer.consumer_group_metadata()
+        except (KafkaException, RuntimeError):  # not known before the first assignment and after the last
+            return -1
+        raw = bytes(data) if not isinstance(data, bytes) else data
+        if not raw.startswith(_METADATA_MAGIC):
+            return -1
+        return int(struct.unpack_from("<i", raw, len(_METADATA_MAGIC))[0])
+
+    def assignment(self, timeout_s: float) -> Assignment:
+        """The share as it is now."""
+        if not self._begun:
+            # Nothing is assigned yet, so a poll serves the group and brings no message.
+            message = self._consumer.poll(timeout_s)
+            error = message.error() if message is not None else None
+            if error is not None:
+                self._trouble.heard(error)
+        self._raise()
+        return self._assignment
+
+    def _raise(self) -> None:
+        for error in (self._trouble.fatal, *self._trouble.errors):
+            if error is not None and (error.fatal() or error.code() in LOST):
+                raise LostError(
+                    f"another process has taken the place of instance {self.instance} in the group {self.group}",
+                    hint="give each process its own --instance",
+                )
+        self._trouble.errors.clear()
+
+    # The topic
+
+    def topic_id(self) -> str:
+        """The topic's id now."""
+        found = self._cluster.topic(self.topic)
+        if found is None:
+            raise missing(self.topic, self._profile.bootstrap)
+        return found.topic_id
+
+    def bounds(self) -> dict[int, Bounds]:
+        """First and next offset of each partition."""
+        return dict(enumerate(self._cluster.bounds(self.topic)))
+
+    # Reading
+
+    def begin(self, starts: Mapping[int, int]) -> None:
+        """Read from these offsets on."""
+        self._consumer.assign([TopicPartition(self.topic, partition, offset) for partition, offset in starts.items()])
+        self._begun = True
+        self.ended = {}
+
+    def rest(self) -> None:
+        """Leave off reading."""
+        self._consumer.assign([])
+        self._begun = False
+
+    def poll(self, limit: int, timeout_s: float) -> list[Batch]:
+        """What has come."""
+        number = self._assignment.number
+        messages = self._consumer.consume(limit, timeout_s)
+        if number != self._assignment.number:
+            return []
+        self._raise()
+        if any(error is not None for error in map(Message.error, messages)):
+            messages = [message for message in messages if not self._failed(message)]
+        return batches(messages)
+
+    def _failed(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return False
+        if error.code() == KafkaError._PARTITION_EOF:
+            self.ended[message.partition() or 0] = message.offset() or 0
+            return True
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise out_of_range(self.topic, message.partition() or 0, message.offset() or 0)
+        if error.code() in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}:
+            raise missing(self.topic, self._profile.bootstrap)
+        self._trouble.heard(error)
+        return True
+
+    def fetch(self, partition: int, first: int, last: int) -> Iterator[Batch]:
+        """The messages of a run of offsets."""
+        consumer = Consumer(self._config | {"group.id": f"{self.group}-repair", "group.instance.id": ""})
+        try:
+            consumer.assign([TopicPartition(self.topic, partition, first)])
+            deadline = time.monotonic() + _ANSWER_S
+            while time.monotonic() < deadline:
+                messages = consumer.consume(10_000, 1.0)
+                ended = any((m.error() or _NO_ERROR).code() == KafkaError._PARTITION_EOF for m in messages)
+                if any((m.error() or _NO_ERROR).code() == KafkaError._AUTO_OFFSET_RESET for m in messages):
+                    raise out_of_range(self.topic, partition, first)
+                good = [m for m in messages if m.error() is None]
+                wanted = [m for m in good if (m.offset() or 0) <= last]
+                yield from batches(wanted)
+                if ended or len(wanted) < len(good):
+                    return
+                if good:
+                    deadline = time.monotonic() + _ANSWER_S
+            raise UnreachableError(f"Kafka at {self._profile.bootstrap} does not answer", hint="clickreel status")
+        finally:
+            consumer.close()
+
+    # Committing
+
+    def prove(self, landed: Mapping[int, int]) -> None:
+        """Commit and wait for the broker's word."""
+        offsets = [TopicPartition(self.topic, partition, offset) for partition, offset in landed.items()]
+        try:
+            done = self._consumer.commit(offsets=offsets, asynchronous=False)
+            error = next((one.error for one in done or () if one.error is not None), None)
+        except KafkaException as exc:
+            error = exc.args[0]
+        if error is None:
+            return
+        if error.code() in LOST or error.fatal():
+            raise LostError(f"the group {self.group} has gone on without this process", hint="clickreel status")
+        if error.code() in _RETRYABLE:
+            raise UnreachableError(f"the group {self.group} is being arranged anew", hint="clickreel status")
+        raise explain(error, self._profile, self._trouble, self.topic)
+
+    def commit(self, landed: Mapping[int, int]) -> None:
+        """Commit, without waiting for the answer."""
+        offsets = [TopicPartition(self.topic, partition, offset) for partition, offset in landed.items()]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as exc:
+            self._trouble.heard(exc.args[0])
+
+    def close(self) -> None:
+        """Leave off reading; a static member's place is kept for its restart."""
+        self._consumer.close()
+        self._cluster.close()
+
+
+class _NoError:
+    @staticmethod
+    def code() -> int:
+        return 0
+
+
+_NO_ERROR = _NoError()
+
+
+def out_of_range(topic: str, partition: int, offset: int) -> OutOfRangeError:
+    """The error for an offset that a partition does not hold."""
+    return OutOfRangeError(
+        f"partition {partition} of {topic} does not hold offset {offset}, at which ingest must go on: Kafka deleted it before it was "
+        "landed, or has lost its own data",
+        hint="raise retention.ms; to go on without what is gone: clickreel ingest --accept-loss",
+    )
+
+
+def batches(messages: list[Any]) -> list[Batch]:
+    """Messages by partition, as columns."""
+    by_partition: dict[Any, list[Any]] = {}
+    for partition, run in itertools.groupby(messages, Message.partition):
+        by_partition.setdefault(partition, []).extend(run)
+    return [_batch(partition, run) for partition, run in by_partition.items()]
+
+
+def _batch(partition: int, messages: list[Any]) -> Batch:
+    count = len(messages)
+    stamps = [stamp if kind else -1 for kind, stamp in map(Message.timestamp, messages)]
+    return Batch(
+        partition,
+        np.fromiter(map(Message.offset, messages), np.int64, count),
+        np.array(stamps, np.int64),
+        list(map(Message.key, messages)),
+        list(map(Message.value, messages)),
+        {row: _headers(headers) for row, headers in enumerate(map(Message.headers, messages)) if headers},
+    )
+
+
+def _headers(headers: Any) -> list[tuple[str, bytes | None]]:
+    """Headers as pairs of name and bytes; librdkafka's client gives text where bytes were sent as such."""
+    return [(name, data.encode() if isinstance(data, str) else data) for name, data in headers]

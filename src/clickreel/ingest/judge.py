@@ -1,0 +1,184 @@
+"""Messages to rows: what is good becomes columns, what is not becomes a dead row with the reason. Nothing raises, nothing is dropped.
+
+Most messages carry no schema id and are meant for the contract's current version: :mod:`clickreel.contract.decode` reads them a block at
+a time. A message that names a schema, in a header or in five bytes in front, is held against *that* schema, and then against the
+current one as far as the landing table has columns: fields beyond these, which a newer schema may allow, are kept as JSON in ``extra``.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from clickreel.contract import framing
+from clickreel.contract.check import Contract, Violation, contract
+from clickreel.contract.decode import Decoded, decode
+from clickreel.contract.schema import Schema, current
+from clickreel.contract.vocabulary import FIELDS
+from clickreel.ingest.batch import Batch, Headers
+
+COLUMNS = (
+    "id_hi", "id_lo", "ts_ms", "user", "session", "film", "event_type", "page", "position", "device", "referrer",
+)  # fmt: skip
+"""The columns of :class:`~clickreel.contract.decode.Decoded`."""
+
+Lookup = Callable[[int | str], Schema | None]
+"""The schema with this id or GUID; None when the registry does not know it or does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Why a row is dead.
+
+    Attributes:
+        error: ``contract``: it breaks the contract; ``schema``: it names a schema that nobody knows and breaks the current contract.
+        field: The field at fault, or ``key`` or ``value``.
+        rule: The broken rule.
+        reason: What is wrong, in words.
+    """
+
+    error: str
+    field: str
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A batch, judged.
+
+    Attributes:
+        batch: The messages.
+        decoded: Their columns; a row that is in ``dead`` means nothing there.
+        dead: The bad rows.
+        extra: Fields beyond the landing table's, as JSON, by row.
+    """
+
+    batch: Batch
+    decoded: Decoded
+    dead: Mapping[int, Dead]
+    extra: Mapping[int, bytes] = field(default_factory=dict)
+
+
+def judge(batch: Batch, lookup: Lookup) -> Judged:
+    """Judge the messages of a batch.
+
+    Args:
+        batch: The messages.
+        lookup: Finds the schemas that messages name.
+    """
+    decoded = decode(pa.array(batch.values, pa.binary()), pa.array(batch.keys, pa.binary()))
+    dead = {row: _dead("contract", violation) for row, violation in decoded.violations.items()}
+    extra: dict[int, bytes] = {}
+    good: dict[int, dict[str, Any]] = {}
+    for row in _framed(batch, decoded, lookup):
+        found = judge_one(batch.keys[row], batch.values[row], batch.headers.get(row), lookup)
+        if isinstance(found, Dead):
+            dead[row] = found
+            continue
+        good[row], more = found
+        dead.pop(row, None)
+        if more:
+            extra[row] = orjson.dumps(more)
+    _put(decoded, good)
+    return Judged(batch, decoded, dead, extra)
+
+
+def judge_one(
+    key: bytes | None, value: bytes | None, headers: Headers | None, lookup: Lookup
+) -> tuple[dict[str, Any], dict[str, Any]] | Dead:
+    """Judge one message.
+
+    Returns:
+        The event's fields that the landing table has, and those beyond; or why it is dead.
+    """
+    named = _named(headers)
+    schema, known = _schema(value, named, lookup)
+    own = contract() if schema is None else _contract(schema)
+    found = own.read(key, value, named)
+    if isinstance(found, Violation):
+        return _dead("contract" if known else "schema", found)
+    if own is contract():
+        return found, {}
+    event = {name: cell for name, cell in found.items() if name in FIELDS}
+    more = {name: cell for name, cell in found.items() if name not in FIELDS}
+    # Under an older schema a message may be good and still not fit the columns: no session, say, or a position of 2.5.
+    unfit = contract().read(_payload(key, named, "key"), orjson.dumps(event))
+    if isinstance(unfit, Violation):
+        return _dead("contract", unfit)
+    return event, more
+
+
+def _dead(error: str, violation: Violation) -> Dead:
+    return Dead(error, violation.field, violation.rule, violation.text)
+
+
+def _framed(batch: Batch, decoded: Decoded, lookup: Lookup) -> list[int]:
+    """The rows that name a schema, in a header or in front of their value, without those that keep the current one."""
+    rows = {row for row, value in enumerate(batch.values) if value is not None and value[:1] == b"\0"}
+    headers = {row: _named(headers) for row, headers in batch.headers.items()}
+    rows |= {row for row, named in headers.items() if any(framing.schema_headers(named))}
+    current_ones: dict[tuple[bytes | None, bytes | None, bytes], bool] = {}
+    left = []
+    for row in sorted(rows):
+        named, value = headers.get(row, []), batch.values[row]
+        mark = (
+            *framing.schema_headers(named),
+            (value or b"")[: framing.PREFIX_BYTES] if value and value[0] == 0 else b"",
+        )
+        if mark not in current_ones:
+            current_ones[mark] = not _damaged(mark) and _schema(value, named, lookup) == (None, True)
+        if not (current_ones[mark] and decoded.valid[row]):
+            left.append(row)
+    return left
+
+
+def _damaged(mark: tuple[bytes | None, bytes | None, bytes]) -> bool:
+    """Whether a schema-id header is of no known form."""
+    return any(header is not None and framing.unframe(b"", header) is None for header in mark[:2])
+
+
+def _named(headers: Headers | None) -> list[tuple[str, bytes]]:
+    return [(name, data) for name, data in headers or () if data is not None]
+
+
+def _schema(value: bytes | None, headers: list[tuple[str, bytes]], lookup: Lookup) -> tuple[Schema | None, bool]:
+    """The schema that a message names, None where it is the current one; and whether what it names is known."""
+    unframed = None if value is None else framing.unframe(value, framing.schema_headers(headers)[1])
+    if unframed is None or unframed.schema is None:
+        return None, True
+    schema = lookup(unframed.schema)
+    if schema is None:
+        return None, False
+    return (None if schema.canonical == current("value").canonical else schema), True
+
+
+@functools.lru_cache(64)
+def _contract(schema: Schema) -> Contract:
+    return Contract(value=schema)
+
+
+def _payload(data: bytes | None, headers: list[tuple[str, bytes]], part: str) -> bytes | None:
+    header = framing.schema_headers(headers)[0 if part == "key" else 1]
+    unframed = None if data is None else framing.unframe(data, header)
+    return data if unframed is None else unframed.payload
+
+
+def _put(decoded: Decoded, events: Mapping[int, dict[str, Any]]) -> None:
+    """Write good events into their rows."""
+    if not events:
+        return
+    values = pa.array(map(orjson.dumps, events.values()), pa.binary())
+    keys = pa.array((orjson.dumps(event["user_id"]) for event in events.values()), pa.binary())
+    read = decode(values, keys)
+    assert read.valid.all(), "a good event must be good on its own"
+    rows = np.fromiter(events, np.intp, len(events))
+    for name in COLUMNS:
+        getattr(decoded, name)[rows] = getattr(read, name)
+    decoded.valid[rows] = True

@@ -1,0 +1,236 @@
+"""ClickHouse's side of ingest: claims, where each partition ends, holes, and the fenced insert."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from clickreel.errors import ClickreelError, UnreachableError
+from clickreel.ingest.rows import Made
+from clickreel.warehouse.client import Client, RefusedError
+
+INPUT = "dvd_clicks_in"
+TABLE = "dvd_clicks_landing"
+CLAIMS = "dvd_clicks_claims"
+
+# One block is one part or nothing. async_insert: the server would answer before, and mix blocks of several inserts. The sizes: a block
+# must not be cut or glued on its way; two million rows are more than a block ever has. The last: what a view does not store, the insert
+# must not report as stored.
+INSERT_SETTINGS = {
+    "async_insert": 0,
+    "max_insert_block_size": 2_000_000,
+    "min_insert_block_size_rows": 0,
+    "min_insert_block_size_bytes": 0,
+    "materialized_views_ignore_errors": 0,
+    "insert_deduplicate": 0,
+}
+# Each row is counted twice: written to the input table (which keeps nothing) and, by the view, to the landing table.
+_COUNTED = 2
+_THROWN = 395  # FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
+_SETTLE_S = 120.0
+
+
+class FencedError(ClickreelError):
+    """Another writer has claimed a partition of the block; nothing of the block was stored."""
+
+
+class UncertainError(UnreachableError):
+    """Whether a block was stored is not known: ask where the partitions end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What is landed of a partition.
+
+    Attributes:
+        first: Lowest landed offset.
+        last: Highest landed offset.
+        rows: How many rows there are.
+        whole: Whether they are exactly the offsets from first to last, each once.
+    """
+
+    first: int
+    last: int
+    rows: int
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A writer's claim to a partition; see the table of that name."""
+
+    claim: int
+    token: int
+    group: str
+    generation: int
+    writer: str
+    first_offset: int
+
+
+class Landing:
+    """The landing table of one topic.
+
+    Args:
+        client: The database.
+        topic: The topic's name.
+        topic_id: Its id.
+    """
+
+    def __init__(self, client: Client, topic: str, topic_id: str) -> None:
+        self.client = client
+        self.topic = topic
+        self.topic_id = topic_id
+
+    def earlier_ids(self) -> list[str]:
+        """The ids that topics of this name had before."""
+        found = self.client.rows(
+            f"SELECT DISTINCT topic_id FROM {CLAIMS} WHERE topic = {{topic:String}} AND topic_id != {{id:String}}",
+            {"topic": self.topic, "id": self.topic_id},
+        )
+        return [topic_id for (topic_id,) in found]
+
+    def claims(self) -> dict[int, Claim]:
+        """The newest claim of each partition."""
+        found = self.client.rows(
+            "SELECT partition, argMax((claim, token, group_id, generation, writer, first_offset), (claim, token)) "
+            f"FROM {CLAIMS} WHERE topic_id = {{id:String}} GROUP BY partition",
+            {"id": self.topic_id},
+        )
+        return {partition: Claim(*claim) for partition, claim in found}
+
+    def claim(self, lows: Mapping[int, int], *, group: str, generation: int, instance: str) -> dict[int, Claim]:
+        """Claim partitions.
+
+        Args:
+            lows: The partitions, each with the oldest offset that Kafka holds: where a partition that is claimed for the first time begins.
+            group: The consumer group.
+            generation: Its generation.
+            instance: The process's name in the group.
+
+        Returns:
+            The claims, by partition. They hold until somebody else claims.
+        """
+        before = self.claims()
+        writer = f"{socket.gethostname()}/{os.getpid()}/{instance}"
+        mine = {
+            partition: Claim(
+                before[partition].claim + 1 if partition in before else 1,
+                secrets.randbits(63) | 1,
+                group,
+                generation,
+                writer,
+                before[partition].first_offset if partition in before else low,
+            )
+            for partition, low in lows.items()
+        }
+        self.client.insert(
+            CLAIMS,
+            ("topic", "topic_id", "partition", "claim", "token", "group_id", "generation", "writer", "first_offset"),
+            [
+                (
+                    self.topic,
+                    self.topic_id,
+                    partition,
+                    one.claim,
+                    one.token,
+                    group,
+                    generation,
+                    writer,
+                    one.first_offset,
+                )
+                for partition, one in mine.items()
+            ],
+        )
+        return mine
+
+    def settle(self) -> None:
+        """Wait until every insert that is under way now has ended.
+
+        Raises:
+            UnreachableError: One does not end.
+        """
+        waited = self._inserting()
+        deadline = time.monotonic() + _SETTLE_S
+        while waited and (waited := waited & self._inserting()):
+            if time.monotonic() > deadline:
+                raise UnreachableError(
+                    f"an earlier insert into {INPUT} has been under way for {_SETTLE_S:.0f} s",
+                    hint=f"KILL QUERY WHERE query_id IN ({', '.join(map(repr, sorted(waited)))})",
+                )
+            time.sleep(0.01)
+
+    def _inserting(self) -> set[str]:
+        found = self.client.rows(
+            "SELECT query_id FROM system.processes WHERE query_kind = 'Insert' AND position(query, {table:String}) > 0",
+            {"table": INPUT},
+        )
+        return {query_id for (query_id,) in found}
+
+    def extents(self, partitions: Iterable[int]) -> dict[int, Extent]:
+        """What is landed of some partitions; one that has no rows is absent. Reads no rows, only the projection."""
+        found = self.client.rows(
+            "SELECT _partition, min(_offset), max(_offset), count(), sum(toUInt64(_offset)), "
+            "sum(toUInt64(_offset) * toUInt64(_offset)) "
+            f"FROM {TABLE} WHERE _topic_id = {{id:String}} GROUP BY _topic_id, _partition",
+            {"id": self.topic_id},
+        )
+        wanted = set(partitions)
+        return {
+            partition: Extent(first, last, rows, rows == last - first + 1 and (total, squares) == _sums(first, last))
+            for partition, first, last, rows, total, squares in found
+            if partition in wanted
+        }
+
+    def holes(self, partition: int, first: int) -> list[tuple[int, int]]:
+        """The runs of offsets that are missing from ``first`` on, below the last landed one: (first, last) of each."""
+        found = self.client.rows(
+            "SELECT toInt64(before + 1), toInt64(_offset - 1) FROM ("
+            "  SELECT _offset, lagInFrame(_offset, 1, toInt64({first:Int64} - 1)) OVER "
+            "    (ORDER BY _offset ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS before "
+            f"  FROM {TABLE} WHERE _topic_id = {{id:String}} AND _partition = {{partition:Int32}} AND _offset >= {{first:Int64}}"
+            ") WHERE _offset > before + 1 ORDER BY 1 LIMIT 10000",
+            {"id": self.topic_id, "partition": partition, "first": first},
+        )
+        return [(int(low), int(high)) for low, high in found]
+
+    def insert(self, made: Made, *, halfway: Callable[[], None] = lambda: None) -> None:
+        """Insert a block: all of it is stored and visible when this returns, or nothing is.
+
+        Args:
+            made: The block.
+            halfway: Called when half of it has been handed over.
+
+        Raises:
+            FencedError: Another writer has claimed a partition; nothing is stored.
+            UncertainError: The answer did not come, or does not count every row; the block may be stored or not.
+            RefusedError: ClickHouse refuses the block; nothing is stored.
+        """
+        try:
+            written = self.client.insert_block(INPUT, made.names, made.data, INSERT_SETTINGS, halfway=halfway)
+        except UnreachableError as exc:
+            raise UncertainError(exc.message, hint=exc.hint) from exc
+        except RefusedError as exc:
+            if exc.code == _THROWN and "fenced" in exc.message:
+                raise FencedError(
+                    f"another writer has claimed a partition of {self.topic}", hint="clickreel status"
+                ) from exc
+            raise
+        if written != _COUNTED * made.rows:
+            raise UncertainError(
+                f"ClickHouse counts {written} rows written where {_COUNTED * made.rows} were to be",
+                hint="clickreel status",
+            )
+
+
+def _sums(first: int, last: int) -> tuple[int, int]:
+    """Sum and sum of squares of a run of whole numbers, modulo 2**64 as ClickHouse adds."""
+
+    def squares(upto: int) -> int:
+        return upto * (upto + 1) * (2 * upto + 1) // 6
+
+    total = (first + last) * (last - first + 1) // 2
+    return total % 2**64, (squares(last) - squares(first - 1)) % 2**64

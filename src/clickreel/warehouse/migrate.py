@@ -1,0 +1,125 @@
+"""Migrations: the tables and views as ordered SQL files, each applied once and recorded with its checksum.
+
+A file that was released is never edited; a change is a new file. Each statement can be run again (``IF NOT EXISTS``, ``OR REPLACE``), so
+a migration that was cut short is simply run again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from clickreel.errors import ClickreelError
+from clickreel.warehouse.client import Client
+
+_FILE = re.compile(r"(?P<version>\d{4})_(?P<name>\w+)\.sql\Z")
+RECORDS = "clickreel_migrations"
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One file.
+
+    Attributes:
+        version: Its number, from 1 without holes.
+        name: What it is about.
+        text: Its SQL, with ``{database}`` and ``{credentials}`` to be filled in.
+    """
+
+    version: int
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the file."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    def statements(self, database: str, credentials: str = "") -> list[str]:
+        """The statements in order, comments left out."""
+        bare = "\n".join(line for line in self.text.splitlines() if not line.lstrip().startswith("--"))
+        filled = bare.replace("{database}", f"`{database}`").replace("{credentials}", credentials)
+        return [statement.strip() for statement in re.split(r";\s*(?:\n|$)", filled) if statement.strip()]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What became of one migration."""
+
+    version: int
+    name: str
+    state: Literal["applied", "kept", "pending"]
+
+
+def migrations() -> tuple[Migration, ...]:
+    """All migrations of this version of clickreel, in order."""
+    found = []
+    for file in importlib.resources.files(__package__).joinpath("migrations").iterdir():
+        match = _FILE.fullmatch(file.name)
+        if match:
+            found.append(Migration(int(match["version"]), match["name"], file.read_text(encoding="utf-8")))
+    found.sort(key=lambda one: one.version)
+    assert [one.version for one in found] == list(range(1, len(found) + 1)), "migrations must be numbered without holes"
+    return tuple(found)
+
+
+def migrate(client: Client, *, credentials: str = "", dry: bool = False) -> list[Applied]:
+    """Apply what is missing.
+
+    Args:
+        client: The database.
+        credentials: ``USER '...' PASSWORD '...'`` by which a dictionary reads its own server; empty where none are needed.
+        dry: Only say what would be done.
+
+    Raises:
+        ClickreelError: The database was migrated by a newer clickreel, or by a file that has since been edited.
+    """
+    recorded = _recorded(client, create=not dry)
+    known = migrations()
+    newer = sorted(set(recorded) - {one.version for one in known})
+    if newer:
+        raise ClickreelError(
+            f"database {client.database} has migration {newer[0]}, which this clickreel does not know",
+            hint="upgrade clickreel",
+        )
+    report: list[Applied] = []
+    for one in known:
+        checksum = recorded.get(one.version)
+        if checksum is not None and checksum != one.checksum:
+            raise ClickreelError(
+                f"migration {one.version:04d}_{one.name} was applied to {client.database} in another form (checksum {checksum[:12]}, "
+                f"the file's is {one.checksum[:12]})",
+                hint="restore the file; a change belongs into a new migration",
+            )
+        if checksum is None and not dry:
+            for statement in one.statements(client.database, credentials):
+                client.command(statement)
+            client.insert(RECORDS, ("version", "name", "checksum"), [(one.version, one.name, one.checksum)])
+        report.append(Applied(one.version, one.name, "kept" if checksum else "pending" if dry else "applied"))
+    return report
+
+
+def check(client: Client) -> None:
+    """Check that the database has every migration.
+
+    Raises:
+        ClickreelError: It has not.
+    """
+    missing = [one for one in migrate(client, dry=True) if one.state == "pending"]
+    if missing:
+        names = ", ".join(f"{one.version:04d}_{one.name}" for one in missing)
+        raise ClickreelError(f"database {client.database} lacks {names}", hint="clickreel warehouse migrate")
+
+
+def _recorded(client: Client, *, create: bool) -> dict[int, str]:
+    if create:
+        client.command(
+            f"CREATE TABLE IF NOT EXISTS {RECORDS} (version UInt32, name String, checksum String, "
+            "applied_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')) ENGINE = MergeTree ORDER BY version"
+        )
+    elif not client.command(f"EXISTS TABLE {RECORDS}"):
+        return {}
+    return dict(client.rows(f"SELECT version, checksum FROM {RECORDS}"))
