@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
@@ -38,7 +39,12 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[Any]], *, title: str |
         drawn.add_column(name.removesuffix(">"), justify="right" if name.endswith(">") else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(cell if isinstance(cell, str) else str(cell)) for cell in row))
-    Console(highlight=False).print(drawn)
+    Console(highlight=False, width=_width()).print(drawn)
+
+
+def _width() -> int | None:
+    """The terminal's width; in a file or a pipe wide enough that an address is not broken into two lines."""
+    return None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 200
 
 
 def fail(message: str, hint: str) -> None:

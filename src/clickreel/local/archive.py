@@ -111,3 +111,9 @@ def _identity(program: Path) -> str:
     there = machine if machine.exists() else program.resolve()
     seen = there.stat()
     return hashlib.sha256(f"{there}\0{seen.st_size}\0{seen.st_mtime_ns}".encode()).hexdigest()[:16]
+
+
+def present() -> list[Path]:
+    """The parts' archives for the Java in use."""
+    folder = jars.folder().parent / "classes" / _identity(java.java())
+    return sorted(path for path in folder.glob("*-*.jsa") if not path.name.startswith("."))

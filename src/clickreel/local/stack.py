@@ -27,7 +27,18 @@ if TYPE_CHECKING:
     from clickreel.stream.profile import Profile
 
 # What a home holds; `purge` deletes these names and no others, so that a home set to a wrong folder costs nothing.
-CONTENTS = ("parts", "supervisors", "logs", "data", "work", "ports.json", "run.json", "profile.properties", "lock")
+CONTENTS = (
+    "parts",
+    "supervisors",
+    "logs",
+    "data",
+    "work",
+    "ports.json",
+    "run.json",
+    "ingest.json",
+    "profile.properties",
+    "lock",
+)
 
 
 class _CancelledError(ClickreelError):
