@@ -116,8 +116,10 @@ def _end_here(stack: Stack, leader: Process | None) -> None:
     begun = time.monotonic()
     # The record goes first: `down` waits for the supervisors that have nothing left to do, and this one is busy with `down`.
     ended = stack.stop_children() if leader is not None else [*stack.down().parts]
-    listed = ", ".join(ended) or "nothing"
-    say(f"ended {listed} in {time.monotonic() - begun:.1f} s; the data is kept in {stack.home.path}")
+    if not ended:  # interrupted while it started: what had begun was ended there
+        say(f"nothing is left running; the data is kept in {stack.home.path}")
+        return
+    say(f"ended {', '.join(ended)} in {time.monotonic() - begun:.1f} s; the data is kept in {stack.home.path}")
 
 
 def _died(name: str, code: int) -> None:

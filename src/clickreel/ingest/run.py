@@ -16,6 +16,7 @@ from clickreel.ingest.group import GroupSource
 from clickreel.ingest.loop import Ingest, Report
 from clickreel.ingest.schemas import Schemas
 from clickreel.ingest.settings import IngestSettings
+from clickreel.local import ready
 from clickreel.local.home import write_json
 from clickreel.stream.profile import Profile
 from clickreel.warehouse import migrate as migrations
@@ -70,6 +71,7 @@ def ingest(
     ask = registry.connect(profile).by_id if profile.registry_url else None
     try:
         with _told(freshness, settings, wishes.state):
+            ready.announce()  # to the stack that may have started this process
             return Ingest(
                 source,
                 client,
