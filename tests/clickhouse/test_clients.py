@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 
 import clickhouse_connect
 import pytest
@@ -13,13 +14,15 @@ from tests.clickhouse.process import ClickHouse
 
 
 @pytest.fixture
-def client(clickhouse: ClickHouse) -> Client:
+def client(clickhouse: ClickHouse) -> Iterator[Client]:
     """clickhouse-connect in a database of the test's own."""
     name = f"t_{uuid.uuid4().hex}"
     root = clickhouse_connect.get_client(host="127.0.0.1", port=clickhouse.port)
     root.command(f"CREATE DATABASE {name}")
     root.close()
-    return clickhouse_connect.get_client(host="127.0.0.1", port=clickhouse.port, database=name)
+    client = clickhouse_connect.get_client(host="127.0.0.1", port=clickhouse.port, database=name)
+    yield client
+    client.close()
 
 
 def test_select_gives_typed_rows(client: Client) -> None:

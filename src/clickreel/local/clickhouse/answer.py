@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import secrets
 import string
@@ -12,10 +13,13 @@ from contextlib import contextmanager, suppress
 
 from clickreel.local.clickhouse import statement
 from clickreel.local.clickhouse.access import User
+from clickreel.local.clickhouse.blocks import BlockPacker, BlockSource
 from clickreel.local.clickhouse.call import Call
 from clickreel.local.clickhouse.engine import Connection, Engine, Figures, Running
 from clickreel.local.clickhouse.exceptions import Code, DatabaseError, refused
 from clickreel.local.clickhouse.formats import Packer, accepted, content_type, packer, unpacked
+from clickreel.local.clickhouse.insertion import begin
+from clickreel.local.clickhouse.multipart import ExternalTable
 from clickreel.local.clickhouse.result import Result
 from clickreel.local.clickhouse.sessions import Session, Sessions
 from clickreel.local.clickhouse.statement import Insert, Plain, quoted
@@ -44,10 +48,19 @@ class Exchange:
         call: What is asked.
         request: The request, its body unread.
         response: The answer, not begun.
+        form: The external tables of a request whose body was a form; ``None`` when it was not.
     """
 
     def __init__(
-        self, engine: Engine, sessions: Sessions, *, user: User, call: Call, request: Request, response: Response
+        self,
+        engine: Engine,
+        sessions: Sessions,
+        *,
+        user: User,
+        call: Call,
+        request: Request,
+        response: Response,
+        form: list[ExternalTable] | None = None,
     ) -> None:
         self.engine = engine
         self.sessions = sessions
@@ -55,6 +68,7 @@ class Exchange:
         self.call = call
         self.request = request
         self.response = response
+        self.form = form
         self.tag = "".join(secrets.choice(string.ascii_lowercase) for _ in range(16))
         self.began = time.perf_counter()
         response.headers.update(
@@ -75,12 +89,18 @@ class Exchange:
             DisconnectedError: The client has gone.
         """
         source = self._source()
-        head = _filled(source, HEAD_BYTES)
+        # An INSERT whose text is all in the URL begins before its data arrives.
+        head = f"{self.call.query}\n".encode() if self.call.query else b""
         parsed = statement.parse(head)
+        if not isinstance(parsed, Insert):
+            head += _filled(source, HEAD_BYTES)
+            parsed = statement.parse(head)
         with (
             self._connected() as (connection, session),
-            self.engine.running(self.call.query_id, self.user.name) as entry,
+            self.engine.running(self.call.query_id, connection) as entry,
         ):
+            for table in self.form or ():
+                self._create(connection, table)
             if isinstance(parsed, Insert):
                 self._insert(connection, parsed, _Joined(head[parsed.data_at :], source), entry)
                 return
@@ -90,8 +110,12 @@ class Exchange:
             self._statement(connection, session, sql, entry)
 
     def _source(self) -> Source:
+        if self.form is not None:
+            return _Nothing()
         body: Source = unpacked(self.request.body, self.request.headers.get("content-encoding", ""))
-        return _Joined(f"{self.call.query}\n".encode() if self.call.query else b"", body)
+        if self.call.decompress:
+            body = BlockSource(body)
+        return body
 
     @contextmanager
     def _connected(self) -> Iterator[tuple[Connection, Session | None]]:
@@ -102,7 +126,7 @@ class Exchange:
             try:
                 if call.database is not None:
                     connection.run(f"USE {_identifier(call.database)}")
-                connection.set(call.settings, query_id=call.query_id)
+                connection.set(call.settings)
                 yield connection, None
             finally:
                 connection.close()
@@ -118,7 +142,7 @@ class Exchange:
         try:
             if call.database is not None:
                 session.connection.run(f"USE {_identifier(call.database)}")
-            session.connection.set(call.settings, query_id=call.query_id)
+            session.connection.set(call.settings)
             yield session.connection, session
         finally:
             try:
@@ -135,14 +159,22 @@ class Exchange:
         if self.call.database is not None:
             session.connection.run(f"USE {_identifier(session.database)}")
 
+    def _create(self, connection: Connection, table: ExternalTable) -> None:
+        name = _identifier(table.name)
+        connection.run(f"CREATE OR REPLACE TEMPORARY TABLE {name} ({table.structure}) ENGINE = Memory")
+        insertion = begin(connection, Insert(f"INSERT INTO {name}".encode(), table.format, 0), lambda: None)
+        insertion.push(table.data)
+        insertion.commit()
+
     def _insert(self, connection: Connection, parsed: Insert, data: Source, entry: Running) -> None:
         if self.request.method in ("GET", "HEAD"):
             raise _get_is_readonly()
-        insertion = connection.insert(parsed.head.decode(), parsed.format)
+        insertion = begin(connection, parsed, lambda: self.engine.kill(entry.query_id))
         try:
             while piece := data.read(CHUNK_BYTES):
-                insertion.push(piece)
                 entry.check()
+                insertion.push(piece)
+            entry.check()
         except BaseException:
             # Gone, broken or killed: an INSERT that did not come whole is not stored.
             with suppress(DatabaseError):
@@ -153,16 +185,11 @@ class Exchange:
     def _statement(self, connection: Connection, session: Session | None, sql: bytes, entry: Running) -> None:
         parsed = statement.parse(sql)
         assert isinstance(parsed, Plain)
-        try:
-            text = sql[: parsed.end].decode()
-        except UnicodeDecodeError as exc:
-            raise refused(Code.SYNTAX_ERROR, f"Syntax error: the statement is not UTF-8 at byte {exc.start}") from None
-        if parsed.outfile:
-            raise refused(Code.UNSUPPORTED_METHOD, "INTO OUTFILE and FROM INFILE are not allowed over HTTP")
+        text = self._text(sql, parsed)
+        output = parsed.format or self.call.format
         reads, known, count = connection.reads(text)
         if count > 1:
             raise refused(Code.SYNTAX_ERROR, "Syntax error (Multi-statements are not allowed)")
-        output = parsed.format or self.call.format
         if reads:
             self._result(connection, text.encode(), parsed, output, entry)
             return
@@ -171,11 +198,24 @@ class Exchange:
         if parsed.verb == "KILL":
             text = self._with_engine_ids(text)
         body, figures = connection.run(text, output)
-        if session is not None and parsed.verb == "USE":
-            session.database = connection.run("SELECT currentDatabase()", "RawBLOB")[0].decode()
-        if session is not None and parsed.verb == "SET":
-            session.statements.append(text)
+        if parsed.verb == "KILL":
+            self.engine.note_killed()
+        if session is not None:
+            session.remember(parsed.verb, text)
         self._whole(body, figures, output)
+
+    def _text(self, sql: bytes, parsed: Plain) -> str:
+        """A statement's text, when it may come over HTTP and from this user."""
+        if not parsed.end:
+            raise refused(Code.SYNTAX_ERROR, "Syntax error: Empty query")
+        if parsed.outfile:
+            raise refused(Code.UNSUPPORTED_METHOD, "INTO OUTFILE and FROM INFILE are not allowed over HTTP")
+        if self.user.readonly and _calls_file(sql):
+            raise refused(Code.READONLY, f"{self.user.name}: Cannot read files in readonly mode")
+        try:
+            return sql[: parsed.end].decode()
+        except UnicodeDecodeError as exc:
+            raise refused(Code.SYNTAX_ERROR, f"Syntax error: the statement is not UTF-8 at byte {exc.start}") from None
 
     def _may_change(self, parsed: Plain) -> None:
         if self.request.method in ("GET", "HEAD") and parsed.verb not in ("SET", "USE"):
@@ -185,13 +225,13 @@ class Exchange:
 
     def _with_engine_ids(self, text: str) -> str:
         """A KILL statement in which the callers' ids are the engine's."""
-        known = self.engine.known_ids()
         ids = self.engine.engine_ids()
         raw = text.encode()
         pieces, at = [], 0
         for token in statement.tokens(raw):
             literal = token.text[1:-1].decode() if token.kind == "text" else None
-            if literal in known and literal in ids:
+            if literal is not None and literal in ids:
+                self.engine.note_killed([literal])
                 pieces += [raw[at : token.start].decode(), quoted(ids[literal])]
                 at = token.end
         return "".join([*pieces, raw[at:].decode()])
@@ -218,8 +258,7 @@ class Exchange:
                 hold.append(data)
                 held += len(data)
                 if held >= HOLD_BYTES:
-                    self._begin(output, None)
-                    self._rest(result, b"".join(hold))
+                    self._rest(result, b"".join(hold), self._begin(output, None))
                     return
             if result.gone:
                 raise DisconnectedError("the client has gone before the statement ended")
@@ -228,50 +267,50 @@ class Exchange:
             if not self.call.wait_end:
                 self._whole(b"".join(hold), result.figures or Figures(), output)
                 return
-            self._begin(output, result.figures)
             spool.seek(0)
-            with self._packed() as pack:
-                while data := spool.read(CHUNK_BYTES):
-                    self.response.send(pack.compress(data))
-                self.response.send(pack.flush())
+            pack = self._begin(output, result.figures)
+            while data := spool.read(CHUNK_BYTES):
+                self.response.send(pack.compress(data))
+            self.response.send(pack.flush())
             self.response.end()
 
-    def _rest(self, result: Result, data: bytes) -> None:
+    def _rest(self, result: Result, data: bytes, pack: Packer) -> None:
         """Send a result that is too large to hold; a failure from here on stands in the body, as a server writes it."""
-        with self._packed() as pack:
-            while data:
-                self.response.send(pack.compress(data))
-                data = result.read(CHUNK_BYTES)
-            if result.gone:
-                raise DisconnectedError("the client has gone")
-            if result.error is None:
-                self.response.send(pack.flush())
-                self.response.end()
-                return
-            message = result.error.body(self.engine.version).rstrip(b"\n")
-            tag = self.tag.encode()
-            block = b"\r\n__exception__\r\n%b\r\n%b\n%d %b\r\n__exception__\r\n" % (tag, message, len(message), tag)
-            self.response.send(pack.compress(block) + pack.flush())
-            self.response.broken()
+        while data:
+            self.response.send(pack.compress(data))
+            data = result.read(CHUNK_BYTES)
+        if result.gone:
+            raise DisconnectedError("the client has gone")
+        if result.error is None:
+            self.response.send(pack.flush())
+            self.response.end()
+            return
+        message = result.error.body(self.engine.version).rstrip(b"\n")
+        tag = self.tag.encode()
+        block = b"\r\n__exception__\r\n%b\r\n%b\n%d %b\r\n__exception__\r\n" % (tag, message, len(message), tag)
+        self.response.send(pack.compress(block) + pack.flush())
+        self.response.broken()
 
-    @contextmanager
-    def _packed(self) -> Iterator[Packer]:
+    def _packer(self) -> Packer:
+        """The compression of this answer, announced in its head."""
+        if self.call.compress:
+            return BlockPacker()
         name = accepted(self.call.encodings)
-        yield packer(name, self.call.level) if name else _Unchanged()
+        if name is None:
+            return _Unchanged()
+        self.response.headers["Content-Encoding"] = name
+        return packer(name, self.call.level)
 
-    def _begin(self, output: str | None, figures: Figures | None) -> None:
-        name = accepted(self.call.encodings)
-        if name:
-            self.response.headers["Content-Encoding"] = name
+    def _begin(self, output: str | None, figures: Figures | None) -> Packer:
+        pack = self._packer()
         self._describe(output, figures or Figures())
         self.response.begin(200)
+        return pack
 
     def _whole(self, body: bytes, figures: Figures, output: str | None) -> None:
-        name = accepted(self.call.encodings) if body else None
-        if name:
-            pack = packer(name, self.call.level)
+        if body:
+            pack = self._packer()
             body = pack.compress(body) + pack.flush()
-            self.response.headers["Content-Encoding"] = name
         self._describe(output, figures)
         self.response.whole(200, body)
 
@@ -325,6 +364,20 @@ def _filled(source: Source, size: int) -> bytes:
         pieces.append(piece)
         left -= len(piece)
     return b"".join(pieces)
+
+
+class _Nothing:
+    """No bytes."""
+
+    def read(self, size: int) -> bytes:
+        del size
+        return b""
+
+
+def _calls_file(sql: bytes) -> bool:
+    """Whether the function ``file`` is called: the engine refuses the table function to a reader, and lets the plain one pass."""
+    pairs = itertools.pairwise(statement.tokens(sql))
+    return any(one.text.strip(b'`"').lower() == b"file" and two.text == b"(" for one, two in pairs)
 
 
 def _identifier(name: str) -> str:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-import time
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,8 +21,8 @@ from clickreel.errors import ClickreelError, MissingError
 from clickreel.local.clickhouse.exceptions import Code, DatabaseError, refused
 from clickreel.local.clickhouse.statement import quoted
 
-# The engine gives every statement an id of its own and takes none. A setting travels with a statement into system.processes, so
-# the caller's id is found there by a setting: this one is read by the PromQL dialect alone, which HTTP clients do not speak.
+# The engine gives every statement an id of its own and takes none. A setting travels with a statement into system.processes, so a
+# connection's statement is found there by a setting: this one is read by the PromQL dialect alone, which HTTP clients do not speak.
 _MARK = "promql_database"
 
 
@@ -43,8 +43,7 @@ class Running:
     """A statement that is under way."""
 
     query_id: str
-    user: str
-    started: float = field(default_factory=time.monotonic)
+    mark: str
     cancelled: bool = False
 
     def check(self) -> None:
@@ -96,17 +95,19 @@ class Engine:
         """
         # Two of the engine's defaults differ from a server's: without `implicit_select` a typing error is not taken for an
         # expression; `async_insert` is a server's default too, but needs a queue that an insert here must not wait in.
-        raw = self._open(f"{self.path}?implicit_select=0&async_insert=0" + ("&readonly=1" if readonly else ""))
-        return Connection(raw, readonly=readonly)
+        mark = uuid.uuid4().hex
+        limits = "&readonly=1" if readonly else ""
+        raw = self._open(f"{self.path}?implicit_select=0&async_insert=0&{_MARK}={mark}{limits}")
+        return Connection(raw, mark)
 
     @contextmanager
-    def running(self, query_id: str, user: str) -> Iterator[Running]:
+    def running(self, query_id: str, connection: Connection) -> Iterator[Running]:
         """Enter a statement into the list of those under way.
 
         Raises:
             DatabaseError: A statement with this id is under way.
         """
-        entry = Running(query_id, user)
+        entry = Running(query_id, connection.mark)
         with self._guard:
             if query_id in self._running:
                 raise refused(
@@ -133,7 +134,7 @@ class Engine:
             entry.cancelled = True
         connection = self.connection()
         try:
-            connection.run(f"KILL QUERY WHERE Settings['{_MARK}'] = {quoted(query_id)} ASYNC")
+            connection.run(f"KILL QUERY WHERE Settings['{_MARK}'] = '{entry.mark}' ASYNC")
         finally:
             connection.close()
 
@@ -144,21 +145,34 @@ class Engine:
         for query_id in ids:
             self.kill(query_id)
 
+    def note_killed(self, query_ids: Iterable[str] = ()) -> None:
+        """Take over what KILL statements have marked: an INSERT that waits for its client's data does not see it by itself.
+
+        Args:
+            query_ids: Callers' ids that are killed in any case; by default those that the engine has marked.
+        """
+        named = set(query_ids) or {query_id for query_id, (_, killed) in self._processes().items() if killed}
+        with self._guard:
+            for query_id in named & set(self._running):
+                self._running[query_id].cancelled = True
+
     def engine_ids(self) -> dict[str, str]:
         """The engine's own id of each statement under way, by its caller's id."""
+        return {query_id: engine_id for query_id, (engine_id, _) in self._processes().items()}
+
+    def _processes(self) -> dict[str, tuple[str, bool]]:
+        """By caller's id: the engine's id, and whether it is marked as killed."""
         connection = self.connection()
         try:
-            rows = connection.run(
-                f"SELECT Settings['{_MARK}'], query_id FROM system.processes WHERE Settings['{_MARK}'] != ''"
-            )[0]
+            rows = connection.run(f"SELECT Settings['{_MARK}'], query_id, is_cancelled FROM system.processes")[0]
         finally:
             connection.close()
-        return dict(line.split("\t", 1) for line in rows.decode().splitlines())
-
-    def known_ids(self) -> set[str]:
-        """The callers' ids of the statements under way."""
+        by_mark = {
+            mark: (own, killed == "1")
+            for mark, own, killed in (line.split("\t") for line in rows.decode().splitlines())
+        }
         with self._guard:
-            return set(self._running)
+            return {query_id: by_mark[entry.mark] for query_id, entry in self._running.items() if entry.mark in by_mark}
 
     def close(self) -> None:
         """Close the folder. No statement may be under way."""
@@ -171,21 +185,19 @@ class Connection:
 
     Args:
         raw: chDB's connection.
-        readonly: Whether it was opened read-only.
+        mark: By which its statement is found among all that are under way.
     """
 
-    def __init__(self, raw: Any, *, readonly: bool) -> None:
+    def __init__(self, raw: Any, mark: str) -> None:
         self.raw = raw
-        self.readonly = readonly
+        self.mark = mark
 
-    def set(self, values: Mapping[str, str], *, query_id: str = "") -> None:
+    def set(self, values: Mapping[str, str]) -> None:
         """Change settings (and parameters, ``param_x``) of this connection.
 
         Raises:
             DatabaseError: A setting is unknown, its value is wrong, or it may not be changed.
         """
-        if query_id and not self.readonly:
-            self.run(f"SET {_MARK} = {quoted(query_id)}")
         if values:
             self.run("SET " + ", ".join(f"{name} = {quoted(value)}" for name, value in values.items()))
 
@@ -210,67 +222,26 @@ class Connection:
         Raises:
             DatabaseError: It failed.
         """
-        with _translated():
+        with translated():
             result = self.raw.query(sql, output)
-        return result.bytes(), _figures(result)
-
-    def insert(self, head: str, data_format: str) -> Insertion:
-        """Begin an INSERT whose data will be pushed.
-
-        Args:
-            head: The statement up to its FORMAT clause.
-            data_format: The format of the data.
-        """
-        with _translated():
-            return Insertion(self.raw, self.raw.send_insert(head, data_format))
+        return result.bytes(), figures_of(result)
 
     def close(self) -> None:
         """Close it; temporary tables go with it."""
         self.raw.close()
 
 
-class Insertion:
-    """An INSERT under way: data is pushed in, and it is committed or cancelled.
-
-    Rows become visible with :meth:`commit` as long as they fit one block (``min_insert_block_size_rows``, about a million rows, or the
-    caller's own block in Native and Arrow, whatever its size); larger inserts become visible block by block, as in a server.
-    """
-
-    def __init__(self, raw: Any, handle: Any) -> None:
-        self._raw = raw
-        self._handle = handle
-
-    def push(self, data: bytes) -> None:
-        """Push a piece of data, cut anywhere. Blocks while the engine is behind."""
-        with _translated():
-            self._raw.insert_append(self._handle, data)
-
-    def commit(self) -> Figures:
-        """Say that the data is complete; returns when it is stored."""
-        with _translated():
-            result = self._raw.insert_done(self._handle)
-        return Figures(
-            read_rows=result.rows_written(),
-            read_bytes=result.bytes_written(),
-            written_rows=result.rows_written(),
-            written_bytes=result.bytes_written(),
-        )
-
-    def cancel(self) -> None:
-        """Drop what is not stored yet."""
-        with _translated():
-            self._raw.insert_cancel(self._handle)
-
-
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Turn the engine's exceptions into ours."""
     try:
         yield
     except RuntimeError as exc:
         raise DatabaseError(str(exc)) from exc
 
 
-def _figures(result: Any) -> Figures:
+def figures_of(result: Any) -> Figures:
+    """The figures of a finished statement."""
     return Figures(
         read_rows=result.storage_rows_read(),
         read_bytes=result.storage_bytes_read(),

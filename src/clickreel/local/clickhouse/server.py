@@ -21,6 +21,8 @@ from clickreel.local.clickhouse.answer import Exchange
 from clickreel.local.clickhouse.call import understood
 from clickreel.local.clickhouse.engine import Engine
 from clickreel.local.clickhouse.exceptions import Code, DatabaseError, refused
+from clickreel.local.clickhouse.formats import unpacked
+from clickreel.local.clickhouse.multipart import boundary, read_form
 from clickreel.local.clickhouse.sessions import Sessions
 from clickreel.local.clickhouse.wire import (
     IDLE_S,
@@ -163,6 +165,10 @@ def _serve(server: Server, request: Request, response: Response) -> None:
             response.whole(200, b"Ok.\n")
         else:
             _run(server, params, request, response)
+    except WireError as exc:
+        if not response.started:
+            response.closes = True
+            response.whole(exc.status, f"{exc}\n".encode())
     except DatabaseError as exc:
         if response.started:
             response.broken()
@@ -181,11 +187,18 @@ def _run(server: Server, params: dict[str, str], request: Request, response: Res
             Code.HTTP_LENGTH_REQUIRED,
             "The Transfer-Encoding is not chunked and there is no Content-Length header for POST",
         )
+    form = None
+    mark = boundary(request.headers.get("content-type", ""))
+    if mark is not None:
+        body = unpacked(request.body, request.headers.get("content-encoding", ""))
+        params, form = read_form(body, mark, params)
     call = understood(params, request.headers)
     # An idle connection is dropped soon; a statement may take its time.
     response.sock.settimeout(None)
     try:
-        Exchange(server.engine, server.sessions, user=user, call=call, request=request, response=response).serve()
+        Exchange(
+            server.engine, server.sessions, user=user, call=call, request=request, response=response, form=form
+        ).serve()
     finally:
         with contextlib.suppress(OSError):
             response.sock.settimeout(IDLE_S)

@@ -30,6 +30,14 @@ class Session:
     expires: float = 0.0
     busy: bool = False
 
+    def remember(self, verb: str, text: str) -> None:
+        """Note what a statement that has run changes for the session's later requests."""
+        if verb == "USE":
+            self.database = self.connection.run("SELECT currentDatabase()", "RawBLOB")[0].decode()
+        elif verb == "SET":
+            # The last of equal ones counts, so that a client that sets the same thing each time does not fill the memory.
+            self.statements = [old for old in self.statements if old != text] + [text]
+
 
 class Sessions:
     """All sessions, by user and id. A session is used by one request at a time and dropped when it was idle for its timeout."""

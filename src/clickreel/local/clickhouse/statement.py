@@ -121,24 +121,26 @@ def parse(sql: bytes) -> Insert | Plain:
 def _insert(sql: bytes, stream: Iterator[Token]) -> Insert | None:
     selects, source = False, None
     previous: Token | None = None
-    opened: tuple[int, int] | None = None  # start of a call of input() and the depth of its parenthesis
+    opened: tuple[int, int, int] | None = (
+        None  # of a call of input(): start, start of its argument, depth of its parenthesis
+    )
     for token in stream:
         if token.is_word(b"INFILE") and previous is not None and previous.is_word(b"FROM"):
             return None
         if token.is_word(b"SELECT", b"WITH") and token.depth == 0:
             selects = True
         if token.text == b"(" and previous is not None and previous.is_word(b"INPUT"):
-            opened = (previous.start, token.depth)
-        elif opened is not None and token.text == b")" and token.depth == opened[1]:
-            source = (opened[0], token.end, sql[opened[0] : token.end])
+            opened = (previous.start, token.end, token.depth)
+        elif opened is not None and token.text == b")" and token.depth == opened[2]:
+            source = (opened[0], token.end, sql[opened[1] : token.start])
             opened = None
-        if not selects and token.depth == 0 and token.is_word(b"VALUES"):
-            # `INSERT INTO t (values) ...` has it in parentheses; a table of that name would need quotes.
-            return Insert(sql[: token.start], "Values", token.end)
         if token.depth == 0 and token.kind == "word" and previous is not None and previous.is_word(b"FORMAT"):
             if selects and source is None:
                 return None
             return Insert(sql[: previous.start], token.text.decode(), _data_at(sql, token.end), source)
+        if not selects and token.depth == 0 and token.is_word(b"VALUES"):
+            # `INSERT INTO t (values) ...` has it in parentheses; a table of that name would need quotes.
+            return Insert(sql[: token.start], "Values", token.end)
         previous = token
     return None
 
