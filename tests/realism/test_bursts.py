@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from clickreel.audit.realism import Evidence, Ledger, timeline
-from clickreel.audit.realism.bursts import bursts, episodes, fade, hourly_counts, overlap
+from clickreel.audit.realism.bursts import bursts, episodes, fade, hourly_viewers, overlap
 from clickreel.audit.realism.columns import HOUR_MS
 from clickreel.audit.realism.ledger import Bursts, Flaws
 from clickreel.insight.trending import TrendingRule, trending
@@ -83,14 +83,23 @@ def _evidence(counts: np.ndarray, ledger: Ledger | None) -> Evidence:
     hour, film = np.nonzero(counts)
     times = counts[hour, film]
     rows = np.repeat(hour, times)
-    columns = stream(ts_ms=rows * HOUR_MS + 1, film=np.repeat(film, times), event_type="detail_view")
+    people = np.arange(1, len(rows) + 1)
+    columns = stream(
+        ts_ms=rows * HOUR_MS + 1, film=np.repeat(film, times), user=people, session=people, event_type="detail_view"
+    )
     return Evidence(columns, timeline(columns), ledger)
 
 
-def test_counts_by_hour_and_film() -> None:
+def test_a_person_counts_once_an_hour_for_a_film() -> None:
+    """However often the film is opened."""
+    columns = stream(ts_ms=[0, 1, 2, HOUR_MS], user=[1, 1, 2, 1], event_type="detail_view")
+    assert hourly_viewers(timeline(columns))[1].tolist() == [[2], [1]]
+
+
+def test_viewers_by_hour_and_film() -> None:
     """As they were put in."""
     counts = _quiet(np.random.default_rng(13), hours=30)
-    first, seen = hourly_counts(_evidence(counts, None).timeline)
+    first, seen = hourly_viewers(_evidence(counts, None).timeline)
     assert first == 0
     assert (seen == counts).all()
 

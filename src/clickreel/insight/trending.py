@@ -2,13 +2,15 @@
 
 One rule in two forms: over a matrix of hourly counts here, and as SQL with the same numbers::
 
-    recent   = detail views of the film in the last `window_h` whole hours
-    share    = detail views of the film in the `baseline_h` hours before / detail views of all films in the same hours
-    expected = share * detail views of all films in the last `window_h` hours
+    viewers  = people who opened the film in an hour: uniq(user_id) of its detail views by film_id, toStartOfHour(event_ts)
+    recent   = sum of the film's viewers over the last `window_h` whole hours
+    share    = the film's viewers in the `baseline_h` hours before / viewers of all films in the same hours
+    expected = share * viewers of all films in the last `window_h` hours
     trending = recent >= min_count and recent >= factor * expected and recent - expected >= sigmas * sqrt(expected + 1)
 
-The share, not the count, is the baseline, so the rhythm of day and week cancels. `sqrt(expected + 1)` is the spread of a count;
-the 1 keeps a film that nobody opened for a week from trending on two clicks.
+People, not clicks: one person who opens a film five times in an evening is no trend. The share, not the count, is the baseline, so the
+rhythm of day and week cancels. `sqrt(expected + 1)` is the spread of a count; the 1 keeps a film that nobody opened for a week from
+trending on two clicks.
 """
 
 from __future__ import annotations
@@ -24,27 +26,29 @@ class TrendingRule:
     """The numbers of the rule.
 
     Attributes:
-        window_h: Hours looked at; six hold enough clicks to tell a burst from chance and still find it on the same evening.
+        window_h: Hours looked at. Three find a burst on the same evening; in six the films that a recommender happens to put on top for
+            half a day come nearer to the bursts (13.6 spreads against 15.7, where three hours leave 9.3 against 14.4).
         baseline_h: Hours of the baseline before the window: one week, so that each weekday counts once.
         warm_up_h: Hours of baseline without which nothing is said.
-        min_count: Fewest detail views in the window.
+        min_count: Fewest viewers in the window.
         factor: How many times the expected count.
-        sigmas: How many spreads above it.
+        sigmas: How many spreads above it: over twelve worlds of four weeks and a million detail views each, chance and the recommender reached
+            10.9 once and 9.3 else, bursts 14 and more.
     """
 
-    window_h: int = 6
+    window_h: int = 3
     baseline_h: int = 168
     warm_up_h: int = 48
-    min_count: int = 15
+    min_count: int = 10
     factor: float = 3.0
-    sigmas: float = 6.0
+    sigmas: float = 10.0
 
 
 def expected(hourly: NDArray[np.int64], rule: TrendingRule) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Detail views in the window that ends with each hour, and what the baseline lets one expect.
+    """Viewers in the window that ends with each hour, and how many the baseline lets one expect.
 
     Args:
-        hourly: Detail views by hour and film (int64[hours, films]).
+        hourly: Viewers by hour and film (int64[hours, films]).
         rule: The rule.
 
     Returns:

@@ -19,14 +19,14 @@ FADE_COUNT_MIN = 50
 FADE_HOURS_MIN = 12
 
 
-def hourly_counts(timeline: Timeline) -> tuple[int, NDArray[np.int64]]:
-    """First hour since the epoch, and detail views by hour and film (int64[hours, films])."""
+def hourly_viewers(timeline: Timeline) -> tuple[int, NDArray[np.int64]]:
+    """First hour since the epoch, and the people who opened each film in each hour (int64[hours, films])."""
     rows = timeline.event_type == DETAIL
-    hour = timeline.ts_ms[rows] // HOUR_MS
     first, last = timeline.first_ms // HOUR_MS, timeline.last_ms // HOUR_MS
     hours, films = last - first + 1, len(timeline.films)
-    cells = np.bincount((hour - first) * films + timeline.film[rows], minlength=hours * films)
-    return int(first), cells.reshape(hours, films)
+    cell = (timeline.ts_ms[rows] // HOUR_MS - first) * films + timeline.film[rows]
+    once = np.unique(cell * len(timeline.users) + timeline.user[rows]) // len(timeline.users)
+    return int(first), np.bincount(once, minlength=hours * films).reshape(hours, films)
 
 
 def episodes(alarms: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -66,17 +66,19 @@ def spans(bursts: Bursts, timeline: Timeline, first_hour: int) -> NDArray[np.int
 def fade(counts: NDArray[np.int64], background: NDArray[np.float64]) -> float:
     """AIC of an exponential fade less AIC of a power law over hourly counts from the peak on; above 0 the power law is better.
 
-    Counts are Poisson around ``background + A * shape``, shape being ``(1 + t)^-p`` or ``exp(-t / tau)``, t in hours. Both
-    laws have two parameters, so the difference is twice that of the log-likelihoods.
+    Counts are Poisson around ``background * (1 + A * shape)``, shape being ``(1 + t)^-p`` or ``exp(-t / tau)``, t in hours: a
+    burst follows the rhythm of the day as everything does, else the first night would pass for its end. Both laws have two
+    parameters, so the difference is twice that of the log-likelihoods.
     """
     from scipy.optimize import minimize
 
     t = np.arange(len(counts)) + 0.5
     peak = np.log(max(float(counts[0] - background[0]), 1.0))
+    rhythm = background / background[0] if (background > 0).all() else np.ones(len(counts))
 
     def loss(parameters: NDArray[np.float64], power: bool) -> float:
         height, pace = np.exp(np.clip(parameters, -20, 20))
-        rate = background + height * ((1 + t) ** -pace if power else np.exp(-t * pace)) + 1e-9
+        rate = background + height * rhythm * ((1 + t) ** -pace if power else np.exp(-t * pace)) + 1e-9
         return float((rate - counts * np.log(rate)).sum())
 
     best = [
@@ -109,7 +111,7 @@ def bursts(evidence: Evidence) -> Found:
     if evidence.ledger is None:
         return Found({}, "bursts are known from a ledger only: not measured")
     rule = TrendingRule()
-    first, counts = hourly_counts(evidence.timeline)
+    first, counts = hourly_viewers(evidence.timeline)
     true = spans(evidence.ledger.bursts, evidence.timeline, first)
     explained = np.concatenate([true, spans(evidence.ledger.launches, evidence.timeline, first)])
     ready = rule.warm_up_h + rule.window_h

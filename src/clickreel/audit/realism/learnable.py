@@ -2,7 +2,9 @@
 
 The next film opened in a session is predicted from the film opened last (Hidasi et al., ICLR 2016), trained on the first 80 % of
 the days and asked on the rest. POP: the films opened most. S-POP: the films of this session first, by how often, then POP.
-Item-kNN: cosine of films over sessions, damped, the 20 nearest. The control gives every detail view a film drawn without
+Item-kNN: the 20 films that were opened most often in the sessions with the last one, in the order of that conditional probability
+(Deshpande, Karypis, TOIS 2004). The cosine, which divides by the other film's popularity too, does worse here (hit rate in the first 10 .35 against
+.38) and falls to .81 of POP in the control, where chance meetings make rare films near. The control gives every detail view a film drawn without
 replacement from all detail views: popularity stays, who saw what is gone, and item-kNN must fall back to POP.
 """
 
@@ -20,8 +22,6 @@ from clickreel.contract.vocabulary import EVENT_TYPES
 DETAIL = EVENT_TYPES.index("detail_view")
 TRAIN_PART = 0.8
 DEPTH = 20
-# Damps the cosine of rare films (Hidasi et al. use 20); without it one chance meeting makes two films twins.
-DAMPING = 20.0
 BLOCK = 512
 # Questions asked at most, drawn with a fixed seed: the error of a hit rate is then under 0.2 points.
 QUESTIONS = 100_000
@@ -104,7 +104,7 @@ def session_pop_ranks(seen: Clicks, asked: NDArray[np.int64], pop: NDArray[np.in
 
 
 def neighbours(seen: Clicks) -> NDArray[np.int64]:
-    """The 20 nearest films of each film by damped cosine over training sessions, nearest first (int64[films, 20])."""
+    """The 20 films met most often in the training sessions of each film, most often first (int64[films, 20])."""
     from scipy.sparse import csr_matrix
 
     session, film = seen.session[seen.train], seen.film[seen.train]
@@ -114,11 +114,10 @@ def neighbours(seen: Clicks) -> NDArray[np.int64]:
         shape=(max(1, len(np.unique(pairs // seen.films))), seen.films),
     )
     together = (met.T @ met).tocsr()
-    norm = np.sqrt(together.diagonal() + DAMPING)
     depth = min(DEPTH, seen.films - 1)
     nearest = np.empty((seen.films, depth), np.int64)
     for start in range(0, seen.films, BLOCK):
-        block = together[start : start + BLOCK].toarray() / norm
+        block = together[start : start + BLOCK].toarray()
         rows = np.arange(len(block))
         block[rows, start + rows] = -1.0
         best = np.argpartition(-block, depth - 1, axis=1)[:, :depth]
