@@ -16,10 +16,12 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from clickreel.errors import ClickreelError
 from clickreel.local import jars, java
 
 # Marks a process whose classes are being recorded, and says where they should go.
 _WANTED = "-Dclickreel.archive="
+_USED = "-XX:SharedArchiveFile="
 # The dump stops the program for a second or two: not while the stack is still starting and its first events are awaited.
 CALM_S = 5.0
 _DUMP_S = 120.0
@@ -40,8 +42,8 @@ def options(name: str, classpath: str) -> tuple[str, ...]:
     # Java says on the standard output what it thinks of an archive; it falls back by itself.
     quiet = "-Xlog:cds*=off"
     if own.exists():
-        return (quiet, f"-XX:SharedArchiveFile={base}:{own}")
-    return (quiet, f"-XX:SharedArchiveFile={base}", "-XX:+RecordDynamicDumpInfo", f"{_WANTED}{own}")
+        return (quiet, f"{_USED}{base}:{own}")
+    return (quiet, f"{_USED}{base}", "-XX:+RecordDynamicDumpInfo", f"{_WANTED}{own}")
 
 
 def train(argv: Sequence[str], pid: int) -> threading.Thread | None:
@@ -64,6 +66,13 @@ def train(argv: Sequence[str], pid: int) -> threading.Thread | None:
     return timer
 
 
+def distrust(argv: Sequence[str]) -> None:
+    """Delete the archive of a part that could not start with it: if it was at fault, the next start goes without."""
+    for word in argv:
+        if word.startswith(_USED) and ":" in word:
+            Path(word.rpartition(":")[2]).unlink(missing_ok=True)
+
+
 def _dump(program: Path, pid: int, target: Path) -> None:
     beside = target.with_name(f".{target.name}.{pid}")
     with contextlib.suppress(OSError, subprocess.SubprocessError):
@@ -73,9 +82,11 @@ def _dump(program: Path, pid: int, target: Path) -> None:
             timeout=_DUMP_S,
             check=True,
         )
-        for old in target.parent.glob(f"{target.name.rpartition('-')[0]}-*.jsa"):
-            old.unlink()
-        beside.replace(target)
+        # Java leaves with 0 also when it refused.
+        if beside.exists():
+            for old in target.parent.glob(f"{target.name.rpartition('-')[0]}-*.jsa"):
+                old.unlink()
+            beside.replace(target)
     beside.unlink(missing_ok=True)
 
 
@@ -98,10 +109,11 @@ def _base() -> Path | None:
             check=True,
         )
         beside.replace(base)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    finally:
+    except (OSError, subprocess.SubprocessError, ClickreelError):
         beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # nothing is left of a Java that cannot do this
+        return None
     return base
 
 

@@ -264,6 +264,7 @@ class Stack:
         while not self._is_ready(part, launch.address):
             code = began.exit_code()
             if code is not None:
+                archive.distrust(launch.argv)
                 raise explained(part.name, log, code, runs_in_java=bool(part.jars))
             if cancel.is_set():
                 raise _CancelledError
