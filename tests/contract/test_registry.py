@@ -51,6 +51,7 @@ def test_a_registered_schema_is_found_in_every_way(held: Registry, topic: str) -
     assert mine.subject in held.subjects()
     assert json.loads(held.by_id(registered.id) or "") == mine.body
     assert held.by_id(1_000_000) is None
+    assert held.by_id("00010203-0405-0607-0809-0a0b0c0d0e0f") is None
 
 
 def test_a_subject_keeps_its_versions_in_order(held: Registry, topic: str) -> None:

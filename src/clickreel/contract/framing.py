@@ -12,8 +12,12 @@ JSON never starts with a zero byte, so the three cannot be mistaken for one anot
 from __future__ import annotations
 
 import struct
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 Framing = Literal["plain", "header", "prefix"]
 
@@ -74,11 +78,24 @@ def prefix(payload: bytes, schema_id: int) -> bytes:
     return struct.pack(">bI", 0, schema_id) + payload
 
 
+def prefixed(column: pa.BinaryArray, schema_id: int) -> pa.BinaryArray:
+    """A whole column with the five-byte prefix in front of each payload."""
+    return pc.binary_join_element_wise(
+        pa.scalar(prefix(b"", schema_id), pa.binary()), column, pa.scalar(b"", pa.binary())
+    )
+
+
+def header(schema: int | str) -> bytes:
+    """What the schema-id header holds for an id, or for a GUID."""
+    if isinstance(schema, int):
+        return prefix(b"", schema)
+    return b"\1" + uuid.UUID(schema).bytes
+
+
 def _header_schema(header: bytes) -> int | str | None:
     """The id (magic 0) or the GUID (magic 1) that a schema-id header holds."""
     if header[:1] == b"\0" and len(header) == _ID_HEADER_BYTES:
         return int(struct.unpack_from(">I", header, 1)[0])
     if header[:1] == b"\1" and len(header) >= _GUID_HEADER_BYTES:
-        text = header[1:_GUID_HEADER_BYTES].hex()
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        return str(uuid.UUID(bytes=header[1:_GUID_HEADER_BYTES]))
     return None

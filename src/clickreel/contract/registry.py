@@ -44,8 +44,8 @@ class Registry(Protocol):
     def schema(self, subject: str, version: int | None = None) -> Schema | None:
         """One version (by default the latest) with its id, or None when there is none."""
 
-    def by_id(self, id_: int) -> str | None:
-        """The text of the schema with this id, or None."""
+    def by_id(self, id_: int | str) -> str | None:
+        """The text of the schema with this id, or with this GUID where the registry has such; or None."""
 
     def find(self, schema: Schema) -> Schema | None:
         """The version of the schema's subject that says the same, or None; the schema's own number plays no part."""
@@ -125,9 +125,10 @@ class HttpRegistry:
         answer = self._ask("GET", f"subjects/{_quoted(subject)}/versions/{version or 'latest'}", absent=None)
         return _schema(answer) if answer else None
 
-    def by_id(self, id_: int) -> str | None:
+    def by_id(self, id_: int | str) -> str | None:
         """See :meth:`Registry.by_id`."""
-        answer = self._ask("GET", f"schemas/ids/{id_}", absent=None)
+        kind = "ids" if isinstance(id_, int) else "guids"
+        answer = self._ask("GET", f"schemas/{kind}/{_quoted(str(id_))}", absent=None)
         return str(answer["schema"]) if answer else None
 
     def find(self, schema: Schema) -> Schema | None:
@@ -283,9 +284,9 @@ class MemoryRegistry:
         held = [schema for schema in self._subjects.get(subject, []) if version in {None, schema.version}]
         return held[-1] if held else None
 
-    def by_id(self, id_: int) -> str | None:
+    def by_id(self, id_: int | str) -> str | None:
         """See :meth:`Registry.by_id`."""
-        return self._ids[id_ - 1] if 0 < id_ <= len(self._ids) else None
+        return self._ids[id_ - 1] if isinstance(id_, int) and 0 < id_ <= len(self._ids) else None
 
     def find(self, schema: Schema) -> Schema | None:
         """See :meth:`Registry.find`."""
