@@ -5,8 +5,8 @@ from pathlib import Path
 
 from clickreel.contract import ddl, schema
 from clickreel.contract.codec import encode
+from clickreel.contract.samples import block
 from clickreel.contract.vocabulary import FIELDS
-from tests.contract.blocks import block
 
 
 def test_clickhouse_reads_what_is_written(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from clickreel.cli.app import run
 from clickreel.contract import schema
 from clickreel.contract.codec import encode
 from clickreel.contract.registry import HttpRegistry
+from clickreel.contract.samples import block
 from clickreel.contract.schema import Schema
-from tests.contract.blocks import block
 from tests.contract.test_check import KEY, value
 
 

@@ -9,9 +9,10 @@ from clickreel.contract.check import check
 from clickreel.contract.codec import Decoded, decode, encode
 from clickreel.contract.decode import _DTYPES, _columns
 from clickreel.contract.rules import Violation
+from clickreel.contract.samples import block
 from clickreel.contract.vocabulary import FIELDS, FLAWS, MALFORMED
 from clickreel.simulate.events import Deliveries
-from tests.contract.blocks import block, plain
+from tests.contract.blocks import plain
 
 GOOD_KEY, GOOD_VALUE = plain(block(1, seed=4), 0)
 GOOD = json.loads(GOOD_VALUE)

@@ -7,9 +7,10 @@ from clickreel.contract import malform
 from clickreel.contract.bounds import COLUMNS, check_columns
 from clickreel.contract.check import check
 from clickreel.contract.codec import encode
+from clickreel.contract.samples import block
 from clickreel.contract.vocabulary import FLAWS, MALFORMED
 from clickreel.errors import ContractError
-from tests.contract.blocks import LAST_MS, block, plain
+from tests.contract.blocks import LAST_MS, plain
 
 
 @given(rows=st.integers(0, 60), seed=st.integers(0, 2**32))

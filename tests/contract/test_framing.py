@@ -13,7 +13,7 @@ from clickreel.contract.check import check
 from clickreel.contract.codec import decode, encode
 from clickreel.contract.publish import ours, publish
 from clickreel.contract.registry import HttpRegistry
-from tests.contract.blocks import block
+from clickreel.contract.samples import block
 from tests.contract.test_check import KEY, SEED, value
 
 
