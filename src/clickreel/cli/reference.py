@@ -30,23 +30,14 @@ def _walk(path: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _row(parameter: Any) -> str:
-    names = ", ".join(f"`{name}`" for name in [*parameter.opts, *parameter.secondary_opts])
     if parameter.param_type_name == "argument":
-        names = (
-            f"`{parameter.make_metavar()}`"
-            if not _takes_context(parameter.make_metavar)
-            else f"`{parameter.name.upper()}`"
-        )
-    default = parameter.default if isinstance(parameter.default, str | int | float) else ""
-    default = "" if default is False else default
+        names = f"`{parameter.name.upper()}`"
+    else:
+        names = ", ".join(f"`{name}`" for name in [*parameter.opts, *parameter.secondary_opts])
+    default = parameter.default
+    shown = str(default) if isinstance(default, str | int | float) and default is not False else ""
     meaning = _plain(getattr(parameter, "help", None) or "").replace("|", "\\|").replace("\n", " ")
-    return f"| {names} | {default} | {meaning} |"
-
-
-def _takes_context(function: Any) -> bool:
-    import inspect
-
-    return bool(inspect.signature(function).parameters)
+    return f"| {names} | {shown} | {meaning} |"
 
 
 def _plain(text: str) -> str:
