@@ -1,12 +1,10 @@
 """Columns to bytes: the messages of a block, written without a loop over its rows (and, from :mod:`.decode`, read back).
 
-A message is one row of a flat buffer. Its length is known from the columns, so all offsets are known before a byte is written.
-The pieces of a row are written **from right to left**, each right-aligned to its end: what a piece pads on its left is overwritten by
-the next one, and the last piece, ``{"event_id":...,"user_id":"u_``, is wider than any padding. So numbers need no trimming, and a
-piece is one scatter of fixed-width items::
+A message is seven pieces: two of fixed width, made in NumPy out of tables (hex digits, dates, times of day), three numbers, and two
+texts that stand for a pair of words each. Arrow joins them::
 
-    {"event_id":"<uuid>","event_ts":"<ts>","user_id":"u_   10","session_id":"s_<8 hex>","film_id":   331   ,"event_type":...,"position":   9   ,"device":...}
-    |------------------- head (6) -----------------------| user (5) |------- session (4) -------|    film (3) |---- action (2) ---|  position (1)  tail (0)
+    {"event_id":"<uuid>","event_ts":"<ts>","user_id":"u_10","session_id":"s_<8 hex>","film_id":331,"event_type":...,"position":9,"device":...}
+    |--------------------- head ----------------------|user|--------- session --------------|film|------- action ---------|pos|--- tail ---|
 
 The slow twin, ``json.dumps`` row by row, stands in the tests; both give the same bytes.
 """
@@ -32,7 +30,6 @@ from clickreel.simulate.events import Deliveries
 __all__ = ["Decoded", "Encoded", "check_columns", "decode", "encode"]
 
 _DAY_MS = 86_400_000
-_DIGITS = 12  # of the widest number, rounded up to whole groups of four; more than any column's ten
 _BLOCK_ROWS_MAX = 6_000_000  # Arrow's offsets are 32 bits wide: 2 GiB a block, and a row has at most 300 bytes
 
 assert FIELDS == (
@@ -86,7 +83,8 @@ def encode(deliveries: Deliveries) -> Encoded:
     if len(changed):
         events = malform.change(deliveries.events, changed, deliveries.variant[changed])
         deliveries = replace(deliveries, events=events)
-    keys, values = _keys(deliveries.events.user), _values(deliveries)
+    user = _decimal(deliveries.events.user)
+    keys, values = _join(b'"u_', user, b'"'), _values(deliveries, user)
     broken = np.flatnonzero(deliveries.flaw >= FLAWS.index(MALFORMED[0]))
     return _break(Encoded(keys, values), deliveries, broken) if len(broken) else Encoded(keys, values)
 
@@ -111,74 +109,34 @@ def _break(good: Encoded, deliveries: Deliveries, rows: NDArray[np.intp]) -> Enc
     )
 
 
-def _keys(user: NDArray[np.uint32]) -> pa.BinaryArray:
-    start, end = b'"u_', b'"'
-    digits = _digits(user)
-    ends = np.cumsum(digits + len(start) + len(end), dtype=np.int64)
-    buffer = np.empty(_size(ends), np.uint8)
-    padded = _decimal(user).view(f"V{_DIGITS}").view(np.uint8).reshape(len(user), _DIGITS)
-    # A key is too short for padding, which would reach into the key before it: one exact width at a time.
-    for count in np.flatnonzero(np.bincount(digits)) if len(user) else ():
-        rows = np.flatnonzero(digits == count)
-        piece = np.empty((len(rows), len(start) + count + len(end)), np.uint8)
-        piece[:, : len(start)] = np.frombuffer(start, np.uint8)
-        piece[:, len(start) : -len(end)] = padded[rows, _DIGITS - count :]
-        piece[:, -len(end) :] = np.frombuffer(end, np.uint8)
-        _put(buffer, ends[rows], piece.view(f"V{piece.shape[1]}")[:, 0])
-    return _array(buffer, ends)
-
-
-def _values(deliveries: Deliveries) -> pa.BinaryArray:
+def _values(deliveries: Deliveries, user: pa.BinaryArray) -> pa.BinaryArray:
     events = deliveries.events
-    action, action_length = _actions()
-    tail, tail_length = _tails()
-    what = events.event_type * np.uint8(len(PAGES)) + events.page
-    where = events.device * np.uint8(len(REFERRERS)) + events.referrer
-    head, session = _head(deliveries), _session(events.session)
-    user_digits, film_digits, position_digits = _digits(events.user), _digits(events.film), _digits(events.position)
-    fixed = head.dtype.itemsize + session.dtype.itemsize
-    length = fixed + user_digits + film_digits + position_digits + action_length[what] + tail_length[where]
-    ends = np.cumsum(length, dtype=np.int64)
-    buffer = np.empty(_size(ends), np.uint8)
-    at = ends
-    for piece, width in (
-        (tail[where], tail_length[where]),
-        (_decimal(events.position), position_digits),
-        (action[what], action_length[what]),
-        (_decimal(events.film), film_digits),
-        (session, session.dtype.itemsize),
-        (_decimal(events.user), user_digits),
-        (head, head.dtype.itemsize),
-    ):
-        _put(buffer, at, piece)
-        at = at - width
-    return _array(buffer, ends)
+    return _join(
+        _fixed(_head(deliveries)),
+        user,
+        _fixed(_session(events.session)),
+        _decimal(events.film),
+        _actions().take(pa.array(events.event_type * np.uint8(len(PAGES)) + events.page)),
+        _decimal(events.position),
+        _tails().take(pa.array(events.device * np.uint8(len(REFERRERS)) + events.referrer)),
+    )
 
 
-# A piece's padding may reach this far in front of the first row.
-_MARGIN = 128
+def _join(*pieces: pa.BinaryArray | bytes) -> pa.BinaryArray:
+    """The pieces of each row, one behind the other."""
+    columns = [pa.scalar(piece, pa.binary()) if isinstance(piece, bytes) else piece for piece in pieces]
+    return pc.binary_join_element_wise(*columns, pa.scalar(b"", pa.binary()))
 
 
-def _size(ends: NDArray[np.int64]) -> int:
-    return _MARGIN + (int(ends[-1]) if len(ends) else 0)
+def _decimal(numbers: NDArray[np.integer]) -> pa.BinaryArray:
+    return pa.array(numbers).cast(pa.string()).cast(pa.binary())
 
 
-def _put(buffer: NDArray[np.uint8], ends: NDArray[np.int64], pieces: NDArray[np.void]) -> None:
-    """Write each piece so that it ends before its place. Later writes win where they overlap."""
+def _fixed(pieces: NDArray[np.void]) -> pa.BinaryArray:
+    """Pieces of one width as Arrow holds them; nothing is copied but their offsets."""
     width = pieces.dtype.itemsize
-    assert width <= _MARGIN, f"a piece of {width} bytes is wider than the margin"
-    if not len(pieces):
-        return
-    # One item of `width` bytes at every byte of the buffer: indexing it copies whole items to any offset.
-    everywhere = np.ndarray((len(buffer) - width + 1,), f"V{width}", buffer.data, strides=(1,))
-    everywhere[ends + (_MARGIN - width)] = pieces.view(f"V{width}")
-
-
-def _array(buffer: NDArray[np.uint8], ends: NDArray[np.int64]) -> pa.BinaryArray:
-    offsets = np.zeros(len(ends) + 1, np.int32)
-    offsets[1:] = ends
-    data = pa.py_buffer(buffer)[_MARGIN:]
-    return pa.BinaryArray.from_buffers(pa.binary(), len(ends), [None, pa.py_buffer(offsets), data])
+    offsets = np.arange(0, (len(pieces) + 1) * width, width, dtype=np.int32)
+    return pa.BinaryArray.from_buffers(pa.binary(), len(pieces), [None, pa.py_buffer(offsets), pa.py_buffer(pieces)])
 
 
 def _text(field: str, *, first: bool = False) -> bytes:
@@ -231,36 +189,10 @@ def _session(session: NDArray[np.uint32]) -> NDArray[np.void]:
     return pieces
 
 
-def _decimal(number: NDArray[np.integer]) -> NDArray[np.void]:
-    """The numbers in decimal, with zeros in front up to the width of the piece."""
-    groups = np.empty((len(number), _DIGITS // 4), "<u4")
-    rest = number.astype(np.uint32)
-    for group in reversed(range(_DIGITS // 4)):
-        rest, low = np.divmod(rest, np.uint32(10_000))
-        groups[:, group] = _ten_thousand()[low]
-    return groups.view(f"V{_DIGITS}")[:, 0]
-
-
-def _digits(number: NDArray[np.integer]) -> NDArray[np.int64]:
-    """How many digits each number has, without zeros in front."""
-    top = int(number.max()) if len(number) else 0
-    digits = np.ones(len(number), np.int64)
-    for power in itertools.takewhile(lambda power: power <= top, (10**k for k in range(1, 11))):
-        digits += number >= power
-    return digits
-
-
-def _right_aligned(texts: list[bytes]) -> tuple[NDArray[np.void], NDArray[np.int64]]:
-    width = max(map(len, texts))
-    return np.array([text.rjust(width) for text in texts], f"V{width}"), np.array(
-        [len(text) for text in texts], np.int64
-    )
-
-
 @functools.cache
-def _actions() -> tuple[NDArray[np.void], NDArray[np.int64]]:
+def _actions() -> pa.BinaryArray:
     """What stands between film_id and position, by ``event_type * len(PAGES) + page``."""
-    return _right_aligned(
+    return pa.array(
         [
             _text("event_type")
             + json.dumps(event).encode()
@@ -268,18 +200,20 @@ def _actions() -> tuple[NDArray[np.void], NDArray[np.int64]]:
             + json.dumps(page).encode()
             + _text("position")
             for event, page in itertools.product(EVENT_TYPES, PAGES)
-        ]
+        ],
+        pa.binary(),
     )
 
 
 @functools.cache
-def _tails() -> tuple[NDArray[np.void], NDArray[np.int64]]:
+def _tails() -> pa.BinaryArray:
     """What follows position, by ``device * len(REFERRERS) + referrer``."""
-    return _right_aligned(
+    return pa.array(
         [
             _text("device") + json.dumps(device).encode() + _text("referrer") + json.dumps(referrer).encode() + b"}"
             for device, referrer in itertools.product(DEVICES, REFERRERS)
-        ]
+        ],
+        pa.binary(),
     )
 
 
@@ -290,11 +224,6 @@ def _table(texts: list[str], dtype: str) -> NDArray[np.uint64]:
 @functools.cache
 def _hex16() -> NDArray[np.uint64]:
     return _table([f"{n:04x}" for n in range(0x10000)], "<u4")
-
-
-@functools.cache
-def _ten_thousand() -> NDArray[np.uint64]:
-    return _table([f"{n:04d}" for n in range(10_000)], "<u4")
 
 
 @functools.cache
