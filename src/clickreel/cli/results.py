@@ -1,0 +1,240 @@
+"""How rows of SQL are printed: lines of a table, a live table, CSV, JSON."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import orjson
+
+from clickreel.flink.changelog import Fold
+from clickreel.flink.workspace import Row
+
+# Rows that are looked at before the widths of columns are chosen; a query that gives fewer is not waited for.
+_LOOK = 20
+_WIDEST = 60
+_LIVE_ROWS_MAX = 200
+
+
+class Printer(Protocol):
+    """Takes the rows of one result, in the order in which they come."""
+
+    def begin(self, columns: Sequence[str], numbers: Sequence[bool]) -> None:
+        """Take the columns' names, and which of them hold numbers."""
+
+    def rows(self, rows: Sequence[Row]) -> None:
+        """Take rows; an empty batch says that time has passed."""
+
+    def end(self) -> None:
+        """The result has ended."""
+
+
+class JsonLines:
+    """One object a line; ``op`` names the change where rows change.
+
+    Args:
+        changes: Whether to print what each row does (``+I``, ``-U``, ``+U``, ``-D``).
+    """
+
+    def __init__(self, *, changes: bool = False) -> None:
+        self._changes = changes
+        self._columns: Sequence[str] = ()
+
+    def begin(self, columns: Sequence[str], numbers: Sequence[bool]) -> None:
+        """See :class:`Printer`."""
+        del numbers
+        self._columns = columns
+
+    def rows(self, rows: Sequence[Row]) -> None:
+        """See :class:`Printer`."""
+        if not rows:
+            return
+        first = {"op": ""} if self._changes else {}
+        out = []
+        for kind, cells in rows:
+            if self._changes:
+                first["op"] = kind
+            out.append(orjson.dumps({**first, **dict(zip(self._columns, cells, strict=True))}, default=str))
+        sys.stdout.write(b"\n".join(out).decode() + "\n")
+        sys.stdout.flush()
+
+    def end(self) -> None:
+        """See :class:`Printer`."""
+
+
+class Csv:
+    """A header, then a line a row; NULL is empty.
+
+    Args:
+        changes: Whether the first column is what each row does.
+    """
+
+    def __init__(self, *, changes: bool = False) -> None:
+        self._changes = changes
+        self._out = csv.writer(sys.stdout, lineterminator="\n")
+
+    def begin(self, columns: Sequence[str], numbers: Sequence[bool]) -> None:
+        """See :class:`Printer`."""
+        del numbers
+        self._out.writerow(["op", *columns] if self._changes else columns)
+
+    def rows(self, rows: Sequence[Row]) -> None:
+        """See :class:`Printer`."""
+        for kind, cells in rows:
+            written = [_text(cell, "") for cell in cells]
+            self._out.writerow([kind, *written] if self._changes else written)
+        if rows:
+            sys.stdout.flush()
+
+    def end(self) -> None:
+        """See :class:`Printer`."""
+
+
+class Lines:
+    """A table line by line: widths are chosen by the first rows and kept, so that rows can be printed as they come.
+
+    Args:
+        changes: Whether the first column is what each row does.
+    """
+
+    def __init__(self, *, changes: bool = False) -> None:
+        self._changes = changes
+        self._columns: list[str] = []
+        self._numbers: list[bool] = []
+        self._widths: list[int] = []
+        self._held: list[list[str]] = []
+
+    def begin(self, columns: Sequence[str], numbers: Sequence[bool]) -> None:
+        """See :class:`Printer`."""
+        self._columns = ["op", *columns] if self._changes else list(columns)
+        self._numbers = [False, *numbers] if self._changes else list(numbers)
+
+    def rows(self, rows: Sequence[Row]) -> None:
+        """See :class:`Printer`."""
+        self._held += [[kind, *map(_text, cells)] if self._changes else list(map(_text, cells)) for kind, cells in rows]
+        if self._held and (self._widths or len(self._held) >= _LOOK or not rows):
+            self._print()
+
+    def end(self) -> None:
+        """See :class:`Printer`."""
+        self._print()
+
+    def _print(self) -> None:
+        if not self._widths and self._columns:
+            wanted = [max(map(len, cells)) for cells in zip(self._columns, *self._held, strict=True)]
+            self._widths = [min(width, _WIDEST) for width in wanted]
+            self._line(self._columns)
+            self._line(["-" * width for width in self._widths])
+        for cells in self._held:
+            self._line(cells)
+        self._held.clear()
+        sys.stdout.flush()
+
+    def _line(self, cells: Sequence[str]) -> None:
+        padded = (
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(cells, self._widths, self._numbers, strict=True)
+        )
+        sys.stdout.write("  ".join(padded).rstrip() + "\n")
+
+
+def plain(form: str, *, changes: bool = False) -> Printer:
+    """The printer of a form (``json``, ``csv``, anything else is a table) for rows that are final.
+
+    Args:
+        form: The form.
+        changes: Whether to print what each row does.
+    """
+    if form == "json":
+        return JsonLines(changes=changes)
+    return Csv(changes=changes) if form == "csv" else Lines(changes=changes)
+
+
+class Folded:
+    """The rows that hold, printed by another printer once the result has ended.
+
+    Args:
+        inner: Who prints them.
+        limit: At most so many.
+    """
+
+    def __init__(self, inner: Printer, limit: int | None = None) -> None:
+        self._inner, self._limit = inner, limit
+        self.fold = Fold()
+
+    def begin(self, columns: Sequence[str], numbers: Sequence[bool]) -> None:
+        """See :class:`Printer`."""
+        self._inner.begin(columns, numbers)
+
+    def rows(self, rows: Sequence[Row]) -> None:
+        """See :class:`Printer`."""
+        self.fold.add(rows)
+
+    def end(self) -> None:
+        """See :class:`Printer`."""
+        self._inner.rows([("+I", cells) for cells in self.fold.rows()[: self._limit]])
+        self._inner.end()
+
+
+class Live:
+    """A table on the terminal that changes as its rows change; four frames a second, the newest rows that fit.
+
+    Args:
+        limit: At most so many rows.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        from rich.console import Console
+        from rich.live import Live as Screen
+
+        self._console = Console(highlight=False)
+        self._screen = Screen(console=self._console, auto_refresh=False, vertical_overflow="crop")
+        self._limit = limit
+        self._fold = Fold()
+        self._columns: Sequence[str] = ()
+        self._numbers: Sequence[bool] = ()
+        self._drawn_at = 0.0
+
+    def begin(self, columns: Sequence[str], numbers: Sequence[bool]) -> None:
+        """See :class:`Printer`."""
+        self._columns, self._numbers = columns, numbers
+        self._screen.start()
+
+    def rows(self, rows: Sequence[Row]) -> None:
+        """See :class:`Printer`."""
+        self._fold.add(rows)
+        if time.monotonic() - self._drawn_at > 0.25:
+            self._draw(max(3, self._console.height - 4))
+
+    def end(self) -> None:
+        """See :class:`Printer`."""
+        self._draw(_LIVE_ROWS_MAX)
+        self._screen.stop()
+
+    def _draw(self, height: int) -> None:
+        from rich.table import Table
+        from rich.text import Text
+
+        self._drawn_at = time.monotonic()
+        every = self._fold.rows()[: self._limit]
+        shown = every[-height:]
+        caption = f"{len(every):,} rows" + (f", the last {len(shown):,} shown" if len(shown) < len(every) else "")
+        drawn = Table(box=None, pad_edge=False, header_style="bold", caption=caption, caption_justify="left")
+        for name, number in zip(self._columns, self._numbers, strict=True):
+            drawn.add_column(name, justify="right" if number else "left", overflow="fold")
+        for cells in shown:
+            drawn.add_row(*(Text(_text(cell)) for cell in cells))
+        self._screen.update(drawn, refresh=True)
+
+
+def _text(cell: Any, null: str = "NULL") -> str:
+    if cell is None:
+        return null
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, bool):
+        return "TRUE" if cell else "FALSE"
+    return orjson.dumps(cell, default=str).decode() if isinstance(cell, dict | list) else str(cell)

@@ -1,0 +1,167 @@
+"""``clickreel sql`` and ``clickreel statement``: Flink SQL on the topic, or the same prompt on the warehouse."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clickreel.cli.cluster import ProfileFile, profile
+from clickreel.cli.output import Json, emit, say, table
+
+if TYPE_CHECKING:
+    from clickreel.flink.statements import Entry
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(sql)
+    statement = typer.Typer(no_args_is_help=True, help="Running and past statements: list, show, stop.")
+    for command in (list_, show, stop):
+        statement.command(command.__name__.rstrip("_"))(command)
+    app.add_typer(statement, name="statement")
+
+
+def sql(  # noqa: PLR0917 - one parameter an option
+    file: Annotated[Path | None, typer.Argument(help="File of statements; - is stdin. [default: a prompt]")] = None,
+    execute: Annotated[str | None, typer.Option("--execute", "-e", help="Statements, instead of a file.")] = None,
+    engine: Annotated[str, typer.Option(help="flink (the topic) or clickhouse (the warehouse).")] = "flink",
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop each query after so many rows.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0.1, help="Stop each query after so many seconds.")] = None,
+    until_now: Annotated[
+        bool, typer.Option("--until-now", help="Read to the topic's present end, then finish.")
+    ] = False,
+    start: Annotated[str | None, typer.Option("--from", help="earliest or latest. [default: earliest]")] = None,
+    bad_records: Annotated[
+        str | None,
+        typer.Option(
+            help="fail: a record that breaks the contract ends the query; skip: it is left out. [default: fail]"
+        ),
+    ] = None,
+    changelog: Annotated[
+        bool, typer.Option("--changelog", help="Print every change (+I -U +U -D), not the table.")
+    ] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_table: Annotated[bool, typer.Option("--table", help="Print a plain table, on a terminal too.")] = False,
+    name: Annotated[str | None, typer.Option(help="Name of the statement in `statement list`.")] = None,
+    profile_file: ProfileFile = None,
+    json: Json = False,
+) -> int:
+    """Query the topic with Flink SQL.
+
+    Example: [bold]clickreel sql -e 'select * from dvd_clicks limit 20'[/bold], or [bold]clickreel sql sample.sql[/bold]
+
+    Without a file a prompt opens; Ctrl-C stops the query that runs. A file may be the name of a ready-made statement: sample,
+    clicks_per_minute, top_films, sessions, funnel, late, dedup, enrich, trending (their text: clickreel sql, then help).
+    """
+    from clickreel.cli import sqlrun
+    from clickreel.errors import UsageError
+
+    if file is not None and execute is not None:
+        raise UsageError("both a file and -e were given", hint="give one of them")
+    if sum((json, as_csv, as_table)) > 1:
+        raise UsageError("only one of --json, --csv and --table can be given", hint="give one of them")
+    form = "json" if json else "csv" if as_csv else "table" if as_table else ""
+    options = sqlrun.Options(form=form, changelog=changelog, limit=limit, timeout_s=timeout, name=name or "")
+    if engine not in {"flink", "clickhouse"}:
+        raise UsageError(f"--engine is {engine!r}", hint="one of: flink, clickhouse")
+    flags: dict[str, Any] = {"start_from": start, "bad_records": bad_records, "until_now": until_now or None}
+    source = sqlrun.source(file, execute)
+    with sqlrun.engine(engine, profile(profile_file), flags, options) as runner:
+        if source is None:
+            from clickreel.cli.prompt import prompt
+            from clickreel.flink.statements import Statements
+            from clickreel.local.home import Home
+
+            return prompt(runner, Statements(Home.default()).history)
+        return runner.run(source)
+
+
+def list_(
+    every: Annotated[bool, typer.Option("--all", help="Those that ended too.")] = False, json: Json = False
+) -> None:
+    """List the statements that run.
+
+    Example: [bold]clickreel statement list --all[/bold]
+    """
+    from clickreel.flink import control
+
+    entries = [entry for entry in control.refreshed() if every or entry.runs]
+    if json:
+        emit({"statements": [_shown(entry) for entry in entries]})
+        return
+    if not entries:
+        say("no statement runs" if not every else "no statement has run yet")
+        return
+    rows = [(e.name, e.state, _span(e), f"{e.rows:,}" if e.kind == "query" else "", _brief(e.sql)) for e in entries]
+    table(("NAME", "STATE", "FOR>", "ROWS>", "SQL"), rows)
+
+
+def show(name: Annotated[str, typer.Argument(help="Its name.")], json: Json = False) -> None:
+    """Show a statement: its SQL, its state, why it failed.
+
+    Example: [bold]clickreel statement show insert-1[/bold]
+    """
+    from clickreel.flink import control
+
+    entry = control.refreshed_one(name)
+    if json:
+        emit(_shown(entry))
+        return
+    lines = {
+        "name": entry.name,
+        "state": entry.state,
+        "started": _clock(entry.started),
+        "ended": _clock(entry.ended) if entry.ended else "",
+        "job": entry.job,
+        "gateway": entry.gateway,
+        "error": entry.error,
+        "sql": entry.sql,
+    }
+    table(("", ""), [(label, text) for label, text in lines.items() if text])
+
+
+def stop(
+    names: Annotated[list[str], typer.Argument(help="Names, or `all`.", metavar="NAME...")], json: Json = False
+) -> None:
+    """Stop statements and free their slots.
+
+    Example: [bold]clickreel statement stop insert-1[/bold]
+    """
+    from clickreel.flink import control
+
+    wanted = [entry.name for entry in control.refreshed() if entry.runs] if names == ["all"] else names
+    begun = time.monotonic()
+    stopped = [control.stop(each) for each in wanted]
+    if json:
+        emit({"stopped": [entry.name for entry in stopped], "seconds": round(time.monotonic() - begun, 3)})
+        return
+    for entry in stopped:
+        say(f"{entry.name}: {entry.state}")
+    if not stopped:
+        say("no statement runs")
+
+
+def _shown(entry: Entry) -> dict[str, Any]:
+    hidden = {"session", "operation", "owner_pid", "owner_birth"}
+    import dataclasses
+
+    return {name: value for name, value in dataclasses.asdict(entry).items() if name not in hidden}
+
+
+def _span(entry: Entry) -> str:
+    seconds = int((entry.ended or time.time()) - entry.started)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"
+
+
+def _clock(stamp: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(stamp))
+
+
+def _brief(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 80 else f"{line[:77]}..."

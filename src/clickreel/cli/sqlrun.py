@@ -1,0 +1,301 @@
+"""Run statements and print what they give: the part of ``clickreel sql`` that files, ``-e`` and the prompt share."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from clickreel.cli.output import say
+from clickreel.cli.results import Folded, Live, Printer, plain
+from clickreel.errors import ClickreelError, UsageError
+from clickreel.flink.explain import FlinkError, SqlError, UnreadableError
+from clickreel.flink.settings import FlinkSettings
+from clickreel.flink.split import Statement, statements
+from clickreel.flink.statements import Statements
+from clickreel.flink.workspace import Answer, Query, Row, StoppedError, Workspace
+from clickreel.stream.profile import Profile
+
+# After so long without a row a person wonders.
+_WONDER_S = 5.0
+_NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE", "DECIMAL"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How results are printed and when queries stop.
+
+    Attributes:
+        form: ``json``, ``csv``, ``table``, or empty: a table, live on a terminal.
+        changelog: Whether every change is printed instead of the table that they make.
+        limit: Rows after which a query stops.
+        timeout_s: Seconds after which a query stops.
+        name: Name of the statement in the list.
+    """
+
+    form: str = ""
+    changelog: bool = False
+    limit: int | None = None
+    timeout_s: float | None = None
+    name: str = ""
+
+
+class Runner(Protocol):
+    """Runs source text on an engine and prints what it gives."""
+
+    backslash: bool
+    options: Options
+
+    def run(self, source: str) -> int:
+        """Run all statements; returns the exit code."""
+
+    def words(self) -> list[str]:
+        """Names that a completion can offer."""
+
+
+def source(file: Path | None, execute: str | None) -> str | None:
+    """The text to run; None asks for the prompt.
+
+    Raises:
+        UsageError: The file cannot be read, or holds no statement.
+    """
+    if execute is not None:
+        text, where = execute, "-e"
+    elif file is None and sys.stdin.isatty():
+        return None
+    elif file is None or str(file) == "-":
+        text, where = sys.stdin.read(), "the input"
+    else:
+        text, where = _read(file), str(file)
+    if not statements(text):
+        raise UsageError(f"{where} holds no statement", hint="clickreel sql -e 'select * from dvd_clicks limit 20'")
+    return text
+
+
+def _read(file: Path) -> str:
+    from clickreel.flink import ready_made
+
+    if not file.exists() and str(file) in ready_made.names():
+        return ready_made.text(str(file))
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        known = ", ".join(ready_made.names())
+        raise UsageError(f"no file {file}", hint=f"a file, or one of the ready-made: {known}") from None
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UsageError(f"{file} cannot be read: {exc}", hint="give a text file in UTF-8") from exc
+
+
+@contextmanager
+def engine(name: str, profile: Profile, flags: dict[str, Any], options: Options) -> Iterator[Runner]:
+    """The engine of that name, ready to run."""
+    from clickreel import settings as stage_settings
+    from clickreel.local.home import Home
+
+    if name == "clickhouse":
+        from clickreel.cli.sqlwarehouse import Warehouse
+
+        yield Warehouse(profile, options)
+        return
+    settings = stage_settings.load(FlinkSettings, "flink", flags=flags)
+    home = Home.default()
+    from clickreel.cli.checklist import Checklist
+    from clickreel.flink import place
+
+    with Checklist() as checklist:
+        gateway = place.gateway(profile, settings, home, checklist)
+    try:
+        with Workspace(gateway, profile, settings, Statements(home)) as workspace:
+            yield Flink(workspace, options)
+    finally:
+        gateway.shut()
+
+
+class _Watch:
+    """Counts rows and seconds of one query, and knows when it is enough.
+
+    Args:
+        limit: Rows after which it is.
+        timeout_s: Seconds after which it is.
+    """
+
+    def __init__(self, limit: int | None, timeout_s: float | None) -> None:
+        self._limit, self._timeout_s = limit, timeout_s
+        self._begun = time.monotonic()
+        self._asks_at = self._begun + _WONDER_S
+        self._rows, self._first_s = 0, 0.0
+        self.why = ""
+
+    def take(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """The rows that are still wanted."""
+        if rows and not self._rows:
+            self._first_s = time.monotonic() - self._begun
+        taken = rows if self._limit is None else rows[: self._limit - self._rows]
+        self._rows += len(taken)
+        return taken
+
+    def enough(self) -> bool:
+        """Whether the query should be stopped."""
+        if self._timeout_s is not None and time.monotonic() - self._begun > self._timeout_s:
+            self.why = f", stopped after {self._timeout_s:g} s"
+            return True
+        return self._limit is not None and self._rows >= self._limit
+
+    def wonders(self) -> bool:
+        """Whether it is time to say why nothing comes: after five seconds, then every thirty."""
+        if self._rows or time.monotonic() < self._asks_at:
+            return False
+        self._asks_at = time.monotonic() + 6 * _WONDER_S
+        return True
+
+    def summary(self) -> None:
+        """Say on a terminal how much came, and how fast."""
+        if sys.stderr.isatty():
+            first = f", the first after {self._first_s:.2f} s" if self._rows else ""
+            say(f"[dim]{self._rows:,} rows in {time.monotonic() - self._begun:.2f} s{first}{self.why}[/dim]")
+
+
+class Flink:
+    """Runs statements in a workspace."""
+
+    backslash = False
+
+    def __init__(self, workspace: Workspace, options: Options) -> None:
+        self.workspace, self.options = workspace, options
+
+    def words(self) -> list[str]:
+        """See :class:`Runner`."""
+        tables = self.workspace.tables.values()
+        return sorted({name for table in tables for name in (table.name, *table.names)})
+
+    def run(self, source: str) -> int:
+        """See :class:`Runner`."""
+        for statement in statements(source):
+            try:
+                self._one(statement)
+            except StoppedError as exc:
+                say(f"[yellow]{exc.message}[/yellow]")
+            except SqlError as exc:
+                debug(exc)
+                _point(exc, source)
+                raise
+            except UnreadableError as exc:
+                debug(exc)
+                raise self._named(exc, statement) from exc
+            except FlinkError as exc:
+                debug(exc)
+                raise
+        return 0
+
+    def _one(self, statement: Statement) -> None:
+        if not statement.is_query:
+            self._answer(self.workspace.execute(statement, name=self.options.name))
+            return
+        changing = not self.options.changelog and not self.workspace.only_adds(statement)
+        printer = self._printer(changing=changing)
+        with self.workspace.query(statement, name=self.options.name) as query:
+            self._print(query, printer, rows_are_final=not isinstance(printer, Folded | Live))
+
+    def _printer(self, *, changing: bool) -> Printer:
+        form, limit = self.options.form, self.options.limit
+        changes = self.options.changelog
+        if changing and not form and sys.stdout.isatty():
+            return Live(limit)
+        # A result that changes is printed once it stands still; where nothing makes it end, as the changes that it is.
+        ends = self.workspace.settings.until_now or self.options.timeout_s is not None
+        changes = changes or (changing and not ends)
+        inner = plain(form, changes=changes)
+        return Folded(inner, limit) if changing and ends else inner
+
+    def _print(self, query: Query, printer: Printer, *, rows_are_final: bool) -> None:
+        limits = [limit for limit in (self.options.limit, query.statement.limit) if limit is not None]
+        watch = _Watch(min(limits) if limits and rows_are_final else None, self.options.timeout_s)
+        begun = False
+        try:
+            for batch in query:
+                if query.columns and not begun:
+                    begun = True
+                    printer.begin([c.name for c in query.columns], [c.type in _NUMBERS for c in query.columns])
+                taken = watch.take(batch)
+                if begun:
+                    printer.rows(taken)
+                if watch.enough():
+                    break
+                if watch.wonders():
+                    self._wonder(query)
+            self._losses(query)
+        except KeyboardInterrupt:
+            query.close()
+            watch.why = ", stopped by Ctrl-C"
+            raise
+        finally:
+            if begun:
+                printer.end()
+            watch.summary()
+
+    def _wonder(self, query: Query) -> None:
+        from clickreel.flink import quiet
+
+        for reason in quiet.reasons(self.workspace, query):
+            say(f"[yellow]no rows yet:[/yellow] {reason}")
+
+    def _losses(self, query: Query) -> None:
+        """Say what bad records cost, where they do not end the query."""
+        topic = next(iter(self.workspace.tables))
+        if self.workspace.settings.bad_records != "skip" or topic not in query.statement.names():
+            return
+        from clickreel.flink import records
+
+        found = records.losses(self.workspace.profile, topic, query.offsets())
+        if found:
+            say(f"[yellow]bad records:[/yellow] {found.words()}")
+
+    def _named(self, exc: UnreadableError, statement: Statement) -> ClickreelError:
+        """The error with the record's place in Kafka."""
+        from clickreel.flink import records
+
+        place = records.find(self.workspace.profile, self.workspace.topics(statement), exc.text)
+        exc.hint = "leave such records out and count them: --bad-records skip"
+        if place is not None:
+            exc.message = f"a record cannot be read: {place}"
+        return exc
+
+    def _answer(self, answer: Answer) -> None:
+        if answer.started is not None:
+            say(f"{answer.started.name} runs; stop it: clickreel statement stop {answer.started.name}")
+            return
+        if [c.name for c in answer.columns] == ["result"] and all(cells == ["OK"] for cells in answer.rows):
+            if sys.stderr.isatty():
+                say("[dim]OK[/dim]")
+            return
+        if len(answer.columns) == 1 and len(answer.rows) == 1 and self.options.form != "json":
+            sys.stdout.write(f"{answer.rows[0][0]}\n")  # EXPLAIN and SHOW CREATE: text of many lines
+            return
+        printer = plain(self.options.form)
+        printer.begin([c.name for c in answer.columns], [c.type in _NUMBERS for c in answer.columns])
+        printer.rows([("+I", cells) for cells in answer.rows])
+        printer.end()
+
+
+def _point(exc: SqlError, source: str) -> None:
+    """Show the line that is wrong, with a mark under the place."""
+    lines = source.splitlines()
+    if not 1 <= exc.line <= len(lines):
+        return
+    line = lines[exc.line - 1]
+    start = max(0, exc.column - 60)
+    shown = line[start : start + 100]
+    mark = "^" * max(1, min(len(exc.token), len(shown)))
+    sys.stderr.write(f"{exc.line:>5} | {shown}\n      | {' ' * (exc.column - 1 - start)}{mark}\n")
+    exc.message = f"line {exc.line}, column {exc.column}: {exc.message}"
+
+
+def debug(exc: FlinkError) -> None:
+    """Print Flink's own trace where the user asked for it."""
+    if os.environ.get("CLICKREEL_DEBUG") and exc.trace:
+        sys.stderr.write(exc.trace + "\n")

@@ -1,0 +1,190 @@
+"""The catalog that statements see: ``default``.``cluster_0`` with a table for each topic, made of the contract and the profile.
+
+The names are those of the Flink workspace that the topic's first users have, so their SQL runs unchanged.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from clickreel.contract import schema
+from clickreel.flink.settings import FlinkSettings
+from clickreel.stream.profile import Profile
+
+CATALOG, DATABASE = "default", "cluster_0"
+ROWTIME, KEY = "$rowtime", "key"
+# How an event's time is written; a text field whose pattern takes this and no word is a timestamp.
+_INSTANT = "2025-12-27 12:18:51.766"
+_TYPES = {"integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN", "string": "STRING"}
+_INT_MAX = (1 << 31) - 1
+
+
+@dataclass(frozen=True)
+class Table:
+    """A topic as a table.
+
+    Attributes:
+        name: Its name, by default equal to the topic's.
+        columns: ``(name, Flink type)`` of the value's fields, in the schema's order.
+        required: Fields that the schema requires.
+        topic: The topic, where it has another name.
+    """
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    required: frozenset[str] = field(default_factory=frozenset)
+    topic: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All its columns."""
+        return (KEY, *(name for name, _ in self.columns), ROWTIME)
+
+
+def of_schema(topic: str, body: Mapping[str, Any]) -> Table:
+    """The table of a topic whose value has this JSON schema.
+
+    Args:
+        topic: The topic.
+        body: A JSON schema of type object.
+    """
+    columns = tuple(
+        (name, flink_type(rules)) for name, rules in body.get("properties", {}).items() if name not in {KEY, ROWTIME}
+    )
+    return Table(topic, columns, frozenset(body.get("required", ())))
+
+
+def flink_type(rules: Mapping[str, Any]) -> str:
+    """The Flink type of a property of a JSON schema; what has none becomes the text of its JSON."""
+    kind = rules.get("type")
+    if isinstance(kind, list):
+        kind = next((word for word in kind if word != "null"), None)
+    if (
+        kind == "integer"
+        and abs(rules.get("minimum", _INT_MAX + 1)) <= _INT_MAX
+        and rules.get("maximum", _INT_MAX + 1) <= _INT_MAX
+    ):
+        return "INT"
+    if kind == "string" and "pattern" in rules:
+        pattern = re.compile(rules["pattern"])
+        if pattern.search(_INSTANT) and not pattern.search("word"):
+            return "TIMESTAMP(3)"
+    if kind == "object" and rules.get("properties"):
+        inner = ", ".join(f"{quoted(name)} {flink_type(part)}" for name, part in rules["properties"].items())
+        return f"ROW<{inner}>"
+    if kind == "array" and isinstance(rules.get("items"), dict):
+        return f"ARRAY<{flink_type(rules['items'])}>"
+    return _TYPES.get(str(kind), "STRING")
+
+
+def contract_table() -> Table:
+    """The table of the contract's own topic."""
+    return of_schema(schema.TOPIC, schema.current("value").body)
+
+
+def ddl(table: Table, profile: Profile, settings: FlinkSettings) -> str:
+    """``CREATE TABLE`` for a topic. It holds the profile's secrets: never print it, see :func:`shown`."""
+    lines = [f"{quoted(KEY)} STRING", *(f"{quoted(name)} {kind}" for name, kind in table.columns)]
+    lines.append(f"{quoted(ROWTIME)} TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL")
+    lines.append(f"WATERMARK FOR {quoted(ROWTIME)} AS {quoted(ROWTIME)} - {_interval(settings.watermark_s)}")
+    options = ",\n  ".join(
+        f"{_text(name)} = {_text(value)}" for name, value in options_of(table, profile, settings).items()
+    )
+    body = ",\n  ".join(lines)
+    return f"CREATE TABLE {full(table.name)} (\n  {body}\n) WITH (\n  {options}\n)"
+
+
+def options_of(table: Table, profile: Profile, settings: FlinkSettings) -> dict[str, str]:
+    """The table's options: the connection out of the profile, and how its records are read."""
+    connection = {f"properties.{name}": value for name, value in profile.java_properties().items()}
+    strict = settings.bad_records == "fail"
+    # Where every field is required a missing one is as bad as a broken one; Flink makes it NULL in silence unless told.
+    whole = strict and table.required >= {name for name, _ in table.columns}
+    return {
+        "connector": "kafka",
+        "topic": table.topic or table.name,
+        **connection,
+        "scan.startup.mode": "earliest-offset" if settings.start_from == "earliest" else "latest-offset",
+        **({"scan.bounded.mode": "latest-offset"} if settings.until_now else {}),
+        # A key that is a bare JSON string cannot be read as JSON; it stays the text that it is, quotes included.
+        "key.format": "raw",
+        "key.fields": KEY,
+        "value.format": "json",
+        "value.fields-include": "EXCEPT_KEY",
+        "value.json.ignore-parse-errors": "false" if strict else "true",
+        "value.json.fail-on-missing-field": "true" if whole else "false",
+        "value.json.timestamp-format.standard": "SQL",
+    }
+
+
+def session_options(settings: FlinkSettings) -> dict[str, str]:
+    """The settings of a session."""
+    options = {"table.local-time-zone": "UTC"}
+    if settings.idle_partition_s > 0:
+        options["table.exec.source.idle-timeout"] = f"{settings.idle_partition_s * 1000:.0f} ms"
+    return options
+
+
+def setup(tables: Sequence[Table], profile: Profile, settings: FlinkSettings) -> list[str]:
+    """The statements that make the catalog of a new session."""
+    return [
+        f"CREATE CATALOG {quoted(CATALOG)} WITH ('type' = 'generic_in_memory', 'default-database' = '{DATABASE}')",
+        f"USE CATALOG {quoted(CATALOG)}",
+        *(ddl(table, profile, settings) for table in tables),
+    ]
+
+
+def registered(profile: Profile) -> list[Table]:
+    """Every topic whose value has a JSON schema in the profile's registry, as tables; none where there is no registry.
+
+    A registry that does not answer costs further tables, not the statement.
+    """
+    if not profile.registry_url:
+        return []
+    import httpx
+
+    auth = tuple(profile.registry_auth.split(":", 1)) if ":" in profile.registry_auth else None
+    found = []
+    try:
+        with httpx.Client(base_url=profile.registry_url, auth=auth, timeout=5, trust_env=False) as http:  # type: ignore[arg-type]
+            subjects = http.get("/subjects").raise_for_status().json()
+            for subject in sorted(s for s in subjects if s.endswith("-value")):
+                said = http.get(f"/subjects/{subject}/versions/latest").raise_for_status().json()
+                if said.get("schemaType") == "JSON":
+                    body = json.loads(said["schema"])
+                    if body.get("type") == "object":
+                        found.append(of_schema(subject.removesuffix("-value"), body))
+    except (httpx.HTTPError, ValueError, KeyError):
+        return found
+    return found
+
+
+def tables(profile: Profile) -> list[Table]:
+    """The tables of a profile: the contract's own, then those of further topics with a registered schema."""
+    own = contract_table()
+    return [own, *(table for table in registered(profile) if table.name != own.name)]
+
+
+def full(name: str) -> str:
+    """A table's name with catalog and database."""
+    return ".".join(quoted(part) for part in (CATALOG, DATABASE, name))
+
+
+def quoted(name: str) -> str:
+    """A name in backticks."""
+    return f"`{name.replace('`', '``')}`"
+
+
+def _interval(seconds: float) -> str:
+    days, left = divmod(round(seconds * 1000), 86_400_000)
+    hours, left = divmod(left, 3_600_000)
+    minutes, left = divmod(left, 60_000)
+    return f"INTERVAL '{days} {hours:02}:{minutes:02}:{left // 1000:02}.{left % 1000:03}' DAY TO SECOND"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

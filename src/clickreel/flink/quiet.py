@@ -1,0 +1,90 @@
+"""Why a query gives no rows: what Kafka, the cluster and the statement say together."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+from clickreel.errors import ClickreelError
+from clickreel.flink.cluster import Vertex
+from clickreel.flink.workspace import Query, Workspace
+
+
+def reasons(workspace: Workspace, query: Query) -> list[str]:
+    """The reasons why nothing came so far, most likely first; never empty.
+
+    Args:
+        workspace: Where the query runs.
+        query: A query without rows.
+    """
+    topics = workspace.topics(query.statement)
+    found: list[str] = []
+    for topic in topics:
+        found += _of_topic(workspace, topic)
+    if not found:
+        found += _of_job(workspace, query)
+    return found or ["the statement is still starting; the machine may be busy"]
+
+
+def _of_topic(workspace: Workspace, topic: str) -> list[str]:
+    """What the topic alone explains."""
+    from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+    consumer = Consumer(
+        {**workspace.profile.consumer_config("clickreel-sql"), "error_cb": lambda _: None, "log_level": 0}
+    )
+    try:
+        partitions = consumer.list_topics(topic, timeout=3).topics[topic]
+        if partitions.error is not None:
+            return [f"the topic {topic} does not exist (make it: clickreel topic create)"]
+        marks = [consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=3) for p in partitions.partitions]
+    except KafkaException as exc:
+        return [f"Kafka does not answer: {exc.args[0].str() if exc.args else exc}"]
+    finally:
+        consumer.close()
+    if not any(high > low for low, high in marks):
+        past = sum(high for _, high in marks)
+        gone = f"; the {past:,} that were there were deleted by its retention" if past else ""
+        return [f"the topic {topic} is empty: no record in its {len(marks)} partitions{gone} (stream: clickreel up)"]
+    if workspace.settings.start_from == "latest":
+        return [f"the statement reads {topic} from its end, and nothing new has arrived (all of it: --from earliest)"]
+    return []
+
+
+def _of_job(workspace: Workspace, query: Query) -> list[str]:
+    """What the running job shows: how far records come, and where time stands."""
+    cluster = workspace.cluster()
+    if cluster is None or not query.entry.job:
+        return []
+    vertices: list[Vertex] = []
+    with contextlib.suppress(ClickreelError):
+        vertices = cluster.vertices(query.entry.job)
+    sources = [vertex for vertex in vertices if vertex.is_source]
+    read = sum(vertex.read for vertex in sources)
+    passed = sum(vertex.written for vertex in sources)
+    if not sources:
+        return []
+    if read == 0:
+        return ["no record was read yet: the statement is still starting, or Kafka answers slowly"]
+    if passed == 0:
+        return [f"{read:,} records were read, and the WHERE let none of them through"]
+    waiting = [vertex for vertex in vertices if not vertex.is_source]
+    if any("Window" in vertex.name or "Match" in vertex.name for vertex in waiting):
+        return [_time(waiting, read, workspace.settings.idle_partition_s)]
+    return [f"{read:,} records were read, {passed:,} went on, and the rest of the query has given none of them"]
+
+
+def _time(waiting: list[Vertex], read: int, idle_s: float) -> str:
+    marks = [vertex.watermark_ms for vertex in waiting if vertex.watermark_ms is not None]
+    if not marks:
+        remedy = (
+            f"idle ones are left out after {idle_s:g} s"
+            if idle_s > 0
+            else "SET 'table.exec.source.idle-timeout' = '5 s'"
+        )
+        return f"{read:,} records were read, but there is no watermark yet: a partition without records holds it back ({remedy})"
+    stands = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(min(marks) / 1000))
+    return (
+        f"{read:,} records were read and the watermark stands at {stands}: no window has ended by then."
+        " A window closes once a later event arrives (or read to the present end only: --until-now)"
+    )

@@ -1,0 +1,373 @@
+"""A workspace: one session of a gateway with the catalog in it, where statements run and are stopped.
+
+A query is a generator of batches. It never outlives its consumer: leaving the loop, for whatever reason, stops it and frees its slots.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from clickreel.errors import ClickreelError, UnreachableError
+from clickreel.flink import catalog
+from clickreel.flink.client import Column, Gateway, Page, SessionLostError, instant
+from clickreel.flink.cluster import Cluster
+from clickreel.flink.explain import FlinkError, SqlError
+from clickreel.flink.settings import FlinkSettings
+from clickreel.flink.split import Statement
+from clickreel.flink.statements import FAILED, FINISHED, LOST, STOPPED, Entry, Statements
+from clickreel.stream.profile import Profile
+
+Row = tuple[str, list[Any]]
+
+# Between two questions for a page that is not there yet: short at first, because a warm statement has its first row in half a second.
+_WAIT_MIN_S, _WAIT_MAX_S = 0.005, 0.05
+# Words without which a query over topics can only add rows, never change or take back what it gave.
+_CHANGING = frozenset(
+    [
+        "GROUP",
+        "DISTINCT",
+        "JOIN",
+        "OVER",
+        "UNION",
+        "INTERSECT",
+        "EXCEPT",
+        "MINUS",
+        "ORDER",
+        "HAVING",
+        "COUNT",
+        "SUM",
+        "MIN",
+        "MAX",
+        "AVG",
+        "LISTAGG",
+        "COLLECT",
+        "IN",
+        "EXISTS",
+        "QUALIFY",
+    ]
+)
+_MODE = re.compile(r"== Optimized Physical Plan ==\s.*?changelogMode=\[(?P<mode>[\w,]*)\]", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a statement that is no query gave.
+
+    Attributes:
+        columns: Its columns.
+        rows: Its rows.
+        started: The statement that runs on, where it started one (``INSERT INTO``).
+    """
+
+    columns: tuple[Column, ...]
+    rows: tuple[list[Any], ...]
+    started: Entry | None = None
+
+
+class Query:
+    """A running query.
+
+    Iterate over it for batches of ``(kind, cells)``; a batch is empty when nothing came for a moment, so that the consumer can look at
+    the clock. Close it, or leave its ``with`` block, to stop it.
+    """
+
+    def __init__(self, workspace: Workspace, statement: Statement, entry: Entry) -> None:
+        self._workspace, self._gateway = workspace, workspace.gateway
+        self.statement, self.entry = statement, entry
+        self.columns: tuple[Column, ...] = ()
+        self.rows = 0
+        self.finished = False
+        self._open = True
+
+    def __enter__(self) -> Self:
+        """The query itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it."""
+        self.close()
+
+    def __iter__(self) -> Iterator[Sequence[Row]]:
+        """Batches of rows, until the query ends or is closed.
+
+        Raises:
+            FlinkError: The query failed; the error carries its place in the source.
+            SessionLostError: The gateway restarted meanwhile.
+        """
+        number: int | None = 0
+        wait_s = _WAIT_MIN_S
+        try:
+            while number is not None and self._open:
+                page = self._gateway.fetch(self.entry.session, self.entry.operation, number)
+                if page.ready:
+                    self._began(page)
+                    number = page.next
+                if page.rows:
+                    self.rows += len(page.rows)
+                    wait_s = _WAIT_MIN_S
+                    yield self._readable(page.rows)
+                elif number is not None:
+                    yield ()
+                    time.sleep(wait_s)
+                    wait_s = min(wait_s * 1.5, _WAIT_MAX_S)
+            self.finished = number is None
+        except (FlinkError, SessionLostError) as exc:
+            raise self._failed(exc) from exc
+        finally:
+            self.close()
+
+    def _began(self, page: Page) -> None:
+        if page.columns and not self.columns:
+            self.columns = page.columns
+        if page.job and not self.entry.job:
+            self.entry = dataclasses.replace(self.entry, job=page.job)
+            self._workspace.statements.update(self.entry.name, job=page.job)
+
+    def _readable(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """The rows with their timestamps written as the topic writes them."""
+        instants = [(place, column.precision) for place, column in enumerate(self.columns) if column.is_instant]
+        for _, cells in rows if instants else ():
+            for place, precision in instants:
+                if cells[place] is not None:
+                    cells[place] = instant(cells[place], precision)
+        return rows
+
+    def _failed(self, exc: ClickreelError) -> ClickreelError:
+        self._open = False
+        known = self._workspace.statements.get(self.entry.name)
+        if known is not None and known.state == STOPPED:
+            return StoppedError(self.entry.name)
+        with contextlib.suppress(UnreachableError):
+            self._gateway.drop(self.entry.session, self.entry.operation)
+        explained = self._workspace.explained(exc, self.statement)
+        state = LOST if isinstance(exc, SessionLostError) else FAILED
+        self._workspace.statements.end(self.entry.name, state, rows=self.rows, error=explained.message)
+        return explained
+
+    def offsets(self) -> dict[tuple[str, int], int]:
+        """The next offset it will read, by topic and partition; empty where the cluster cannot be asked."""
+        cluster = self._workspace.cluster()
+        if cluster is not None and self.entry.job:
+            with contextlib.suppress(UnreachableError):
+                return cluster.offsets(self.entry.job)
+        return {}
+
+    def close(self) -> None:
+        """Stop the query, free its slots and forget its results; a second time does nothing."""
+        if not self._open:
+            return
+        self._open = False
+        self._workspace.statements.end(self.entry.name, FINISHED if self.finished else STOPPED, rows=self.rows)
+        with contextlib.suppress(UnreachableError, FlinkError):
+            self._gateway.drop(self.entry.session, self.entry.operation)
+
+
+class StoppedError(ClickreelError):
+    """The query was stopped by somebody else (``clickreel statement stop``)."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} was stopped", hint="clickreel statement list")
+
+
+class Workspace:
+    """A session of a gateway, with the profile's topics as tables.
+
+    Args:
+        gateway: The gateway.
+        profile: Whose topics.
+        settings: How they are read.
+        statements: Where what runs is recorded.
+        tables: The tables; by default the profile's, see :func:`clickreel.flink.catalog.tables`.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        profile: Profile,
+        settings: FlinkSettings,
+        statements: Statements,
+        tables: Sequence[catalog.Table] | None = None,
+    ) -> None:
+        self.gateway, self.profile, self.settings, self.statements = gateway, profile, settings, statements
+        self.tables = {table.name: table for table in (catalog.tables(profile) if tables is None else tables)}
+        self.session = gateway.open(catalog.session_options(settings))
+        self._cluster: Cluster | None = None
+        self._beat = time.monotonic()
+        try:
+            for sql in catalog.setup(tuple(self.tables.values()), profile, settings):
+                self._ask(sql)
+        except BaseException as exc:
+            self.close()
+            if isinstance(exc, FlinkError):
+                raise self.explained(exc, None) from exc
+            raise
+
+    def __enter__(self) -> Self:
+        """The workspace itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the session: what it still runs is stopped, except ``INSERT INTO`` statements."""
+        with contextlib.suppress(UnreachableError):
+            self.gateway.close(self.session)
+        if self._cluster is not None:
+            self._cluster.shut()
+
+    def query(self, statement: Statement, *, name: str = "") -> Query:
+        """Start a query.
+
+        Args:
+            statement: A statement whose ``is_query`` is true.
+            name: A name for it in the list of statements.
+
+        Raises:
+            SqlError: The gateway refuses it.
+        """
+        entry = self.statements.begin(
+            statement.text, "query", name=name, gateway=self.gateway.url, session=self.session
+        )
+        return Query(self, statement, self._submitted(entry, statement))
+
+    def execute(self, statement: Statement, *, name: str = "") -> Answer:
+        """Run a statement that is no query to its answer; one that starts a job leaves it running and listed.
+
+        Args:
+            statement: The statement.
+            name: A name for the job it may start.
+
+        Raises:
+            FlinkError: It failed.
+        """
+        starts = statement.verb in {"INSERT", "EXECUTE", "BEGIN", "UPDATE", "DELETE"} or "AS" in {
+            t.upper for t in statement.tokens
+        }
+        if not starts:
+            try:
+                columns, rows, _ = self._ask(statement.text)
+            except FlinkError as exc:
+                raise self.explained(exc, statement) from exc
+            return Answer(columns, self._masked(rows))
+        entry = self._submitted(
+            self.statements.begin(statement.text, "insert", name=name, gateway=self.gateway.url, session=self.session),
+            statement,
+        )
+        try:
+            columns, rows, job = self._collected(entry.operation)
+        except ClickreelError as exc:
+            explained = self.explained(exc, statement)
+            self.statements.end(entry.name, FAILED, error=explained.message)
+            raise explained from exc
+        job = job or (str(rows[0][0]) if columns and columns[0].name == "job id" and rows else "")
+        if not job:
+            self.statements.end(entry.name, FINISHED)
+            return Answer(columns, self._masked(rows))
+        return Answer((), (), self.statements.update(entry.name, job=job))
+
+    def only_adds(self, statement: Statement) -> bool:
+        """Whether a query can only add rows: then each row is final when it comes.
+
+        Raises:
+            FlinkError: The query is wrong.
+        """
+        words = {token.upper for token in statement.tokens}
+        if not words & _CHANGING and self._sources(statement) <= self.tables.keys():
+            return True  # known without asking: 0.1 s sooner to the first row
+        try:
+            _, rows, _ = self._ask(f"EXPLAIN CHANGELOG_MODE {statement.text}")
+        except FlinkError as exc:
+            raise self.explained(exc, statement, shift=len("EXPLAIN CHANGELOG_MODE ")) from exc
+        mode = _MODE.search(str(rows[0][0]) if rows else "")
+        return mode is not None and set(mode["mode"].split(",")) <= {"I", "NONE"}
+
+    def topics(self, statement: Statement) -> list[str]:
+        """The topics that a statement names, or all when it names none (it may read a view)."""
+        names = statement.names()
+        named = [table.topic or table.name for table in self.tables.values() if table.name in names]
+        return named or [table.topic or table.name for table in self.tables.values()]
+
+    def keep(self) -> None:
+        """Keep the session from expiring while somebody thinks at the prompt; cheap to call often."""
+        if time.monotonic() - self._beat > 60:
+            self._beat = time.monotonic()
+            self.statements.touch()
+            self.gateway.heartbeat(self.session)
+
+    def cluster(self) -> Cluster | None:
+        """The cluster behind the gateway, where its address is known and answers."""
+        if self._cluster is None:
+            with contextlib.suppress(ClickreelError):
+                _, rows, _ = self._ask("SET")
+                options = {str(row[0]).strip("'"): str(row[1]).strip("'") for row in rows}
+                host, port = options.get("rest.address", ""), options.get("rest.port", "8081")
+                if host:
+                    self._cluster = Cluster(f"http://{host}:{port}")
+        return self._cluster
+
+    def explained(self, exc: ClickreelError, statement: Statement | None, *, shift: int = 0) -> ClickreelError:
+        """The error with its place in the source instead of in the statement, secrets masked."""
+        exc.message, exc.hint = self.profile.mask(exc.message), self.profile.mask(exc.hint)
+        if isinstance(exc, SqlError) and exc.line and statement is not None:
+            column = exc.column - shift if exc.line == 1 else exc.column
+            exc.line, exc.column = statement.place(exc.line, column)
+        return exc
+
+    def _submitted(self, entry: Entry, statement: Statement) -> Entry:
+        try:
+            operation = self.gateway.submit(self.session, statement.text)
+        except ClickreelError as exc:
+            explained = self.explained(exc, statement)
+            self.statements.end(entry.name, FAILED, error=explained.message)
+            raise explained from exc
+        return self.statements.update(entry.name, operation=operation) or dataclasses.replace(
+            entry, operation=operation
+        )
+
+    def _ask(self, sql: str) -> tuple[tuple[Column, ...], tuple[list[Any], ...], str]:
+        return self._collected(self.gateway.submit(self.session, sql))
+
+    def _collected(self, operation: str) -> tuple[tuple[Column, ...], tuple[list[Any], ...], str]:
+        """All pages of an operation that ends by itself, which is then dropped."""
+        columns: tuple[Column, ...] = ()
+        rows: list[list[Any]] = []
+        number: int | None = 0
+        job, wait_s = "", _WAIT_MIN_S
+        try:
+            while number is not None:
+                page = self.gateway.fetch(self.session, operation, number)
+                if page.ready:
+                    columns, number, job = page.columns or columns, page.next, job or page.job
+                    rows += [cells for _, cells in page.rows]
+                if number is not None and not page.rows:
+                    time.sleep(wait_s)
+                    wait_s = min(wait_s * 1.5, _WAIT_MAX_S)
+        finally:
+            with contextlib.suppress(UnreachableError):
+                self.gateway.drop(self.session, operation)
+        return columns, tuple(rows), job
+
+    def _masked(self, rows: Sequence[list[Any]]) -> tuple[list[Any], ...]:
+        """Rows of words about tables (SHOW CREATE TABLE, EXPLAIN) without the secrets of the connection."""
+        return tuple([self.profile.mask(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+
+    def _sources(self, statement: Statement) -> set[str]:
+        """What stands behind FROM, the last part of each name."""
+        found, tokens = set(), statement.tokens
+        for place, token in enumerate(tokens):
+            if token.upper != "FROM":
+                continue
+            last = place + 1
+            while last + 2 < len(tokens) and tokens[last + 1].text == ".":
+                last += 2
+            if last < len(tokens):
+                found.add(tokens[last].identifier)
+        return found

@@ -1,0 +1,166 @@
+"""One gateway for the whole suite, and streams with known answers in topics of their own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from clickreel.contract.codec import encode
+from clickreel.flink import catalog
+from clickreel.flink.client import RestGateway
+from clickreel.flink.settings import FlinkSettings
+from clickreel.flink.split import Statement, statements
+from clickreel.flink.statements import Statements
+from clickreel.flink.workspace import Answer, Workspace
+from clickreel.local.home import Home
+from clickreel.local.stack import Stack
+from clickreel.simulate.events import Deliveries
+from clickreel.simulate.settings import WorldSettings
+from clickreel.simulate.world import World
+from clickreel.stream.profile import Profile
+from tests.conftest import Kafka
+
+START_MS = 1_767_225_600_000  # 2026-01-01
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture(scope="session")
+def gateway(stack: Stack) -> Iterator[RestGateway]:
+    """The local gateway, started at first use."""
+    stack.ensure(["flink"])
+    found = RestGateway(stack.address("flink"))
+    yield found
+    found.shut()
+
+
+@pytest.fixture(scope="session")
+def profile(kafka: Kafka) -> Profile:
+    """The stack's Kafka alone: no registry, so that no other suite's subjects become tables here."""
+    return Profile({"bootstrap.servers": kafka.bootstrap})
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Makes topics and fills them."""
+
+    profile: Profile
+
+    def make(self, partitions: int = 3) -> str:
+        """A new topic that keeps records of any age."""
+        name = f"flink-{uuid.uuid4().hex[:12]}"
+        topic = NewTopic(name, partitions, 1, config={"retention.ms": "-1"})
+        admin = AdminClient(self.profile.admin())
+        admin.create_topics([topic])[name].result()
+        return name
+
+    def fill(self, deliveries: Deliveries, topic: str | None = None, partitions: int = 3) -> str:
+        """A topic with these deliveries, in their order, stamped with their time of delivery."""
+        encoded = encode(deliveries)
+        return self.put(
+            zip(encoded.keys.to_pylist(), encoded.values.to_pylist(), deliveries.deliver_ms.tolist(), strict=True),
+            topic or self.make(partitions),
+        )
+
+    def put(self, records: Any, topic: str) -> str:
+        """Write ``(key, value, timestamp)``."""
+        producer = Producer({**self.profile.producer_config(), "partitioner": "murmur2_random", "linger.ms": 20})
+        for count, (key, value, stamp) in enumerate(records):
+            producer.produce(topic, key=key, value=value, timestamp=stamp)
+            if count % 10_000 == 0:
+                producer.poll(0)
+        assert producer.flush(30) == 0
+        return topic
+
+
+@pytest.fixture(scope="session")
+def topics(profile: Profile) -> Topics:
+    """Topics of the suite."""
+    return Topics(profile)
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    """A small world; every expectation of the suite is computed from its events."""
+    return World(WorldSettings(seed=7, films=60, users=300))
+
+
+@pytest.fixture(scope="session")
+def stream(world: World, topics: Topics) -> tuple[str, Deliveries]:
+    """A topic with twelve hours of that world without flaws, and what was written."""
+    deliveries = world.deliveries(START_MS + 8 * HOUR_MS, START_MS + 20 * HOUR_MS)
+    return topics.fill(deliveries), deliveries
+
+
+Open = Callable[..., Workspace]
+
+
+@pytest.fixture
+def open_workspace(gateway: RestGateway, profile: Profile, home: Home) -> Iterator[Open]:
+    """Open workspaces in which `dvd_clicks` is the given topic; they are closed after the test."""
+    opened: list[Workspace] = []
+
+    def open_(topic: str, *, known: Profile | None = None, **settings: Any) -> Workspace:
+        own = catalog.contract_table()
+        table = catalog.Table(own.name, own.columns, own.required, topic)
+        workspace = Workspace(
+            gateway, known or profile, FlinkSettings(**{"until_now": True, **settings}), Statements(home), [table]
+        )
+        opened.append(workspace)
+        return workspace
+
+    yield open_
+    for workspace in opened:
+        workspace.close()
+
+
+def one(sql: str) -> Statement:
+    """The only statement of a text."""
+    (statement,) = statements(sql)
+    return statement
+
+
+def rows(workspace: Workspace, sql: str, limit: int | None = None) -> list[list[Any]]:
+    """Run statements; the rows that the last one left, changes folded."""
+    from clickreel.flink.changelog import Fold
+
+    fold = Fold()
+    for statement in statements(sql):
+        fold = Fold()
+        if not statement.is_query:
+            answer: Answer = workspace.execute(statement)
+            fold.add([("+I", cells) for cells in answer.rows])
+            continue
+        with workspace.query(statement) as query:
+            for batch in query:
+                fold.add(batch)
+                if limit is not None and len(fold) >= limit:
+                    break
+    return list(fold.rows())
+
+
+def empty() -> Deliveries:
+    """No deliveries."""
+    none = np.empty(0, np.uint64)
+    from clickreel.simulate.events import Events
+
+    return Deliveries(
+        Events.concat([]), none, none, np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.uint32)
+    )
+
+
+def table_of(deliveries: Deliveries) -> pa.Table:
+    """What was written, as the contract's fields."""
+    import orjson
+
+    from clickreel.contract.codec import encode as encoded
+
+    return pa.Table.from_pylist([orjson.loads(value) for value in encoded(deliveries).values.to_pylist()])
