@@ -74,7 +74,8 @@ def until(done: Callable[[], object], seconds: float = 30) -> None:
 @pytest.fixture
 def cli() -> Iterator[Cli]:
     """A command line with an empty home; whatever it started is ended after the test."""
-    home = Path(tempfile.mkdtemp(prefix="clickreel-up-"))
+    # A home as a person may have it: with a blank, and with letters beyond ASCII and beyond Latin-1.
+    home = Path(tempfile.mkdtemp(prefix="clickreel ü ż "))
     env = {name: value for name, value in os.environ.items() if not name.startswith("CLICKREEL_")}
     cli = Cli(home, {**env, "CLICKREEL_HOME": str(home), "COLUMNS": "200"})
     left = cli.processes
@@ -114,6 +115,9 @@ def test_a_stack_lives_through_up_crash_up_and_down(cli: Cli) -> None:
     assert "Kafka Server started" in cli("logs", "kafka").stdout
 
     everything = cli.processes()
+    # Nothing was written beside the home (Java reads the name of the folder in its own way).
+    assert (cli.home / "data" / "kafka" / "log" / "meta.properties").exists()
+
     down = cli("down", "--purge", "--json")
     assert down.returncode == 0, down.stderr
     answer = json.loads(down.stdout)
@@ -226,3 +230,62 @@ def test_purge_deletes_only_what_a_home_holds(cli: Cli) -> None:
     (cli.home / "data" / "file").write_text("x" * 1000)
     assert json.loads(cli("down", "--purge", "--json").stdout)["deleted_bytes"] == 1000
     assert [path.name for path in cli.home.iterdir()] == ["thesis.txt"]
+
+
+def test_two_ups_at_once_start_each_part_once(cli: Cli) -> None:
+    """The second waits for the first and finds all running."""
+    both = [cli.start("up", "--detach", "--only", "clickhouse", "--json") for _ in range(2)]
+    answers = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0], answers
+    pids = {json.loads(out)["parts"][2]["pid"] for out, _ in answers}
+    assert len(pids) == 1
+    until(lambda: len(cli.processes()) == 3)
+
+
+def test_two_homes_run_side_by_side(cli: Cli, tmp_path: Path) -> None:
+    """Nothing is shared but the cache: ending one leaves the other alone."""
+    other = Cli(tmp_path / "other", {**cli.env, "CLICKREEL_HOME": str(tmp_path / "other")})
+    try:
+        assert [one("up", "--detach", "--only", "clickhouse").returncode for one in (cli, other)] == [0, 0]
+        first, second = (one.status()["parts"]["clickhouse"] for one in (cli, other))
+        assert first["address"] != second["address"]
+        assert cli("down").returncode == 0
+        assert other.status()["parts"]["clickhouse"]["state"] == "running"
+    finally:
+        assert other("down").returncode == 0
+
+
+def test_a_killed_up_in_the_foreground_leaves_nothing(cli: Cli) -> None:
+    """`kill -9` of the terminal's process takes the stack along."""
+    process = cli.start("up", "--only", "clickhouse", "--json")
+    assert process.stdout is not None
+    process.stdout.readline()
+    everything = cli.processes()
+    process.kill()
+    process.communicate()
+    until(lambda: not any(one.alive() for one in everything))
+
+
+def test_logs_follow_what_is_written_later(cli: Cli) -> None:
+    """Until it is interrupted; a log that is begun anew is read from its start."""
+    log = cli.home / "logs" / "kafka.log"
+    log.parent.mkdir()
+    log.write_text("before\n")
+    process = cli.start("logs", "kafka", "--follow")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "before\n"
+    with log.open("a") as file:
+        file.write("after\n")
+    assert process.stdout.readline() == "after\n"
+    log.write_text("new\n")
+    assert process.stdout.readline() == "new\n"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert process.returncode == 130
+
+
+def test_a_home_whose_path_the_parts_would_cut_is_refused(cli: Cli, tmp_path: Path) -> None:
+    """Kafka separates folders by commas, Java by colons."""
+    done = cli("up", "--detach", CLICKREEL_HOME=str(tmp_path / "a,b"))
+    assert done.returncode == 2
+    assert "holds ','" in done.stderr

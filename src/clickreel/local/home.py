@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clickreel.errors import MissingError, UnreachableError
+from clickreel.errors import MissingError, UnreachableError, UsageError
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,15 @@ class Home:
         """Make the folder and its inner folders.
 
         Raises:
+            UsageError: Its path holds a character that the parts' own settings use to separate things.
             MissingError: The folder cannot be made or written.
         """
+        bad = [char for char in ",;:\n" if char in str(self.path)]
+        if bad:
+            raise UsageError(
+                f"the home {str(self.path)!r} holds {bad[0]!r}, at which Kafka or the registry would cut it",
+                hint="set CLICKREEL_HOME to a folder without , ; :",
+            )
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             for inner in (self.parts, self.logs, self.path / "data", self.path / "work"):

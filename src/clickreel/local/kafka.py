@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import subprocess
 import uuid
 from importlib.resources import files
@@ -11,7 +12,7 @@ from typing import Any
 
 from clickreel.errors import MissingError
 from clickreel.local import jars, ports
-from clickreel.local.part import Context, Launch, Part, jvm, keep_version
+from clickreel.local.part import JAVA_ENVIRONMENT, Context, Launch, Part, jvm, keep_version
 
 
 def _properties(data: Path, port: int, controller: int) -> dict[str, str]:
@@ -53,8 +54,8 @@ def _launch(where: Context) -> Launch:
     data = home.data("kafka")
     keep_version(data, "kafka", version)
     file = data / "server.properties"
-    lines = (f"{key}={value}" for key, value in _properties(data, port, controller).items())
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    lines = (f"{key}={_escaped(value)}" for key, value in _properties(data, port, controller).items())
+    file.write_text("\n".join(lines) + "\n", encoding="ascii")
     path = ":".join(map(str, jars.classpath("kafka")))
     logging = {"log4j2.configurationFile": str(files("clickreel.local").joinpath("log4j2.properties"))}
 
@@ -67,8 +68,15 @@ def _launch(where: Context) -> Launch:
     return Launch(
         argv=command(where.settings.kafka_heap_mb, "kafka.Kafka", str(file)),
         address=f"{ports.HOST}:{port}",
+        env=JAVA_ENVIRONMENT,
         version=version,
     )
+
+
+def _escaped(value: str) -> str:
+    """A value of a properties file: Java reads such files as Latin-1, and would put the data of ``/home/zoé`` into ``/home/zoÃ©``."""
+    units = memoryview(value.encode("utf-16-le")).cast("H")
+    return "".join(chr(unit) if 32 <= unit < 127 and unit != 0x5C else f"\\u{unit:04x}" for unit in units)
 
 
 def _format(data: Path, tool: tuple[str, ...], file: Path) -> None:
@@ -76,7 +84,11 @@ def _format(data: Path, tool: tuple[str, ...], file: Path) -> None:
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     # `--standalone` makes this node the whole controller quorum.
     done = subprocess.run(
-        [*tool, "format", "--standalone", "-t", cluster, "-c", str(file)], capture_output=True, text=True, check=False
+        [*tool, "format", "--standalone", "-t", cluster, "-c", str(file)],
+        env={**os.environ, **JAVA_ENVIRONMENT},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]

@@ -21,6 +21,7 @@ import sys
 import time
 
 PR_SET_PDEATHSIG = 1
+_SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 
 
 def main(arguments: list[str]) -> int:
@@ -37,9 +38,12 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     keeper = os.getpid()
+    # Held back over the fork: a request to end that reaches the child before it has given up the handlers above would be lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     part = os.fork()
     if part == 0:
         _become(argv, log, keeper)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     sys.stdout.write(f"{part}\n")
     sys.stdout.flush()
     os.close(1)
@@ -76,8 +80,9 @@ def _become(argv: list[str], log: str, keeper: int) -> None:
         os.dup2(null, 0)
         os.dup2(out, 1)
         os.dup2(out, 2)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+        for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         os.execv(argv[0], argv)  # noqa: S606 - our own list, no shell
     except OSError as exc:
         os.write(2, f"cannot start {argv[0]}: {exc}\n".encode())

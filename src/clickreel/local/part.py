@@ -11,6 +11,9 @@ from clickreel.local import archive, java
 from clickreel.local.home import Home
 from clickreel.local.settings import LocalSettings
 
+# Java takes the coding of file names from the locale; under LANG=C it could not open a home outside of ASCII.
+JAVA_ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C.UTF-8"}
+
 
 @dataclass(frozen=True)
 class Context:

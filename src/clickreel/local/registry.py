@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clickreel.errors import MissingError
 from clickreel.local import jars, ports
-from clickreel.local.part import Context, Launch, Part, jvm, keep_version
+from clickreel.local.part import JAVA_ENVIRONMENT, Context, Launch, Part, jvm, keep_version
 
 # Where the API of Confluent's registry is served; clients take this whole address.
 API = "/apis/ccompat/v7"
@@ -67,7 +67,7 @@ def _launch(where: Context) -> Launch:
         program=("-jar", str(runner)),
         properties=properties,
     )
-    return Launch(argv, address=f"http://{ports.HOST}:{port}{API}", version=version)
+    return Launch(argv, address=f"http://{ports.HOST}:{port}{API}", env=JAVA_ENVIRONMENT, version=version)
 
 
 def _ready(address: str) -> bool:
