@@ -16,7 +16,19 @@ from clickreel.cli.output import fail
 from clickreel.errors import ClickreelError
 
 # One module a group of commands, each with `register(app)`. Order is the order of `--help`.
-GROUPS: tuple[str, ...] = ("stack", "jars", "topic", "contract", "produce", "realism", "warehouse", "ingest", "sql")
+GROUPS: tuple[str, ...] = (
+    "stack",
+    "jars",
+    "topic",
+    "contract",
+    "produce",
+    "realism",
+    "warehouse",
+    "ingest",
+    "sql",
+    "verify",
+    "insight",
+)
 
 app = typer.Typer(
     name="clickreel",

@@ -116,7 +116,7 @@ class GroupSource:
 
     def _raise(self) -> None:
         for error in (self._trouble.fatal, *self._trouble.errors):
-            if error is not None and (error.fatal() or error.code() in LOST):
+            if error is not None and (error.fatal() or error.code() == KafkaError.FENCED_INSTANCE_ID):
                 raise LostError(
                     f"another process has taken the place of instance {self.instance} in the group {self.group}",
                     hint="give each process its own --instance",
@@ -208,10 +208,10 @@ class GroupSource:
             error = exc.args[0]
         if error is None:
             return
-        if error.code() in LOST or error.fatal():
-            raise LostError(f"the group {self.group} has gone on without this process", hint="clickreel status")
-        if error.code() in _RETRYABLE:
-            raise UnreachableError(f"the group {self.group} is being arranged anew", hint="clickreel status")
+        self._trouble.heard(error)
+        self._raise()
+        if error.code() in _RETRYABLE | LOST:  # the client joins again by itself
+            raise UnreachableError(f"the group {self.group} has gone on without this process", hint="clickreel status")
         raise explain(error, self._profile, self._trouble, self.topic)
 
     def commit(self, landed: Mapping[int, int]) -> None:

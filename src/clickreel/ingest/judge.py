@@ -58,12 +58,14 @@ class Judged:
         decoded: Their columns; a row that is in ``dead`` means nothing there.
         dead: The bad rows.
         extra: Fields beyond the landing table's, as JSON, by row.
+        size_bytes: Size of the keys and values.
     """
 
     batch: Batch
     decoded: Decoded
     dead: Mapping[int, Dead]
     extra: Mapping[int, bytes] = field(default_factory=dict)
+    size_bytes: int = 0
 
 
 def judge(batch: Batch, lookup: Lookup) -> Judged:
@@ -73,11 +75,12 @@ def judge(batch: Batch, lookup: Lookup) -> Judged:
         batch: The messages.
         lookup: Finds the schemas that messages name.
     """
-    decoded = decode(pa.array(batch.values, pa.binary()), pa.array(batch.keys, pa.binary()))
+    values, keys = pa.array(batch.values, pa.binary()), pa.array(batch.keys, pa.binary())
+    decoded = decode(values, keys)
     dead = {row: _dead("contract", violation) for row, violation in decoded.violations.items()}
     extra: dict[int, bytes] = {}
     good: dict[int, dict[str, Any]] = {}
-    for row in _framed(batch, decoded, lookup):
+    for row in _framed(batch, decoded):
         found = judge_one(batch.keys[row], batch.values[row], batch.headers.get(row), lookup)
         if isinstance(found, Dead):
             dead[row] = found
@@ -87,7 +90,7 @@ def judge(batch: Batch, lookup: Lookup) -> Judged:
         if more:
             extra[row] = orjson.dumps(more)
     _put(decoded, good)
-    return Judged(batch, decoded, dead, extra)
+    return Judged(batch, decoded, dead, extra, values.nbytes + keys.nbytes)
 
 
 def judge_one(
@@ -119,29 +122,21 @@ def _dead(error: str, violation: Violation) -> Dead:
     return Dead(error, violation.field, violation.rule, violation.text)
 
 
-def _framed(batch: Batch, decoded: Decoded, lookup: Lookup) -> list[int]:
-    """The rows that name a schema, in a header or in front of their value, without those that keep the current one."""
-    rows = {row for row, value in enumerate(batch.values) if value is not None and value[:1] == b"\0"}
-    headers = {row: _named(headers) for row, headers in batch.headers.items()}
-    rows |= {row for row, named in headers.items() if any(framing.schema_headers(named))}
-    current_ones: dict[tuple[bytes | None, bytes | None, bytes], bool] = {}
-    left = []
-    for row in sorted(rows):
-        named, value = headers.get(row, []), batch.values[row]
-        mark = (
-            *framing.schema_headers(named),
-            (value or b"")[: framing.PREFIX_BYTES] if value and value[0] == 0 else b"",
-        )
-        if mark not in current_ones:
-            current_ones[mark] = not _damaged(mark) and _schema(value, named, lookup) == (None, True)
-        if not (current_ones[mark] and decoded.valid[row]):
-            left.append(row)
-    return left
+def _framed(batch: Batch, decoded: Decoded) -> list[int]:
+    """The rows to be held against the schema that they name.
 
-
-def _damaged(mark: tuple[bytes | None, bytes | None, bytes]) -> bool:
-    """Whether a schema-id header is of no known form."""
-    return any(header is not None and framing.unframe(b"", header) is None for header in mark[:2])
+    A message that keeps the current contract is good, whatever schema it names: so these are the broken ones that name one, and those
+    whose header names none although it should.
+    """
+    rows = {row for row in decoded.violations if (batch.values[row] or b"")[:1] == b"\0"}
+    damaged: dict[bytes, bool] = {}
+    for row, headers in batch.headers.items():
+        for header in filter(None, framing.schema_headers(_named(headers))):
+            if header not in damaged:
+                damaged[header] = framing.unframe(b"", header) is None
+            if damaged[header] or not decoded.valid[row]:
+                rows.add(row)
+    return sorted(rows)
 
 
 def _named(headers: Headers | None) -> list[tuple[str, bytes]]:

@@ -217,11 +217,11 @@ class Ingest:
         self._faults.at("after-settle")
         # Step 4.
         extents = landing.extents(partitions)
+        self._claims = claims
         starts = {p: self._start(p, claims[p], extents.get(p), bounds[p]) for p in sorted(partitions)}
         self._faults.at("after-position")
-        self._claims = claims
         for partition in starts:
-            self._repair(partition, claims[partition], extents.get(partition))
+            self._repair(partition, self._claims[partition], extents.get(partition))
         self._next, self._sent, self._landed = dict(starts), dict(starts), dict(starts)
         self._goal = {partition: bound.high for partition, bound in bounds.items()}
         self.report.partitions.update(starts)
@@ -256,6 +256,7 @@ class Ingest:
                 else "clickreel verify",
             )
         self._say(f"partition {partition}: {bounds.low - start} events are lost to retention; going on at {bounds.low}")
+        self._claims[partition] = self._landing.renew(partition, claim, bounds.low)
         return bounds.low
 
     # Step 4: holes
@@ -314,9 +315,10 @@ class Ingest:
         pending = self._pending
         if not pending.rows:
             pending.since_s = now
-        pending.judged.append(judge(batch, self._lookup))
+        judged = judge(batch, self._lookup)
+        pending.judged.append(judged)
         pending.rows += len(batch)
-        pending.size_bytes += sum(map(len, filter(None, batch.values)))
+        pending.size_bytes += judged.size_bytes
         self._pace.came(len(batch), now)
         self._next[batch.partition] = int(batch.offsets[-1]) + 1
         self._faults.at("after-read")

@@ -29,6 +29,7 @@ class Made:
         ends: The first and last offset of each partition in it.
         dead: How many rows are dead, by (error, field, rule).
         timestamps_ms: The records' timestamps, by partition.
+        tokens: The claim's token of each partition.
     """
 
     names: tuple[str, ...]
@@ -37,6 +38,7 @@ class Made:
     ends: Mapping[int, tuple[int, int]]
     dead: Mapping[tuple[str, str, str], int]
     timestamps_ms: Mapping[int, NDArray[np.int64]] = field(default_factory=dict)
+    tokens: Mapping[int, int] = field(default_factory=dict)
 
 
 def make(
@@ -91,6 +93,7 @@ def make(
             int(partition): part
             for partition, part in zip(partitions[firsts], np.split(timestamps, firsts[1:]), strict=True)
         },
+        tokens,
     )
 
 

@@ -13,21 +13,21 @@ _AGAIN_S = 30.0
 
 
 class Schemas:
-    """Schemas by the registry's id; an instance is a :data:`~clickreel.ingest.judge.Lookup`.
+    """Schemas by the registry's id or GUID; an instance is a :data:`~clickreel.ingest.judge.Lookup`.
 
     Args:
-        ask: Gives a schema's text by its id, None when there is none.
+        ask: Gives a schema's text by its id or GUID, None when there is none.
         topic: The topic, for the schema's name.
     """
 
-    def __init__(self, ask: Callable[[int], str | None] | None, topic: str) -> None:
+    def __init__(self, ask: Callable[[int | str], str | None] | None, topic: str) -> None:
         self._ask, self._subject = ask, subject("value", topic)
-        self._known: dict[int, Schema] = {}
-        self._missed: dict[int, float] = {}
+        self._known: dict[int | str, Schema] = {}
+        self._missed: dict[int | str, float] = {}
 
     def __call__(self, named: int | str) -> Schema | None:
         """The schema that a message names; None when the registry does not know it or does not answer."""
-        if isinstance(named, str) or self._ask is None:  # a GUID: registries have no endpoint for it that all share
+        if self._ask is None:
             return None
         if named in self._known:
             return self._known[named]
@@ -40,5 +40,5 @@ class Schemas:
         if text is None:
             self._missed[named] = time.monotonic()
             return None
-        self._known[named] = Schema(self._subject, 0, text, named)
+        self._known[named] = Schema(self._subject, 0, text, named if isinstance(named, int) else None)
         return self._known[named]

@@ -52,7 +52,8 @@ CREATE TABLE IF NOT EXISTS dvd_clicks_landing
 )
 ENGINE = MergeTree
 ORDER BY (_topic_id, _partition, _offset)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
+-- The last one: without it a DELETE is refused on a table that has projections.
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, lightweight_mutation_projection_mode = 'rebuild';
 
 -- Who writes a partition: the newest claim holds. A writer claims at each assignment, before it asks where to go on.
 CREATE TABLE IF NOT EXISTS dvd_clicks_claims

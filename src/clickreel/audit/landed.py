@@ -1,0 +1,244 @@
+"""Kafka's records against the rows of the landing table, column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from clickreel.contract.check import contract
+from clickreel.contract.rules import Violation
+from clickreel.contract.vocabulary import DEVICES, EVENT_TYPES, PAGES, REFERRERS
+from clickreel.ingest.batch import Batch
+from clickreel.ingest.judge import Judged
+from clickreel.warehouse.client import Client
+
+_WORDS = {"event_type": EVENT_TYPES, "page": PAGES, "device": DEVICES, "referrer": REFERRERS}
+# Column of the decoded batch -> how it is asked of the table.
+_COLUMNS = {
+    "id": "UUIDToNum(event_id)",
+    "ts_ms": "toUnixTimestamp64Milli(event_ts)",
+    "user": "user",
+    "session": "session",
+    "film": "film_id",
+    "position": "position",
+    **{
+        name: f"transform({name}::String, {list(words)!r}, {list(range(len(words)))!r}, 255)::UInt8"
+        for name, words in _WORDS.items()
+    },
+}
+_FIELDS = {"film": "film_id", "user": "user_id", "session": "session_id", "ts_ms": "event_ts", "id": "event_id"}
+# One row in so many is read again by another parser: what the block decoder and ingest have in common cannot hide.
+_AGAIN_EVERY = 499
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One difference between Kafka and ClickHouse.
+
+    Attributes:
+        kind: ``missing`` (not landed), ``doubled`` (landed more than once), ``extra`` (landed, but not in Kafka), ``wrong`` (other content).
+        partition: The partition.
+        offset: The offset.
+        text: What is wrong with it.
+        event_id: The event's id, where it is known.
+    """
+
+    kind: str
+    partition: int
+    offset: int
+    text: str = ""
+    event_id: str = ""
+
+
+@dataclass
+class Comparison:
+    """What one comparison found.
+
+    Attributes:
+        landed: Rows of the table in the range, gaps left out.
+        dead: Dead rows by (error, field, rule).
+        faults: The differences.
+        checksum_kafka: Sum of the rows' hashes on Kafka's side, modulo 2**64.
+        checksum_table: The same of the table.
+    """
+
+    landed: int = 0
+    dead: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    checksum_kafka: int = 0
+    checksum_table: int = 0
+
+
+class Landed:
+    """The rows of one topic in the landing table.
+
+    Args:
+        client: The database.
+        topic_id: The topic's id.
+    """
+
+    def __init__(self, client: Client, topic_id: str) -> None:
+        self._client = client
+        self._topic_id = topic_id
+
+    def compare(self, judged: Judged, first: int) -> Comparison:
+        """Compare the records of a batch with their rows.
+
+        Args:
+            judged: The records, judged as ingest judges them.
+            first: The offset after the last record before them; rows from there on belong to the batch.
+        """
+        batch = judged.batch
+        last = int(batch.offsets[-1])
+        rows, dead = self._rows(batch.partition, first, last), self._dead(batch.partition, first, last)
+        found = Comparison(len(rows["_offset"]))
+        for mark in ((row["error"], row["field"], row["rule"]) for row in dead.values()):
+            found.dead[mark] = found.dead.get(mark, 0) + 1
+        places = _places(batch, rows["_offset"], found.faults)
+        common = np.flatnonzero(places >= 0)
+        self._columns(judged, rows, common, places, found)
+        self._reasons(judged, dead, common, found.faults)
+        found.faults += _again(batch, rows, common, places)
+        return found
+
+    def _rows(self, partition: int, first: int, last: int) -> dict[str, NDArray[Any]]:
+        columns = ", ".join(f"{text} AS c_{name}" for name, text in _COLUMNS.items())
+        table = self._client.columns(
+            f"SELECT _offset, toUnixTimestamp64Milli(_timestamp) AS c_stamp, error != '' AS c_dead, {columns} FROM dvd_clicks_landing "
+            "WHERE _topic_id = {id:String} AND _partition = {partition:Int32} AND _offset BETWEEN {first:Int64} AND {last:Int64} "
+            "AND error != 'gap' ORDER BY _offset",
+            self._range(partition, first, last),
+        )
+        out: dict[str, NDArray[Any]] = {
+            name.removeprefix("c_"): table[name].to_numpy() for name in table.column_names if name != "c_id"
+        }
+        identity = table["c_id"].combine_chunks()
+        raw = np.frombuffer(b"".join(identity.to_pylist()), ">u8").reshape(-1, 2)
+        out["id_hi"], out["id_lo"] = raw[:, 0].astype(np.uint64), raw[:, 1].astype(np.uint64)
+        return out
+
+    def _dead(self, partition: int, first: int, last: int) -> dict[int, dict[str, Any]]:
+        """The dead rows by offset."""
+        names = ("_offset", "error", "field", "rule", "key", "value")
+        found = self._client.rows(
+            "SELECT _offset, error, field, rule, lower(hex(raw_key)), lower(hex(raw_value)) FROM dvd_clicks_landing "
+            "WHERE _topic_id = {id:String} AND _partition = {partition:Int32} AND _offset BETWEEN {first:Int64} AND {last:Int64} "
+            "AND error NOT IN ('', 'gap')",
+            self._range(partition, first, last),
+        )
+        return {int(row[0]): dict(zip(names, row, strict=True)) for row in found}
+
+    def _range(self, partition: int, first: int, last: int) -> dict[str, Any]:
+        return {"id": self._topic_id, "partition": partition, "first": first, "last": last}
+
+    def _columns(
+        self,
+        judged: Judged,
+        rows: dict[str, NDArray[Any]],
+        common: NDArray[np.intp],
+        places: NDArray[np.intp],
+        found: Comparison,
+    ) -> None:
+        """Compare the columns of the rows that both sides have; name the first that differ."""
+        batch, decoded, theirs = judged.batch, judged.decoded, places[common]
+        good = np.ones(len(batch), bool)
+        good[list(judged.dead)] = False
+        differs = {"good or dead": (~good[common]) != rows["dead"][theirs].astype(bool)}
+        differs["timestamp"] = np.maximum(batch.timestamps_ms, 0)[common] != rows["stamp"][theirs]
+        kafka_sum, table_sum = np.zeros(len(common), np.uint64), np.zeros(len(common), np.uint64)
+        both = good[common]
+        for name in ("id_hi", "id_lo", *(name for name in _COLUMNS if name != "id")):
+            ours = getattr(decoded, name)[common].astype(np.int64).view(np.uint64)
+            other = rows[name][theirs].astype(np.int64).view(np.uint64)
+            differs[name] = both & (ours != other)
+            kafka_sum = (kafka_sum ^ np.where(both, ours, 0).astype(np.uint64)) * _MIX
+            table_sum = (table_sum ^ np.where(both, other, 0).astype(np.uint64)) * _MIX
+        found.checksum_kafka = int(kafka_sum.sum(dtype=np.uint64))
+        found.checksum_table = int(table_sum.sum(dtype=np.uint64))
+        for name, mask in differs.items():
+            for place in np.flatnonzero(mask)[:10]:
+                row = int(common[place])
+                field_name = _FIELDS.get(name, name)
+                found.faults.append(
+                    Fault("wrong", batch.partition, int(batch.offsets[row]), f"{field_name} differs", _id(decoded, row))
+                )
+
+    def _reasons(
+        self, judged: Judged, dead: dict[int, dict[str, Any]], common: NDArray[np.intp], faults: list[Fault]
+    ) -> None:
+        """Compare the dead rows: reason and bytes."""
+        there = set(common.tolist())
+        for row, why in judged.dead.items():
+            if row not in there:
+                continue
+            batch, offset = judged.batch, int(judged.batch.offsets[row])
+            landed = dead.get(offset)
+            if landed is None:
+                continue  # "good or dead" has said it
+            if (landed["field"], landed["rule"]) != (why.field, why.rule):
+                text = f"dead for {landed['field']}/{landed['rule']}, should be {why.field}/{why.rule}"
+                faults.append(Fault("wrong", batch.partition, offset, text))
+            for name, data in (("key", batch.keys[row]), ("value", batch.values[row])):
+                if landed[name] != (None if data is None else data.hex()):
+                    faults.append(Fault("wrong", batch.partition, offset, f"the {name}'s bytes differ"))
+
+    def count(self, partition: int, first: int, last: int) -> int:
+        """How many rows a partition has in a range of offsets, gaps left out."""
+        found = self._client.rows(
+            "SELECT count() FROM dvd_clicks_landing WHERE _topic_id = {id:String} AND _partition = {partition:Int32} "
+            "AND _offset BETWEEN {first:Int64} AND {last:Int64} AND error != 'gap'",
+            self._range(partition, first, last),
+        )
+        return int(found[0][0])
+
+
+def _places(batch: Batch, offsets: NDArray[np.int64], faults: list[Fault]) -> NDArray[np.intp]:
+    """For each record the place of its row, -1 where there is none; offsets that are missing, doubled or extra become faults."""
+    unique, counts = np.unique(offsets, return_counts=True)
+    faults += [
+        Fault("doubled", batch.partition, int(offset), f"{count} rows")
+        for offset, count in zip(unique, counts, strict=True)
+        if count > 1
+    ]
+    faults += [Fault("extra", batch.partition, int(offset)) for offset in np.setdiff1d(unique, batch.offsets)]
+    places = np.searchsorted(offsets, batch.offsets)
+    inside = places < len(offsets)
+    hit = np.zeros(len(batch), bool)
+    hit[inside] = offsets[places[inside]] == batch.offsets[inside]
+    faults += [Fault("missing", batch.partition, int(offset), "not landed") for offset in batch.offsets[~hit]]
+    return np.where(hit, places, -1)
+
+
+def _again(
+    batch: Batch, rows: dict[str, NDArray[Any]], common: NDArray[np.intp], places: NDArray[np.intp]
+) -> Iterator[Fault]:
+    """Read some records by the slow way, and compare."""
+    for row in common[::_AGAIN_EVERY].tolist():
+        if batch.headers.get(row) or (batch.values[row] or b"")[:1] == b"\0":
+            continue
+        key, value, place = batch.keys[row], batch.values[row], places[row]
+        dead = isinstance(contract().read(key, value), Violation)
+        if dead != bool(rows["dead"][place]):
+            yield Fault("wrong", batch.partition, int(batch.offsets[row]), "good or dead differs")
+        if dead:
+            continue
+        event = orjson.loads(value or b"")
+        words = all(event[name] == words[rows[name][place]] for name, words in _WORDS.items())
+        numbers = (event["film_id"], event["position"]) == (rows["film"][place], rows["position"][place])
+        user = (
+            event["user_id"] == f"u_{rows['user'][place]}" and event["session_id"] == f"s_{rows['session'][place]:08x}"
+        )
+        if not (words and numbers and user):
+            yield Fault("wrong", batch.partition, int(batch.offsets[row]), "content differs", event["event_id"])
+
+
+def _id(decoded: Any, row: int) -> str:
+    import uuid
+
+    return str(uuid.UUID(int=int(decoded.id_hi[row]) << 64 | int(decoded.id_lo[row])))

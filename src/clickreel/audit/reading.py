@@ -1,0 +1,119 @@
+"""Reading a topic up to a cut, all partitions side by side, none much ahead of the others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from clickreel.errors import UnreachableError
+from clickreel.ingest import alone, group
+from clickreel.ingest.batch import Batch
+from clickreel.stream.broker import Broker
+from clickreel.stream.profile import Profile
+from clickreel.stream.refusal import Trouble, explain
+
+_POLL_ROWS = 50_000
+_ANSWER_S = 20.0
+
+Held = Callable[[], set[int]]
+"""The partitions that are ahead of the others and should not be read for now."""
+
+Read = Callable[[Mapping[int, int], Mapping[int, int], Held], Iterator[Batch]]
+"""``read(starts, stops, held)``: the records of each partition from its start on, below its stop."""
+
+
+def of_cluster(profile: Profile, topic: str) -> Read:
+    """A reader of a real topic."""
+
+    def read(starts: Mapping[int, int], stops: Mapping[int, int], held: Held) -> Iterator[Batch]:
+        trouble = Trouble()
+        consumer = Consumer(
+            profile.consumer_config("clickreel-verify")
+            | {"enable.partition.eof": True, "queued.max.messages.kbytes": 32_768, "fetch.queue.backoff.ms": 20}
+            | {"fetch.wait.max.ms": 100, **trouble.config()}
+        )
+        open_ones = {partition for partition, start in starts.items() if start < stops[partition]}
+        paused: set[int] = set()
+        consumer.assign([TopicPartition(topic, partition, starts[partition]) for partition in sorted(open_ones)])
+        heard_s = time.monotonic()
+        try:
+            while open_ones:
+                paused = _pause(consumer, topic, paused, held() & open_ones, open_ones)
+                messages = consumer.consume(_POLL_ROWS, 0.2)
+                open_ones -= _ended(messages, profile, trouble, topic)
+                yield from _wanted(group.batches([m for m in messages if m.error() is None]), stops, open_ones)
+                if messages or paused:
+                    heard_s = time.monotonic()
+                elif time.monotonic() > heard_s + _ANSWER_S:
+                    raise UnreachableError(f"Kafka at {profile.bootstrap} does not answer", hint="clickreel status")
+        finally:
+            consumer.close()
+
+    return read
+
+
+def _ended(messages: list[Message], profile: Profile, trouble: Trouble, topic: str) -> set[int]:
+    """The partitions whose end was met."""
+    ended = set()
+    for message in messages:
+        error = message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - public, in spite of its name
+            raise explain(error, profile, trouble, topic)
+        if error is not None:
+            ended.add(message.partition() or 0)
+    return ended
+
+
+def _wanted(found: list[Batch], stops: Mapping[int, int], open_ones: set[int]) -> Iterator[Batch]:
+    """The records below the stops; a partition that has come to its stop is closed."""
+    for batch in found:
+        below = _below(batch, stops[batch.partition])
+        if len(below) < len(batch) or (len(below) and below.offsets[-1] == stops[batch.partition] - 1):
+            open_ones.discard(batch.partition)
+        if len(below):
+            yield below
+
+
+def _pause(consumer: Consumer, topic: str, paused: set[int], wanted: set[int], open_ones: set[int]) -> set[int]:
+    """Pause and resume partitions, never all of them."""
+    if wanted >= open_ones:
+        wanted = set()
+    if wanted - paused:
+        consumer.pause([TopicPartition(topic, partition) for partition in wanted - paused])
+    if paused - wanted:
+        consumer.resume([TopicPartition(topic, partition) for partition in paused - wanted])
+    return wanted
+
+
+def of_broker(broker: Broker, topic: str) -> Read:
+    """A reader of a topic of any broker, the one in memory included."""
+
+    def read(starts: Mapping[int, int], stops: Mapping[int, int], held: Held) -> Iterator[Batch]:  # noqa: ARG001 - small topics
+        reader = broker.reader(topic, starts)
+        open_ones = {partition for partition, start in starts.items() if start < stops[partition]}
+        try:
+            while open_ones:
+                yield from _wanted(alone.batches(reader.poll(10_000, 0.2)), stops, open_ones)
+                open_ones -= reader.ended
+        finally:
+            reader.close()
+
+    return read
+
+
+def _below(batch: Batch, stop: int) -> Batch:
+    """The records below an offset."""
+    count = int(np.searchsorted(batch.offsets, stop))
+    if count == len(batch):
+        return batch
+    return Batch(
+        batch.partition,
+        batch.offsets[:count],
+        batch.timestamps_ms[:count],
+        batch.keys[:count],
+        batch.values[:count],
+        {row: headers for row, headers in batch.headers.items() if row < count},
+    )

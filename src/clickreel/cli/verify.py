@@ -1,0 +1,131 @@
+"""``clickreel verify``: simulator = Kafka = ClickHouse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clickreel.cli.cluster import ProfileFile, TopicName
+from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.world import Films, Flaws, MeanRate, Rate, Scenario, Seed, Users
+
+if TYPE_CHECKING:
+    from clickreel.audit.expected import Run
+    from clickreel.audit.verify import Report
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(verify)
+
+
+def verify(  # noqa: PLR0917 - one parameter an option
+    run: Annotated[
+        str | None, typer.Option("--run", help="The run. [default: the last one produced from here into the topic]")
+    ] = None,
+    foreign: Annotated[
+        bool, typer.Option("--foreign", help="The stream is no run of clickreel: hold Kafka against ClickHouse only.")
+    ] = False,
+    seed: Seed = None,
+    rate: Rate = None,
+    mean_rate: MeanRate = None,
+    users: Users = None,
+    films: Films = None,
+    scenario: Scenario = None,
+    flaws: Flaws = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Where the run begins, for a run that was produced elsewhere.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Where it ends; then its end must be there.")] = None,
+    count: Annotated[
+        int | None, typer.Option("--count", help="How many records it has in all; then its end must be there.")
+    ] = None,
+    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for ingest when it stands still.")] = 15.0,
+    topic: TopicName = None,
+    profile_file: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Prove, event by event, that what was simulated is in Kafka and in ClickHouse, once and in its place.
+
+    Example: [bold]clickreel verify[/bold], or [bold]clickreel verify --foreign --topic clicks[/bold]
+
+    A running stream is verified up to where it was at the start. Ends with 6 when anything differs.
+    """
+    from clickreel.audit import run as audit
+    from clickreel.cli.cluster import profile, topic_name
+
+    options = {
+        "seed": seed,
+        "rate": rate,
+        "mean_rate": mean_rate,
+        "users": users,
+        "films": films,
+        "scenario": scenario,
+        "flaws": flaws,
+    }
+    name = topic_name(topic)
+    found = None if foreign else _run(name, run, options, (start, until, count))
+    report = audit.verify(profile(profile_file), name, found, complete=found is not None and found.ends, wait_s=wait)
+    if json:
+        emit(audit.summary(report))
+    else:
+        _show(report)
+    if not report.ok:
+        raise typer.Exit(6)
+
+
+def _run(topic: str, name: str | None, options: dict[str, Any], span: tuple[str | None, str | None, int | None]) -> Run:
+    """The run that is meant: from the flags when they say where it begins, else as it was saved when it was produced."""
+    import dataclasses
+    from pathlib import Path
+
+    from clickreel.audit import run as audit
+    from clickreel.audit.expected import Run
+    from clickreel.cli.world import world as make_world
+    from clickreel.errors import UsageError
+    from clickreel.local.home import Home
+    from clickreel.simulate.films import read_csv
+    from clickreel.simulate.world import World
+    from clickreel.stream import moment, runs
+    from clickreel.stream.pace import wall_clock
+
+    start, until, count = span
+    now = wall_clock()
+    until_ms = None if until is None else moment.instant_ms(until, now, "--until")
+    if start is not None:
+        return Run(make_world(run=name, **options), moment.instant_ms(start, now, "--from"), until_ms, count)
+    if any(value is not None for value in options.values()):
+        raise UsageError("a run that is given by its settings needs its beginning", hint="give --from, or --run only")
+    entry = audit.saved(Home.default().path, topic, name)
+    settings = runs.settings(entry)
+    csv = settings.films_csv
+    world = World(dataclasses.replace(settings, run=entry["run"]), read_csv(Path(csv)) if csv else None)
+    return Run(world, int(entry["start_ms"]), until_ms, count)
+
+
+def _show(report: Report) -> None:
+    names = ("partition", "expected", "kafka", "landed", "missing", "doubled", "out_of_place", "wrong", "extra", "dead")
+    table(
+        [f"{name.replace('_', ' ')}>" for name in names] + ["content"],
+        [
+            [f"{getattr(one, name):,}" for name in names]
+            + [one.checksum_table if one.checksum_table == one.checksum_kafka else "differs"]
+            for one in report.partitions
+        ],
+    )
+    if report.dead:
+        table(
+            ["dead letters: field", "rule", "expected>", "landed>"],
+            [
+                (one.field, one.rule, "" if one.expected is None else f"{one.expected:,}", f"{one.landed:,}")
+                for one in report.dead
+            ],
+        )
+    for example in report.examples:
+        say(f"  {example['text']}")
+    foreign = sum(one.foreign for one in report.partitions)
+    what = f"run {report.run}" if report.run else "a foreign stream"
+    beside = f", {foreign:,} records of others beside it" if foreign else ""
+    verdict = "[green]equal[/green]" if report.ok else "[red]they differ[/red]"
+    say(f"{what} in {report.topic}{beside}: {report.rows:,} rows in {report.seconds:.1f} s: {verdict}")

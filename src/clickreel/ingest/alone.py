@@ -1,0 +1,131 @@
+"""The whole of a topic, read from any :class:`~clickreel.stream.broker.Broker`: the real cluster, or its twin in memory.
+
+There is no group to share the work with; the broker's one-member group stands for the generation. What needs no sharing (a test, a
+notebook, a one-off load) can use it as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from clickreel.errors import UnreachableError, UsageError
+from clickreel.ingest.batch import Batch
+from clickreel.ingest.source import Assignment, LostError, OutOfRangeError
+from clickreel.stream.broker import Bounds, Broker, Commit, Reader, Record
+from clickreel.stream.broker import LostError as TakenOverError
+from clickreel.stream.refusal import missing
+
+
+class AloneSource:
+    """See :class:`~clickreel.ingest.source.Source`.
+
+    Args:
+        broker: The broker.
+        topic: The topic, all of it.
+        group: The group whose one member this is.
+        instance: What the member calls itself.
+    """
+
+    def __init__(self, broker: Broker, topic: str, group: str = "clickreel-ingest", instance: str = "1") -> None:
+        self.topic, self.group, self.instance = topic, group, instance
+        self._broker = broker
+        self._reader: Reader | None = None
+        self._positions: dict[int, int] = {}
+        self.ended: dict[int, int] = {}
+        self.topic_id()
+        self._member = broker.join(group, topic, instance)
+        self._assignment = Assignment(1, frozenset(self.bounds()), 1)
+
+    def topic_id(self) -> str:
+        """The topic's id now."""
+        found = self._broker.topic(self.topic)
+        if found is None:
+            raise missing(self.topic, self._broker.address)
+        return found.topic_id
+
+    def assignment(self, timeout_s: float) -> Assignment:  # noqa: ARG002 - nothing is waited for
+        """All partitions."""
+        return self._assignment
+
+    def bounds(self) -> dict[int, Bounds]:
+        """First and next offset of each partition."""
+        return dict(enumerate(self._broker.bounds(self.topic)))
+
+    def begin(self, starts: Mapping[int, int]) -> None:
+        """Read from these offsets on."""
+        self.rest()
+        self._reader = self._broker.reader(self.topic, starts)
+        self._positions = dict(starts)
+
+    def rest(self) -> None:
+        """Leave off reading."""
+        if self._reader is not None:
+            self._reader.close()
+        self._reader = None
+        self.ended = {}
+
+    def poll(self, limit: int, timeout_s: float) -> list[Batch]:
+        """What has come."""
+        if self._reader is None:
+            return []
+        try:
+            found = batches(self._reader.poll(limit, timeout_s))
+        except UsageError as exc:
+            raise OutOfRangeError(exc.message, hint=exc.hint) from exc
+        self._positions.update({batch.partition: int(batch.offsets[-1]) + 1 for batch in found})
+        self.ended = {partition: self._positions[partition] for partition in self._reader.ended}
+        return found
+
+    def fetch(self, partition: int, first: int, last: int) -> Iterator[Batch]:
+        """The messages of a run of offsets."""
+        reader = self._broker.reader(self.topic, {partition: first})
+        try:
+            while True:
+                records = reader.poll(10_000, 1.0)
+                wanted = [record for record in records if record.offset <= last]
+                yield from batches(wanted)
+                if len(wanted) < len(records) or partition in reader.ended or (wanted and wanted[-1].offset == last):
+                    return
+                if not records:
+                    raise UnreachableError(f"Kafka at {self._broker.address} does not answer", hint="clickreel status")
+        except UsageError as exc:
+            raise OutOfRangeError(exc.message, hint=exc.hint) from exc
+        finally:
+            reader.close()
+
+    def prove(self, landed: Mapping[int, int]) -> None:
+        """Commit; the broker takes it only from the newest member."""
+        try:
+            self._member.check()
+            self._member.commit({partition: Commit(offset, "") for partition, offset in landed.items()})
+        except TakenOverError as exc:
+            raise LostError(exc.message, hint=exc.hint) from exc
+
+    def commit(self, landed: Mapping[int, int]) -> None:
+        """Commit."""
+        self.prove(landed)
+
+    def close(self) -> None:
+        """Stop reading and leave the group."""
+        self.rest()
+        self._member.leave()
+
+
+def batches(records: list[Record]) -> list[Batch]:
+    """Records by partition, as columns."""
+    by_partition: dict[int, list[Record]] = {}
+    for record in records:
+        by_partition.setdefault(record.partition, []).append(record)
+    return [
+        Batch(
+            partition,
+            np.array([record.offset for record in run], np.int64),
+            np.array([record.timestamp_ms for record in run], np.int64),
+            [record.key for record in run],
+            [record.value for record in run],
+            {row: record.headers for row, record in enumerate(run) if record.headers},
+        )
+        for partition, run in by_partition.items()
+    ]
