@@ -100,7 +100,7 @@ def test_a_foreign_version_in_the_registry(contract: Command, profile: str, topi
     assert len(found["changes"]) > 20
     contract("register", *where, code=5)
     assert contract.error.startswith(
-        f"error: {topic}-value holds version 1, with which ours is not BACKWARD compatible"
+        f"error: {topic}-value holds version 1, with which the new one is not BACKWARD compatible"
     )
     assert len(contract.error.splitlines()) == 2
     assert contract.json("diff", "--registered", *where)["old"] == {"subject": f"{topic}-value", "version": 1}
@@ -154,6 +154,30 @@ def test_evolve(contract: Command, tmp_path: Path) -> None:
     contract("evolve", code=2)
     contract("evolve", "--add", "x:string", "--mode", "none", code=0)
     contract("evolve", "--add", "x:string", "--mode", "sideward", code=2)
+
+
+def test_an_evolution_from_proposal_to_registry(contract: Command, tmp_path: Path, profile: str, topic: str) -> None:
+    """Evolve writes it, register --file takes it, check tells that the registry is ahead; a refused one is refused there too."""
+    where = ("--profile", profile, "--topic", topic)
+    contract("register", *where)
+    out = str(tmp_path / "schema-dvd_clicks-value-v6.json")
+    contract("evolve", "--add", "country:string", "--out", out)
+    assert contract.json("register", "--file", out, *where)["subjects"][1]["version"] == 2
+    assert contract.json("check", *where, code=5)["subjects"][1]["agreement"] == "newer"
+    contract("check", *where, code=5)
+    assert "somebody has evolved it since" in contract.error
+    contract("evolve", "--drop-word", "page=home", "--out", out, code=5)
+    contract("register", "--file", out, *where, code=5)
+    assert 'page: without "home"' in contract.error
+
+
+def test_samples_are_valid(capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> None:
+    """What show --samples prints is what validate takes."""
+    assert run(["contract", "show", "--samples", "50"]) == 0
+    path = tmp_path / "samples"
+    path.write_bytes(capfdbinary.readouterr().out)
+    assert run(["contract", "validate", str(path), "--json"]) == 0
+    assert json.loads(capfdbinary.readouterr().out)["checked"] == 50
 
 
 def test_validate_a_file(contract: Command, tmp_path: Path) -> None:

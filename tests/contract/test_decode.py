@@ -113,6 +113,16 @@ def test_nulls_are_violations() -> None:
     agrees([], [])
 
 
+def test_every_message_one_byte_away_from_a_good_one() -> None:
+    """Each byte replaced by each kind of byte, left out, or doubled, in both spellings: decode and check agree on all."""
+    values: list[bytes | None] = []
+    for good in (GOOD_VALUE, json.dumps(GOOD).encode()):
+        for at in range(len(good)):
+            values += [good[:at] + bytes([other]) + good[at + 1 :] for other in b'\0 ",-.09:\\afg{}\xff']
+            values += [good[:at] + good[at + 1 :], good[: at + 1] + good[at:]]
+    agrees(values, [GOOD_KEY] * len(values))
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: (

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from clickreel.contract import schema
+from clickreel.contract.evolve import Edits, propose
 from clickreel.contract.publish import ours, publish, state
 from clickreel.contract.registry import HttpRegistry, MemoryRegistry, Registry
 from clickreel.contract.schema import Schema
@@ -128,7 +129,7 @@ def test_publishing_over_the_open_version_is_explained(held: Registry, topic: st
     open_version = schema.version("value", 4)
     held.register(Schema(f"{topic}-value", 4, open_version.text))
     held.set_mode(f"{topic}-value", "BACKWARD")
-    with pytest.raises(ContractError, match="ours is not BACKWARD compatible: value: closed") as refusal:
+    with pytest.raises(ContractError, match="the new one is not BACKWARD compatible: value: closed") as refusal:
         publish(held, topic)
     assert "and 2" in refusal.value.message
     assert state(held, "value", topic).agreement == "older"
@@ -138,7 +139,7 @@ def test_publishing_over_the_open_version_is_explained(held: Registry, topic: st
 
 
 def test_states_tell_the_ways_to_differ(held: Registry, topic: str) -> None:
-    """Missing, other, same."""
+    """Missing, other, same, newer."""
     assert state(held, "value", topic).agreement == "missing"
     held.register(schema_of(topic, base(open_=False)))
     other = state(held, "value", topic)
@@ -146,6 +147,10 @@ def test_states_tell_the_ways_to_differ(held: Registry, topic: str) -> None:
     assert {change.field for change in other.changes} >= {"event_id", "text"}
     publish(held, topic)
     assert state(held, "value", topic).changes == ()
+    held.register(propose(ours("value", topic), Edits(word=("page=checkout",))))
+    newer = state(held, "value", topic)
+    assert (newer.agreement, [change.text for change in newer.changes]) == ("newer", ['without "checkout"'])
+    assert publish(held, topic)[1].agreement == "newer"
 
 
 def answering(answer: Callable[[httpx.Request], httpx.Response]) -> HttpRegistry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,6 +23,12 @@ ModeOption = Annotated[
 ]
 
 _VIOLATED = 5
+_MEANING = {
+    "missing": "clickreel contract register brings ours there",
+    "older": "the registry has a former version of ours; clickreel contract register brings the current one",
+    "newer": "ours is registered, and somebody has evolved it since; the differences are from that version back to ours",
+    "other": "somebody else's contract; clickreel contract diff --registered",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -50,6 +57,9 @@ def show(  # noqa: PLR0917 - one parameter an option
     field: Annotated[str | None, typer.Option("--field", help="One field alone, in full.")] = None,
     schema_: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema itself.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the whole reference page.")] = False,
+    samples: Annotated[
+        int | None, typer.Option("--samples", min=1, max=100_000, help="Print random valid messages.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show the fields of the contract and their rules.
@@ -60,6 +70,9 @@ def show(  # noqa: PLR0917 - one parameter an option
     from clickreel.errors import UsageError
 
     shown = schema.current(part) if version is None else schema.version(part, version)
+    if samples:
+        _print_samples(samples)
+        return
     if schema_ or markdown:
         sys.stdout.write(reference.page() if markdown else shown.text)
         return
@@ -75,6 +88,16 @@ def show(  # noqa: PLR0917 - one parameter an option
             )
     say(f"[bold]{shown.subject}[/bold] version {shown.version}: {shown.body.get('description', 'no description')}")
     table(["field", "type", "rule", "meaning"], [(row.field, row.type, row.rule, row.meaning) for row in rows])
+
+
+def _print_samples(rows: int) -> None:
+    """Print random messages as kcat and `contract validate` take them: a key, a tab, a value."""
+    from clickreel.contract.codec import encode
+    from clickreel.contract.samples import block
+
+    encoded = encode(block(rows))
+    for key, value in zip(encoded.keys.to_pylist(), encoded.values.to_pylist(), strict=True):
+        sys.stdout.buffer.write(key + b"\t" + value + b"\n")
 
 
 def list_(
@@ -149,8 +172,8 @@ def check(topic: TopicName = None, profile: ProfileFile = None, json: Json = Fal
     )
     for state in states:
         _print_changes(state.changes)
-    if not same:
-        say("clickreel contract register brings ours there")
+    for agreement in {state.agreement for state in states} - {"same"}:
+        say(f"  {agreement}: {_MEANING[agreement]}")
     return 0 if same else _VIOLATED
 
 
@@ -170,8 +193,6 @@ def _state(state: Any) -> dict[str, Any]:
 
 
 def _change(change: Change) -> dict[str, Any]:
-    import dataclasses
-
     return dataclasses.asdict(change)
 
 
@@ -194,26 +215,40 @@ def _short(text: str) -> str:
 
 
 def register_(
-    topic: TopicName = None, mode: ModeOption = None, profile: ProfileFile = None, json: Json = False
+    file: Annotated[
+        Path | None, typer.Option("--file", help="An evolved schema of the value, instead of ours.")
+    ] = None,
+    topic: TopicName = None,
+    mode: ModeOption = None,
+    profile: ProfileFile = None,
+    json: Json = False,
 ) -> None:
     """Register the key's and the value's schema for a topic; doing it again changes nothing.
 
     Example: [bold]clickreel contract register[/bold]
 
-    A new subject gets the mode BACKWARD, or the one given; one that exists keeps its mode unless --mode is given.
+    A new subject gets the mode BACKWARD, or the one given; one that exists keeps its mode unless --mode is given. With --file, what
+    `contract evolve --out` wrote becomes the value's next version.
     """
+    from typing import get_args
+
     from clickreel.cli import cluster
-    from clickreel.contract import publish, schema
+    from clickreel.contract import files, publish, schema
     from clickreel.contract.registry import check_mode
 
     name = cluster.topic_name(topic)
+    evolved = dataclasses.replace(files.read(file), subject=schema.subject("value", name)) if file else None
     with _registry(profile) as registry:
         if mode is not None:
             check_mode(mode)
-            for part in ("key", "value"):
+            for part in get_args(schema.Part):
                 if registry.versions(schema.subject(part, name)):
                     registry.set_mode(schema.subject(part, name), mode)
-        states = publish.publish(registry, name, mode=mode or publish.MODE)
+        if evolved is None:
+            publish.publish(registry, name, mode=mode or publish.MODE)
+        else:
+            publish.register(registry, evolved, mode=mode or publish.MODE)
+        states = [publish.state(registry, part, name) for part in get_args(schema.Part)]
         modes = [registry.mode(state.ours.subject) for state in states]
         url = registry.url
     if json:

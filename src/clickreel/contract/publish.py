@@ -12,7 +12,7 @@ from clickreel.contract.registry import Registry, breaking
 from clickreel.contract.schema import TOPIC, Part, Schema
 from clickreel.errors import ContractError
 
-Agreement = Literal["same", "missing", "older", "other"]
+Agreement = Literal["same", "missing", "older", "newer", "other"]
 
 MODE = "BACKWARD"
 """The mode of a new subject. Consumers here (ingest, Flink) are upgraded before the producer, and the topic keeps old messages that a
@@ -26,7 +26,8 @@ class State:
     Attributes:
         ours: Our current version under the topic's subject.
         registered: The registry's latest version, or None.
-        agreement: ``same``; ``missing`` (no such subject); ``older`` (the registry's latest is a former version of ours); ``other``.
+        agreement: ``same``; ``missing`` (no such subject); ``older`` (the registry's latest is a former version of ours); ``newer`` (ours
+            is registered, and others came after it); ``other``.
         changes: The differences from the registered version to ours.
     """
 
@@ -49,8 +50,12 @@ def state(registry: Registry, part: Part, topic: str = TOPIC) -> State:
         return State(mine, None, "missing")
     if registered.body == mine.body:
         return State(mine, registered, "same")
-    known = any(registered.body == former.body for former in schema.versions(part))
-    return State(mine, registered, "older" if known else "other", compare(registered, mine))
+    agreement: Agreement = "other"
+    if any(registered.body == former.body for former in schema.versions(part)):
+        agreement = "older"
+    elif registry.find(mine):
+        agreement = "newer"
+    return State(mine, registered, agreement, compare(registered, mine))
 
 
 def publish(registry: Registry, topic: str = TOPIC, *, mode: str = MODE) -> list[State]:
@@ -70,23 +75,40 @@ def publish(registry: Registry, topic: str = TOPIC, *, mode: str = MODE) -> list
     """
     for part in get_args(Part):
         mine = ours(part, topic)
-        if registry.find(mine):
-            continue
-        before = registry.schema(mine.subject)
-        if before is not None and registry.objections(mine):
-            raise _refused(registry, before, mine)
-        registry.register(mine)
-        if before is None:
-            registry.set_mode(mine.subject, mode)
+        if not registry.find(mine):
+            register(registry, mine, mode=mode)
     return [state(registry, part, topic) for part in get_args(Part)]
 
 
-def _refused(registry: Registry, before: Schema, mine: Schema) -> ContractError:
-    mode = registry.mode(mine.subject)
-    against = breaking(compare(before, mine), mode)
-    shown = "; ".join(f"{change.field}: {change.text}" for change in against[:3])
+def register(registry: Registry, schema: Schema, *, mode: str = MODE) -> Schema:
+    """Register one schema as the next version of its subject.
+
+    Args:
+        registry: Where.
+        schema: What; where it is the subject's first version, the subject gets `mode`.
+        mode: See above.
+
+    Returns:
+        The registered schema, with the registry's version and id.
+
+    Raises:
+        ContractError: The subject's mode forbids it; nothing was changed, and the message says what stands against it.
+    """
+    before = registry.schema(schema.subject)
+    if before is not None and registry.objections(schema):
+        raise _refused(registry, before, schema)
+    registered = registry.register(schema)
+    if before is None:
+        registry.set_mode(schema.subject, mode)
+    return registered
+
+
+def _refused(registry: Registry, before: Schema, new: Schema) -> ContractError:
+    mode = registry.mode(new.subject)
+    against = breaking(compare(before, new), mode)
+    shown = "; ".join(f"{change.field}: {change.text}" for change in against[:3]) or registry.objections(new)[0]
     more = f"; and {len(against) - 3} more" if len(against) > 3 else ""
     return ContractError(
-        f"{mine.subject} holds version {before.version}, with which ours is not {mode} compatible: {shown}{more}",
+        f"{new.subject} holds version {before.version}, with which the new one is not {mode} compatible: {shown}{more}",
         hint="clickreel contract diff --registered; then another topic, or: clickreel contract register --mode NONE",
     )
