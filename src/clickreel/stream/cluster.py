@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Mapping, Sequence
@@ -383,7 +384,7 @@ class ClusterMembership:
             **self._trouble.config(),
         }
         self._consumer = Consumer(config)
-        self._consumer.subscribe([topic], on_assign=self._on_assign)
+        self._consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_gone, on_lost=self._on_gone)
         deadline = time.monotonic() + _JOIN_S
         while not self._joined:
             self.check()
@@ -391,8 +392,17 @@ class ClusterMembership:
                 raise UnreachableError(f"the group {group} cannot be joined", hint="clickreel doctor")
 
     def _on_assign(self, consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+        if self._joined:
+            self._lost = True
         self._joined = True
         consumer.assign([])  # a member that reads nothing
+
+    def _on_gone(self, consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+        # Silent for longer than the session: the coordinator has forgotten us and somebody may have joined. Left alone, the client
+        # would join again by itself and throw that one out.
+        self._lost = True
+        with contextlib.suppress(KafkaException):  # it may know already that it has no say any more
+            consumer.unsubscribe()
 
     def _on_commit(self, error: KafkaError | None, _partitions: list[TopicPartition]) -> None:
         if error is not None:

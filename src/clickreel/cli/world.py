@@ -1,0 +1,49 @@
+"""The options that tell which world is meant, and the world they give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from clickreel.simulate.world import World
+
+Seed = Annotated[
+    int | None, typer.Option("--seed", help="The same seed and settings give the same events. [default: 1]")
+]
+Rate = Annotated[float | None, typer.Option("--rate", help="Events a second, on a flat day.")]
+MeanRate = Annotated[
+    float | None,
+    typer.Option("--mean-rate", help="Mean events a second, with the rhythm of day and week. [default: 20]"),
+]
+Users = Annotated[int | None, typer.Option("--users", help="People on the platform. [default: as the rate needs]")]
+Films = Annotated[
+    str | None,
+    typer.Option("--films", help="CSV of your own films (film_id,film_title), or how many to invent. [default: 1000]"),
+]
+Run = Annotated[str | None, typer.Option("--run", help="Name of the run. [default: made from seed and settings]")]
+Scenario = Annotated[str | None, typer.Option("--scenario", help="A named scenario: calm, viral-film, tiny, ...")]
+Flaws = Annotated[str | None, typer.Option("--flaws", help="Deliberate defects: late=2%,duplicate=0.5%,malformed=0.1%")]
+
+
+def world(**flags: Any) -> World:
+    """The world of the given options; what is not given comes from environment, project file and default.
+
+    Args:
+        **flags: ``films`` as given to ``--films``, the rest by the names of the fields of ``WorldSettings``; ``None`` is not given.
+
+    Raises:
+        UsageError: The settings are impossible, or the films cannot be read.
+    """
+    from clickreel import settings
+    from clickreel.simulate.films import read_csv
+    from clickreel.simulate.settings import WorldSettings
+    from clickreel.simulate.world import World
+
+    films = flags.pop("films", None)
+    if films is not None:
+        flags["films" if films.isdigit() else "films_csv"] = int(films) if films.isdigit() else films
+    found = settings.load(WorldSettings, "world", flags=flags)
+    return World(found, read_csv(Path(found.films_csv)) if found.films_csv else None)

@@ -1,0 +1,84 @@
+"""A stretch of a run as Kafka gets it: bytes, with partition and time of delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from clickreel.contract.codec import Encoded, encode
+from clickreel.simulate.events import Deliveries
+from clickreel.stream.partition import partitions
+
+
+class Place(NamedTuple):
+    """How far a partition is: everything delivered before ``deliver_ms`` is stored, and the first ``nth`` of that millisecond."""
+
+    deliver_ms: int
+    nth: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """The deliveries of a run in [start_ms, end_ms), encoded.
+
+    Attributes:
+        start_ms: First instant, inclusive.
+        end_ms: Last instant, exclusive.
+        deliver_ms: When each record is handed to Kafka, never decreasing (int64[n]).
+        partition: Where it goes (int32[n]).
+        encoded: Keys and values.
+    """
+
+    start_ms: int
+    end_ms: int
+    deliver_ms: NDArray[np.int64]
+    partition: NDArray[np.int32]
+    encoded: Encoded
+
+    def __len__(self) -> int:
+        """How many records there are."""
+        return len(self.deliver_ms)
+
+    def rows(self, partition: int) -> NDArray[np.intp]:
+        """The rows of a partition, in delivery order."""
+        return np.flatnonzero(self.partition == partition)
+
+    def after(self, places: Sequence[Place]) -> NDArray[np.bool_]:
+        """Which rows come after the places of their partitions."""
+        out = np.ones(len(self), bool)
+        for partition, place in enumerate(places):
+            if place.deliver_ms >= self.start_ms:
+                rows = self.rows(partition)
+                out[rows[: self.index(rows, place)]] = False
+        return out
+
+    def index(self, rows: NDArray[np.intp], place: Place) -> int:
+        """How many of a partition's rows are up to a place."""
+        if place.deliver_ms >= self.end_ms:
+            return len(rows)
+        return int(np.searchsorted(self.deliver_ms[rows], place.deliver_ms, "left")) + place.nth
+
+    def place(self, rows: NDArray[np.intp], index: int) -> Place:
+        """The place after the row at ``index`` of a partition's rows."""
+        ms = self.deliver_ms[rows]
+        return Place(int(ms[index]), index + 1 - int(np.searchsorted(ms, ms[index], "left")))
+
+    def take(self, rows: NDArray[np.intp]) -> tuple[list[bytes], list[bytes]]:
+        """Keys and values of the given rows."""
+        index = pa.array(rows)
+        return self.encoded.keys.take(index).to_pylist(), self.encoded.values.take(index).to_pylist()
+
+
+def block(deliveries: Deliveries, start_ms: int, end_ms: int, count: int) -> Block:
+    """Encode deliveries for a topic of ``count`` partitions.
+
+    Raises:
+        ContractError: An event breaks the contract.
+    """
+    encoded = encode(deliveries)
+    return Block(start_ms, end_ms, deliveries.deliver_ms, partitions(encoded.keys, encoded.values, count), encoded)

@@ -1,0 +1,360 @@
+"""One writer per run: who writes a run into a topic, and how a second one is kept out.
+
+The lock is a place in a consumer group, ``clickreel-writer.<run>@<topic>``. The group reads nothing; it is used for three things that
+Kafka's group coordinator does atomically:
+
+1. *Joining takes the place* (static membership, KIP-345): whoever joins is the member, and every later commit of the one before is
+   refused. So of two writers that start in the same instant one is stopped before its first record.
+2. *A member that goes silent is forgotten* after the session time, so a crash on another machine blocks nobody for long.
+3. *A commit carries a note*: who writes, since when the run exists, how far it is. A note is refused together with its commit.
+
+Joining alone would let a newcomer throw a living writer out, so nobody joins before the place is free: the owner named in the note has
+said goodbye, or was a process of this machine that is no more (known at once, by process id **and** start time), or has been silent
+for the session time. The note is a convenience for everything else: where a run stands is read from the topic's records themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from clickreel.errors import ClickreelError
+from clickreel.stream.broker import Broker, Commit, LostError, TopicState
+
+_PREFIX = "clickreel-writer."
+# A silent member is forgotten after 10 s (`cluster`); what comes on top is the coordinator's clock and ours.
+_WAIT_S = 14.0
+_LOOK_EVERY_S = 0.25
+
+Sleep = Callable[[float], None]
+
+
+class SecondWriterError(ClickreelError):
+    """Somebody else writes the run as well: nothing more may be sent, not even what is under way."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A process that writes.
+
+    Attributes:
+        host: Name of its machine, for people.
+        system: Digest of machine, boot and process namespace: process ids mean something only where this is equal.
+        pid: Process id.
+        started: When the process started, milliseconds since 1970: process ids are used again.
+    """
+
+    host: str
+    system: str
+    pid: int
+    started: int
+
+    @classmethod
+    def me(cls) -> Owner:
+        """This process."""
+        pid = os.getpid()
+        return cls(socket.gethostname(), _system(), pid, round(psutil.Process(pid).create_time() * 1000))
+
+    def __str__(self) -> str:
+        """The form in which it stands in the note and in ``client.id``."""
+        return f"clickreel-{self.host}-{self.system}-{self.pid}-{self.started}"
+
+    @classmethod
+    def parse(cls, text: str) -> Owner | None:
+        """Read the form of :meth:`__str__`; ``None`` for anything else."""
+        parts = text.removeprefix("clickreel-").rsplit("-", 3)
+        if not text.startswith("clickreel-") or len(parts) != 4 or not (parts[2].isdigit() and parts[3].isdigit()):
+            return None
+        return cls(parts[0], parts[1], int(parts[2]), int(parts[3]))
+
+    def state(self) -> Literal["alive", "dead", "elsewhere"]:
+        """Whether the process lives; ``elsewhere`` when that cannot be seen from here."""
+        if self.system != _system():
+            return "elsewhere"
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(self.pid)
+            # The system counts start times in ticks of 10 ms.
+            same = abs(process.create_time() * 1000 - self.started) < 100
+            if same and process.status() != psutil.STATUS_ZOMBIE:
+                return "alive"
+        return "dead"
+
+
+@functools.cache
+def _system() -> str:
+    parts = [socket.gethostname()]
+    with contextlib.suppress(OSError):  # Linux only; elsewhere the name has to do
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text("ascii"))
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a writer leaves with each commit, one for each partition.
+
+    Attributes:
+        owner: Who writes, in the form of :class:`Owner`.
+        released: Whether the owner has stopped of its own accord.
+        topic_id: The topic it was about; a topic made anew under the same name is another one.
+        partitions: The topic's number of partitions.
+        start_ms: Where the run begins: deliveries before this instant were never to be written.
+        first: Next offset of the partition when the run began: all its records stand there or later.
+        deliver_ms: Place of the last record known to be stored, with ``nth`` (see :class:`clickreel.stream.blocks.Place`).
+        nth: See ``deliver_ms``.
+        stored: Records of the run in the partition, up to that place; -1 when nobody has counted them.
+    """
+
+    owner: str
+    released: bool = False
+    topic_id: str = ""
+    partitions: int = 0
+    start_ms: int = 0
+    first: int = 0
+    deliver_ms: int = 0
+    nth: int = 0
+    stored: int = 0
+
+    def dump(self) -> str:
+        """The note as text, below Kafka's limit of 4,096 bytes."""
+        return json.dumps(dataclasses.asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def load(cls, text: str) -> Note | None:
+        """Read a note; ``None`` for what is none, another version's included."""
+        try:
+            return cls(**json.loads(text))
+        except (TypeError, ValueError):
+            return None
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A share of the partitions: those whose number leaves ``index`` when divided by ``of``."""
+
+    index: int = 0
+    of: int = 1
+
+    def mine(self, partition: int) -> bool:
+        """Whether the partition belongs to the share."""
+        return partition % self.of == self.index
+
+    def suffix(self) -> str:
+        """What distinguishes its group from that of the whole run."""
+        return "" if self.of == 1 else f"~{self.index}of{self.of}"
+
+
+WHOLE = Shard()
+
+
+class Claim:
+    """The right to write a run, held until :meth:`release`; see the module.
+
+    Attributes:
+        notes: What the writers before have left, by partition; of the topic's present id only.
+        orderly: Whether the writer before has said goodbye, or there was none. If not, requests of it may still be under way.
+    """
+
+    def __init__(
+        self, broker: Broker, state: TopicState, run: str, shard: Shard = WHOLE, *, sleep: Sleep = time.sleep
+    ) -> None:
+        """Take the place.
+
+        Args:
+            broker: The cluster.
+            state: The topic.
+            run: Name of the run.
+            shard: The share of the partitions.
+            sleep: Waits for seconds.
+
+        Raises:
+            ClickreelError: Another writer of this run is at work.
+        """
+        self._broker, self._topic, self._run, self._sleep = broker, state, run, sleep
+        self._base = f"{_PREFIX}{run}@{state.name}"
+        self._group = self._base + shard.suffix()
+        self._shard = shard
+        self.owner = Owner.me()
+        self._await_free()
+        self._member = broker.join(self._group, state.name, str(self.owner))
+        try:
+            before = self._notes(self._group)
+            self._await_end(before)
+            self.notes = {p: note for p, note in before.items() if note.topic_id in {"", state.topic_id}}
+            self.orderly = all(note.released for note in before.values())
+            self._hold()
+            self._refuse_others()
+        except BaseException:
+            self._member.leave()
+            raise
+
+    def _notes(self, group: str) -> dict[int, Note]:
+        found = {p: Note.load(commit.note) for p, commit in self._broker.committed(group, self._topic.name).items()}
+        return {p: note for p, note in found.items() if note is not None}
+
+    def _holder(self, group: str) -> Owner | None:
+        """Who claims a group and has not said goodbye."""
+        for note in self._notes(group).values():
+            if not note.released:
+                return Owner.parse(note.owner)
+        return None
+
+    def _occupied(self) -> dict[str, Owner | None]:
+        """Groups with a member that would write the same partitions, and who it is as far as is known."""
+        names = {member.group for member in self._broker.members(self._base)}
+        overlapping = {name for name in names if name == self._base or name.startswith(f"{self._base}~")}
+        if self._shard.of > 1:
+            # Shards of one division share nothing; another division, or the whole, does.
+            division = self._group.rsplit("of", 1)[1]
+            overlapping = {
+                n for n in overlapping if n in {self._base, self._group} or n.rsplit("of", 1)[-1] != division
+            }
+        out: dict[str, Owner | None] = {}
+        for name in sorted(overlapping):
+            notes = self._notes(name)
+            if not notes or not all(note.released for note in notes.values()):
+                out[name] = self._holder(name)
+        return out
+
+    def _await_free(self) -> None:
+        waited = 0.0
+        while True:
+            occupied = self._occupied()
+            states = [(owner, owner.state() if owner else "elsewhere") for owner in occupied.values()]
+            for owner, state in states:
+                if state == "alive" or (state == "elsewhere" and waited >= _WAIT_S):
+                    raise self._refusal(owner)
+            if all(state == "dead" for _, state in states):
+                return
+            self._sleep(_LOOK_EVERY_S)
+            waited += _LOOK_EVERY_S
+
+    def _await_end(self, notes: Mapping[int, Note]) -> None:
+        """Wait for a writer that claimed the run between our look and our joining: it is out, but has yet to notice."""
+        waited = 0.0
+        for note in notes.values():
+            owner = None if note.released else Owner.parse(note.owner)
+            while owner is not None and owner.state() == "alive" and owner != self.owner:
+                if waited >= _WAIT_S:
+                    raise self._refusal(owner)
+                self._sleep(_LOOK_EVERY_S)
+                waited += _LOOK_EVERY_S
+
+    def _hold(self) -> None:
+        """Put our name into the notes, before the first record."""
+        commits = self._broker.committed(self._group, self._topic.name)
+        named = {}
+        for partition in range(self._topic.partitions):
+            note = self.notes.get(partition, Note(owner=""))
+            offset = commits[partition].offset if partition in commits else 0
+            named[partition] = Commit(offset, dataclasses.replace(note, owner=str(self.owner), released=False).dump())
+        try:
+            self._member.commit(named)
+        except LostError as exc:
+            raise self._refusal(None) from exc
+
+    def _refuse_others(self) -> None:
+        """Look again, now that our claim can be seen: of a shard and a whole that start together, each sees the other."""
+        for group, owner in self._occupied().items():
+            if group != self._group and (owner is None or owner.state() != "dead"):
+                self.release({})
+                raise self._refusal(owner)
+
+    def _refusal(self, owner: Owner | None) -> ClickreelError:
+        who = f"process {owner.pid} on {owner.host}" if owner else "another writer"
+        here = owner is not None and owner.state() == "alive"
+        return ClickreelError(
+            f"run {self._run} is being written to {self._topic.name} by {who}",
+            hint=f"stop it first (kill {owner.pid}), or give this one another --run NAME"
+            if owner and here
+            else "stop it first, or give this one another --run NAME",
+        )
+
+    def check(self) -> None:
+        """Serve the group.
+
+        Raises:
+            ClickreelError: Another writer has taken the place.
+        """
+        try:
+            self._member.check()
+        except LostError as exc:
+            raise self._lost() from exc
+
+    def _lost(self) -> SecondWriterError:
+        now = self._broker.topic(self._topic.name)
+        if now is None or now.partitions != self._topic.partitions:
+            return SecondWriterError(
+                f"topic {self._topic.name} has {now.partitions if now else 0} partitions now; this run was written to "
+                f"{self._topic.partitions}, and its users would move",
+                hint="give the run another --run NAME, or write it to a new topic",
+            )
+        holder = self._holder(self._group)
+        who = f"process {holder.pid} on {holder.host}" if holder and holder != self.owner else "another writer"
+        return SecondWriterError(
+            f"run {self._run} was taken over by {who} while this one was silent", hint="let one process write a run"
+        )
+
+    def progress(self, places: Mapping[int, tuple[int, Note]]) -> None:
+        """Leave notes of how far the run is.
+
+        Args:
+            places: By partition: the next offset and the note; its owner is filled in here.
+
+        Raises:
+            ClickreelError: Another writer has taken the place.
+        """
+        owned = {
+            p: Commit(
+                offset,
+                dataclasses.replace(
+                    note, owner=str(self.owner), topic_id=self._topic.topic_id, partitions=self._topic.partitions
+                ).dump(),
+            )
+            for p, (offset, note) in places.items()
+        }
+        try:
+            self._member.commit(owned)
+        except LostError as exc:
+            raise self._lost() from exc
+
+    def begun(self) -> int | None:
+        """Where the run begins, from its own notes or those of its other shards; ``None`` when they say nothing."""
+        shards = [f"{self._base}~{index}of{self._shard.of}" for index in range(self._shard.of)]
+        for group in (self._group, self._base, *shards):
+            for note in self._notes(group).values():
+                if note.topic_id == self._topic.topic_id and note.start_ms:
+                    return note.start_ms
+        return None
+
+    def release(self, places: Mapping[int, tuple[int, Note]]) -> None:
+        """Say goodbye: the next writer need not wait for anything."""
+        with contextlib.suppress(ClickreelError):
+            if places:
+                self.progress(
+                    {p: (offset, dataclasses.replace(note, released=True)) for p, (offset, note) in places.items()}
+                )
+            else:
+                commits = self._broker.committed(self._group, self._topic.name)
+                notes = self._notes(self._group)
+                gone = {
+                    p: Commit(commits[p].offset, dataclasses.replace(n, released=True).dump()) for p, n in notes.items()
+                }
+                self._member.commit(gone)
+        self._member.leave()
+
+    def abandon(self) -> None:
+        """Leave without a word: what is under way may still arrive, and the next writer has to wait for that."""
+        self._member.leave()

@@ -1,0 +1,75 @@
+"""Watches for a second writer: records of the same run between our own.
+
+Offsets of a partition are given one after the other, so as long as we write alone each acknowledged offset is the one expected. Where
+it is not, somebody has written in between: another run, which is nobody's harm, or another writer of this run, which must be stopped
+for. The lock (:mod:`.claim`) keeps writers apart; what it cannot keep out is a request that a paused or dying predecessor had on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clickreel.simulate.world import World
+from clickreel.stream.broker import Broker
+from clickreel.stream.claim import SecondWriterError
+from clickreel.stream.tail import read, tail
+
+# After a predecessor that did not say goodbye every gap is looked into for so long; afterwards one now and then.
+_SUSPICION_MS = 30_000
+_SELDOM_MS = 10_000
+_OFTEN_MS = 1_000
+_RECORDS_MAX = 20_000
+
+
+class Others:
+    """Checks the offsets of acknowledged records.
+
+    Args:
+        broker: The cluster.
+        topic: The topic.
+        world: The run.
+        nexts: By partition: the offset that our first record should get.
+        since_ms: The clock at the start.
+    """
+
+    def __init__(self, broker: Broker, topic: str, world: World, nexts: Sequence[int], since_ms: int) -> None:
+        self._broker, self._topic, self._run, self._run_tag = broker, topic, world.run, world.run_tag
+        self.nexts = list(nexts)
+        self._counts = [0] * len(self.nexts)
+        self._spans: dict[
+            int, tuple[int, int, int]
+        ] = {}  # by partition: first and last offset, and how many of them are ours
+        self._since_ms = self._looked_ms = since_ms
+
+    def acked(self, partition: int, count: int, offset: int) -> None:
+        """Note an acknowledgement (see :data:`clickreel.stream.broker.Acked`)."""
+        ours, expected = count - self._counts[partition], self.nexts[partition]
+        self._counts[partition], self.nexts[partition] = count, offset + 1
+        if offset != expected + ours - 1:
+            first, _, before = self._spans.get(partition, (expected, 0, 0))
+            if offset + 1 - first > _RECORDS_MAX:
+                first, before = expected, 0
+            self._spans[partition] = first, offset, before + ours
+
+    def check(self, now_ms: int) -> None:
+        """Look into the gaps, as often as there is reason to.
+
+        Raises:
+            SecondWriterError: Somebody else writes this run.
+        """
+        often = now_ms - self._since_ms < _SUSPICION_MS
+        if not self._spans or now_ms - self._looked_ms < (_OFTEN_MS if often else _SELDOM_MS):
+            return
+        self._looked_ms = now_ms
+        spans, self._spans = self._spans, {}
+        for partition, records in read(
+            self._broker, self._topic, {p: (a, z + 1) for p, (a, z, _) in spans.items()}
+        ).items():
+            own = len(tail(records, self._run_tag).own())
+            first, last, ours = spans[partition]
+            if own > ours:
+                raise SecondWriterError(
+                    f"another program writes run {self._run} too: partition {partition} of {self._topic} holds {own - ours} records "
+                    f"of it between offsets {first:,} and {last:,} that this one has not written",
+                    hint="stop the other one; clickreel verify tells what is there twice",
+                )

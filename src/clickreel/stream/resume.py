@@ -1,0 +1,377 @@
+"""Where a run stands, read from the topic: the last record of each partition, found again in the run's own stream of deliveries.
+
+An event id tells its run, time and user, but not how far its partition is: an event may be late, doubled or broken, so its time is not
+the time of its delivery and its id may stand twice. So the last records of a partition are compared, byte for byte, with what the
+run delivers to that partition around that time; the place where all of them match is where it goes on. Partitions are at different
+places after a crash, since each has its own requests under way.
+
+1. Read the end of each partition and look for ids of the run; where others have written since, look further back.
+2. Generate the run's deliveries around the newest event time seen, and line the records up with them; widen until they match once.
+3. Go on behind the last record that matches, unreadable ones included.
+
+What it needs of the topic: the retention is longer than the outage, the number of partitions is as it was, one writer per run. Where
+that does not hold it refuses, in words, and never guesses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from clickreel.errors import ClickreelError
+from clickreel.simulate import ids
+from clickreel.simulate.world import World
+from clickreel.stream import moment
+from clickreel.stream.blocks import Block, Place, block
+from clickreel.stream.broker import Bounds, Broker, TopicState
+from clickreel.stream.claim import Note
+from clickreel.stream.partition import partitions
+from clickreel.stream.tail import FOREIGN, OWN, UNREADABLE, Tail, event_ids, read, tail
+
+# So many of the run's records in a row fix the place beyond doubt; two stretches this long are never equal, duplicates included.
+_ENOUGH = 32
+_WINDOW = 128
+# Records of others that are read through on the way back, per partition: some seconds of reading.
+_SEARCH_MAX = 2_000_000
+# No event is delivered later than this after it happened (the flaw `late_batch` is the longest).
+_DELAY_MAX_MS = 8 * 3_600_000
+# Where each partition goes on, by its number.
+Places = dict[int, "Standing"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a run is in one partition.
+
+    Attributes:
+        place: Where it goes on.
+        offset: Offset of its last record; -1 when it has none.
+    """
+
+    place: Place
+    offset: int
+
+
+class Survey:
+    """A look at a topic for one run.
+
+    Args:
+        broker: The cluster.
+        state: The topic.
+        world: The run.
+        notes: What earlier writers have left, by partition.
+        bounds: What each partition holds; nobody is writing the run any more.
+
+    Attributes:
+        world: The run.
+        start_ms: Where it begins; ``None`` until that is known.
+    """
+
+    def __init__(
+        self, broker: Broker, state: TopicState, world: World, notes: Mapping[int, Note], bounds: list[Bounds]
+    ) -> None:
+        self._broker, self._state, self.world, self._notes, self._bounds = broker, state, world, notes, bounds
+        self.start_ms = next((note.start_ms for note in notes.values() if note.start_ms), None)
+        before = {note.partitions for note in notes.values()} - {0, state.partitions}
+        if before:
+            raise self._grown(before.pop())
+
+    def standings(self, mine: Iterable[int]) -> Places | None:
+        """Where each of the given partitions goes on; ``None`` when the topic knows nothing of this run.
+
+        Raises:
+            ClickreelError: The run cannot be taken up again; the message says why.
+        """
+        wanted = list(mine)
+        tails = self._tails(wanted)
+        found = {p: seen for p, seen in tails.items() if len(seen.own())}
+        absent = [p for p in wanted if p not in found]
+        for partition in absent:
+            self._refuse_lost(partition)
+        if not found and self.start_ms is None:
+            return None
+        if self.start_ms is None:
+            self.start_ms = self._beginning(found, absent)
+        places = {p: Aligner(self, p, seen).standing() for p, seen in found.items()}
+        for partition in absent:
+            places[partition] = self._unreadable_only(partition, tails[partition])
+        return places
+
+    # Step 1: the ends of the partitions
+
+    def _floor(self, partition: int) -> int:
+        """No record of the run stands before this offset."""
+        note = self._notes.get(partition)
+        return max(self._bounds[partition].low, note.first if note and note.start_ms else 0)
+
+    def _tails(self, wanted: list[int]) -> dict[int, Tail]:
+        """The last records of each partition that hold enough of the run's own, or all there can be."""
+        out: dict[int, Tail] = {}
+        open_, depth = wanted, _WINDOW
+        while open_:
+            spans = {p: self._span(p, depth) for p in open_}
+            for p, records in read(self._broker, self._state.name, spans).items():
+                out[p] = tail(records, self.world.run_tag)
+                self._refuse_misplaced(p, out[p])
+            open_ = [p for p in open_ if len(out[p].own()) < _ENOUGH and spans[p][0] > self._floor(p)]
+            depth *= 8
+            # Some of the run's records are enough to stop a long search: what is missing is read where it stands.
+            if depth > _WINDOW * 8 * 8:
+                open_ = [p for p in open_ if not len(out[p].own())]
+            if open_ and depth > _SEARCH_MAX:
+                raise ClickreelError(
+                    f"run {self.world.run} is not among the newest {_SEARCH_MAX:,} records of partition {open_[0]} of "
+                    f"{self._state.name}, and older ones are not searched",
+                    hint="give the run another --run NAME, and it begins anew",
+                )
+        return out
+
+    def _span(self, partition: int, depth: int) -> tuple[int, int]:
+        high = self._bounds[partition].high
+        return max(self._floor(partition), high - depth), high
+
+    def window(self, partition: int, before: int, records: int) -> Tail:
+        """The tail from ``records`` before an offset on."""
+        span = max(self._floor(partition), before - records), self._bounds[partition].high
+        return tail(read(self._broker, self._state.name, {partition: span})[partition], self.world.run_tag)
+
+    def whole(self, partition: int, seen: Tail) -> bool:
+        """Whether the tail reaches back to the first record that the run can have in the partition."""
+        return bool(seen.records) and seen.records[0].offset <= self._floor(partition)
+
+    # Step 2: the run's own deliveries
+
+    def stream(self, partition: int, start_ms: int, end_ms: int) -> tuple[Block, NDArray[np.intp]]:
+        """What the run delivers to a partition in a span of time."""
+        found = block(self.world.deliveries(start_ms, end_ms), start_ms, end_ms, self._state.partitions)
+        return found, found.rows(partition)
+
+    def gives(self, value: bytes | None) -> bool:
+        """Whether the run's settings give the event that a value names."""
+        _, hi, lo = event_ids([value])
+        _, ts, user, ordinal = ids.read(hi, lo)
+        there = self.world.events(int(ts[0]), int(ts[0]) + 1)
+        return bool(np.any((there.user == user[0]) & (there.ordinal == ordinal[0])))
+
+    # What cannot be told from the records
+
+    def _unreadable_only(self, partition: int, seen: Tail) -> Standing:
+        """A partition that shows no id of the run: it holds nothing of it, or nothing but broken records."""
+        assert self.start_ms is not None
+        standing = Standing(Place(self.start_ms, 0), -1)
+        broken = [record for record, kind in zip(seen.records, seen.kind, strict=True) if kind == UNREADABLE]
+        if not broken:
+            return standing
+        # The run's first records are delivered soon after its start: as many as there are broken ones, at most those of an hour.
+        ahead = 1_000
+        found, rows = self.stream(partition, self.start_ms, self.start_ms + ahead)
+        while len(rows) < len(broken) and ahead < 3_600_000:
+            ahead *= 4
+            found, rows = self.stream(partition, self.start_ms, self.start_ms + ahead)
+        keys, values = found.take(rows[: len(broken)])
+        at = 0
+        for record in broken:
+            if at < len(values) and (record.key, record.value) == (keys[at], values[at]):
+                standing = Standing(found.place(rows, at), record.offset)
+                at += 1
+        return standing
+
+    def _beginning(self, found: Mapping[int, Tail], absent: list[int]) -> int:
+        """Where the run began, when its notes have expired: at its earliest event; 0 when that is not there any more."""
+        if any(bounds.low for bounds in self._bounds):
+            if not absent:
+                return 0
+            raise ClickreelError(
+                f"run {self.world.run} has no record in partition {absent[0]} of {self._state.name}, whose beginning the retention "
+                "has removed: whether it ever had any cannot be told",
+                hint="give the run another --run NAME, and it begins anew",
+            )
+        earliest = []
+        for partition in found:
+            at = 0
+            while True:
+                span = (at, min(at + 4 * _WINDOW, self._bounds[partition].high))
+                seen = tail(read(self._broker, self._state.name, {partition: span})[partition], self.world.run_tag)
+                if len(seen.own()):
+                    earliest.append(int(seen.ts_ms[seen.own()].min()))
+                    break
+                at = span[1]
+        return min(earliest)
+
+    # Refusals
+
+    def _refuse_misplaced(self, partition: int, seen: Tail) -> None:
+        """The run's records must stand in the partition of their key."""
+        own = [seen.records[i] for i in seen.own()]
+        if not own:
+            return
+        keys = pa.array([record.key for record in own], pa.binary())
+        values = pa.array([record.value for record in own], pa.binary())
+        if (partitions(keys, values, self._state.partitions) != partition).any():
+            raise self._grown(None)
+
+    def _grown(self, before: int | None) -> ClickreelError:
+        was = f"{before} partitions" if before else "another number of partitions"
+        return ClickreelError(
+            f"topic {self._state.name} has {self._state.partitions} partitions, but run {self.world.run} was written to {was}: "
+            "its users would move",
+            hint="give the run another --run NAME, or write it to a new topic",
+        )
+
+    def _refuse_lost(self, partition: int) -> None:
+        """A partition without the run's records is no news only if none has been removed."""
+        note, low = self._notes.get(partition), self._bounds[partition].low
+        if note is not None and note.start_ms and (note.stored or note.first < low):
+            raise ClickreelError(
+                f"the retention of {self._state.name} has removed the place where run {self.world.run} stopped in partition "
+                f"{partition} (it begins at offset {low:,} now)",
+                hint="give the run another --run NAME; and keep records for longer: clickreel topic alter --retention 30d",
+            )
+
+
+class Aligner:
+    """Finds the place of one partition's tail in the run's deliveries."""
+
+    def __init__(self, survey: Survey, partition: int, seen: Tail) -> None:
+        self._survey, self._partition, self._seen = survey, partition, seen
+
+    def standing(self) -> Standing:
+        """Widen the stretch of deliveries until the tail matches in one place."""
+        survey, seen = self._survey, self._seen
+        ts = seen.ts_ms[seen.own()]
+        newest = int(ts.max())
+        back, ahead = max(1_000, 2 * (newest - int(np.quantile(ts, 0.25)))), 1_000
+        while True:
+            start = max(newest - back, survey.start_ms or 0)
+            found, rows = survey.stream(self._partition, start, newest + ahead)
+            keys, values = found.take(rows)
+            matches = Match.all(self._seen, list(zip(keys, values, strict=True)))
+            standing = self._decide(matches, found, rows, at_start=start == survey.start_ms)
+            if standing is not None:
+                return standing
+            if not matches:
+                self._refuse_strangers()
+            delay = _DELAY_MAX_MS if survey.world.settings.flaws else 0
+            if back > delay + newest - int(ts.min()) and ahead > delay:
+                raise self._misfit()
+            back *= 4
+            ahead *= 4
+
+    def _decide(self, matches: list[Match], found: Block, rows: NDArray[np.intp], *, at_start: bool) -> Standing | None:
+        """The one place, or nothing when more must be seen."""
+        sure = [m for m in matches if m.complete or (m.matched >= _ENOUGH and not at_start)]
+        if len(sure) > 1:
+            if not self._survey.whole(self._partition, self._seen):
+                own = self._seen.own()
+                offset = self._seen.records[own[-1]].offset
+                self._seen = self._survey.window(self._partition, offset, 8 * len(self._seen.records))
+                return None
+            # All that the run has here fits in several places (a first event and its duplicate): it began at the first.
+            sure = sure[:1]
+        if not sure:
+            return None
+        match = sure[0]
+        if match.waits:
+            return None
+        return Standing(found.place(rows, match.index), self._seen.records[match.last].offset)
+
+    def _refuse_strangers(self) -> None:
+        record = self._seen.records[int(self._seen.own()[-1])]
+        if not self._survey.gives(record.value):
+            raise ClickreelError(
+                f"run {self._survey.world.run} was written with other settings: they do not give the event at offset "
+                f"{record.offset:,} of partition {self._partition}",
+                hint="use the seed, settings and films of before, or give this run another --run NAME",
+            )
+
+    def _misfit(self) -> ClickreelError:
+        record = self._seen.records[int(self._seen.own()[-1])]
+        when = moment.text(int(self._seen.ts_ms[int(self._seen.own()[-1])]))
+        return ClickreelError(
+            f"records of run {self._survey.world.run} stand in partition {self._partition} up to offset {record.offset:,} "
+            f"(event time {when}) where the run would not put them: two programs have written it",
+            hint="give the run another --run NAME; clickreel verify tells what is there twice",
+        )
+
+
+@dataclass(frozen=True)
+class Match:
+    """One way in which a tail fits into a stretch of deliveries.
+
+    Attributes:
+        index: Row of the stretch that is the last record stored.
+        last: Index of that record in the tail.
+        matched: How many records of the tail agree.
+        complete: Whether all of the tail's own records were compared, none lying before the stretch.
+        waits: Whether the stretch ends before it can tell if the records behind the last own one belong to the run.
+    """
+
+    index: int
+    last: int
+    matched: int
+    complete: bool
+    waits: bool
+
+    @classmethod
+    def all(cls, seen: Tail, stretch: list[tuple[bytes, bytes]]) -> list[Match]:
+        """Every way in which the tail fits, earliest first."""
+        last = int(seen.own()[-1])
+        wanted = seen.records[last].key, seen.records[last].value
+        fits = (cls._at(seen, stretch, last, row) for row, pair in enumerate(stretch) if pair == wanted)
+        return [match for match in fits if match is not None]
+
+    @classmethod
+    def _at(cls, seen: Tail, stretch: list[tuple[bytes, bytes]], last: int, row: int) -> Match | None:
+        """Compare backwards from the last own record, then forwards over unreadable ones."""
+        at, matched, complete = row - 1, 1, True
+        for index in range(last - 1, -1, -1):
+            if seen.kind[index] == FOREIGN:
+                continue
+            if at < 0:
+                complete = complete and seen.kind[index] != OWN
+            elif (seen.records[index].key, seen.records[index].value) == stretch[at]:
+                at, matched = at - 1, matched + 1
+            elif seen.kind[index] == OWN:
+                return None
+            # An unreadable record that does not fit is somebody else's.
+        waits = False
+        for index in range(last + 1, len(seen.records)):
+            if seen.kind[index] != UNREADABLE:
+                continue
+            if row + 1 >= len(stretch):
+                waits = True
+            elif (seen.records[index].key, seen.records[index].value) == stretch[row + 1]:
+                row, last, matched = row + 1, index, matched + 1
+        return cls(row, last, matched, complete, waits)
+
+
+def count(
+    world: World, partitions_: int, since: Mapping[int, tuple[Place, int]], places: Mapping[int, Place]
+) -> dict[int, int]:
+    """How many records of a run each partition holds.
+
+    Args:
+        world: The run.
+        partitions_: The topic's number of partitions.
+        since: By partition: an earlier place, and how many records there were up to it.
+        places: By partition: the place in question, not before the earlier one.
+    """
+    first = min(place.deliver_ms for place, _ in since.values())
+    end = max(place.deliver_ms for place in places.values()) + 1
+    totals = {p: known for p, (_, known) in since.items()}
+    cursor, at = world.cursor(first), first
+    while at < end:
+        # A quarter of an hour at a time bounds the memory.
+        upto = min(at + 900_000, end)
+        found = block(cursor.advance(upto), at, upto, partitions_)
+        for p, place in places.items():
+            rows = found.rows(p)
+            begun = found.index(rows, since[p][0]) if since[p][0].deliver_ms >= at else 0
+            ended = found.index(rows, place) if place.deliver_ms >= at else 0
+            totals[p] += max(0, ended - begun)
+        at = upto
+    return totals

@@ -1,0 +1,46 @@
+"""What a topic must hold of a run: the oracle of the producer's tests, straight from the simulator."""
+
+from __future__ import annotations
+
+from clickreel.contract.codec import encode
+from clickreel.simulate.world import World
+from clickreel.stream.broker import Broker, Record
+from clickreel.stream.partition import partitions
+from clickreel.stream.tail import read
+
+Pairs = list[tuple[bytes | None, bytes | None]]
+
+
+def expected(world: World, count: int, start_ms: int, end_ms: int) -> list[Pairs]:
+    """Keys and values by partition, in order, of the deliveries in [start_ms, end_ms)."""
+    encoded = encode(world.deliveries(start_ms, end_ms))
+    where = partitions(encoded.keys, encoded.values, count).tolist()
+    out: list[Pairs] = [[] for _ in range(count)]
+    for partition, key, value in zip(where, encoded.keys.to_pylist(), encoded.values.to_pylist(), strict=True):
+        out[partition].append((key, value))
+    return out
+
+
+def first(world: World, count: int, start_ms: int, n: int) -> list[Pairs]:
+    """Keys and values by partition, in order, of the first ``n`` deliveries from ``start_ms`` on."""
+    span = int(1000 * n / world.expected_rate)
+    while len(world.deliveries(start_ms, start_ms + span)) < n:
+        span *= 2
+    encoded = encode(world.deliveries(start_ms, start_ms + span).take(slice(0, n)))
+    where = partitions(encoded.keys, encoded.values, count).tolist()
+    out: list[Pairs] = [[] for _ in range(count)]
+    for partition, key, value in zip(where, encoded.keys.to_pylist(), encoded.values.to_pylist(), strict=True):
+        out[partition].append((key, value))
+    return out
+
+
+def held(broker: Broker, topic: str) -> list[list[Record]]:
+    """All records of a topic by partition."""
+    bounds = broker.bounds(topic)
+    found = read(broker, topic, {p: (b.low, b.high) for p, b in enumerate(bounds)})
+    return [found[p] for p in range(len(bounds))]
+
+
+def pairs(broker: Broker, topic: str) -> list[Pairs]:
+    """Keys and values of a topic by partition."""
+    return [[(record.key, record.value) for record in records] for records in held(broker, topic)]

@@ -1,0 +1,307 @@
+"""The producer: each event once, in order, at its time, whatever happens to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import threading
+import time
+
+import pytest
+
+from clickreel.errors import ClickreelError
+from clickreel.simulate.settings import WorldSettings
+from clickreel.simulate.world import World
+from clickreel.stream.broker import Broker, TopicState
+from clickreel.stream.claim import SecondWriterError, Shard
+from clickreel.stream.memory import CrashError, MemoryBroker
+from clickreel.stream.pace import wall_clock
+from clickreel.stream.producer import Account, Order, Producer, stretch_start
+from clickreel.stream.topic import TopicSettings, ensure
+from tests.stream.expected import expected, first, held, pairs
+
+T0 = 1_764_000_000_000
+PLAIN = World(WorldSettings(seed=7, rate=40.0))
+FLAWED = World(
+    WorldSettings(seed=8, rate=40.0, flaws="late=4%,late_batch=2%,out_of_order=5%,duplicate=5%,malformed=4%")
+)
+OTHER = World(WorldSettings(seed=9, rate=40.0))
+
+
+def make(broker: Broker, topic: str, partitions: int = 4) -> TopicState:
+    """A topic."""
+    return ensure(broker, TopicSettings(name=topic, partitions=partitions))[0]
+
+
+def order(start_ms: int = T0, **more: object) -> Order:
+    """An order that begins at T0."""
+    return dataclasses.replace(Order(lambda: start_ms), **more)  # type: ignore[arg-type]
+
+
+def produce(broker: Broker, state: TopicState, world: World, what: Order) -> Account:
+    """Produce it; a broker in memory has nothing under way that had to be waited for."""
+    sleep = (lambda _: None) if isinstance(broker, MemoryBroker) else time.sleep
+    return Producer(broker, state, world, what, sleep=sleep).run()
+
+
+@pytest.mark.parametrize("world", [PLAIN, FLAWED], ids=["plain", "flawed"])
+def test_a_span_of_the_timeline_arrives_whole_and_in_order(broker: Broker, topic: str, world: World) -> None:
+    """Bytes, partitions and order are those of the simulator; the timestamp is the time of delivery; all is accounted for."""
+    state = make(broker, topic)
+    account = produce(broker, state, world, order(until_ms=T0 + 60_000))
+    wanted = expected(world, 4, T0, T0 + 60_000)
+    assert pairs(broker, topic) == wanted
+    assert (account.sent, account.acknowledged, account.failed) == (sum(map(len, wanted)),) * 2 + (0,)
+    assert account.bytes == sum(len(k or b"") + len(v or b"") for one in wanted for k, v in one)
+    stamps = [record.timestamp_ms for record in held(broker, topic)[0]]
+    assert stamps == sorted(stamps)
+    assert stamps[0] >= T0
+    assert stamps[-1] < T0 + 60_000
+
+
+def test_a_count_is_the_calls_number_and_the_run_goes_on(broker: Broker, topic: str) -> None:
+    """Two calls of 700 are the first 1,400 events."""
+    state = make(broker, topic)
+    for resumed in (False, True):
+        account = produce(broker, state, PLAIN, order(count=700))
+        assert (account.sent, account.acknowledged, account.resumed) == (700, 700, resumed)
+    assert pairs(broker, topic) == first(PLAIN, 4, T0, 1400)
+
+
+def test_a_total_counts_from_the_runs_first_record(broker: Broker, topic: str) -> None:
+    """900 after 500 are 400 more, and 900 again none."""
+    state = make(broker, topic)
+    produce(broker, state, PLAIN, order(count=500))
+    assert [produce(broker, state, PLAIN, order(count=900, total=True)).sent for _ in range(2)] == [400, 0]
+    assert pairs(broker, topic) == first(PLAIN, 4, T0, 900)
+
+
+@pytest.mark.parametrize("world", [PLAIN, FLAWED], ids=["plain", "flawed"])
+@pytest.mark.parametrize("seed", range(6))
+def test_after_any_crash_it_goes_on_where_each_partition_is(world: World, seed: int, topic: str) -> None:
+    """Crashes after 0 to 300 records, partitions at different places, notes up to date or lost: nothing lost, doubled or moved."""
+    dice = random.Random(seed)
+    broker = MemoryBroker(queue_records=dice.choice([50, 400]), stored_per_poll=dice.choice([1, 7, 60]))
+    state = make(broker, topic, dice.choice([1, 3, 4]))
+    crashes = 0
+    while True:
+        broker.crash_after = dice.choice([0, 1, 2, dice.randrange(300)])
+        if crashes > 15:
+            broker.crash_after = None
+        try:
+            produce(broker, state, world, order(count=2_000, total=True))
+            break
+        except CrashError:
+            crashes += 1
+    assert crashes > 5
+    assert pairs(broker, topic) == first(world, state.partitions, T0, 2_000)
+
+
+@pytest.mark.parametrize("world", [PLAIN, FLAWED], ids=["plain", "flawed"])
+def test_it_goes_on_without_any_note(world: World, topic: str) -> None:
+    """The notes in the group are a convenience: after a week they are gone, and the records alone tell the place."""
+    broker = MemoryBroker(stored_per_poll=5)
+    state = make(broker, topic, 3)
+    for stop in (250, 40, 333):  # after the first crash every partition has records
+        broker.crash_after = stop
+        with pytest.raises(CrashError):
+            produce(broker, state, world, order(until_ms=T0 + 30_000))
+        broker.forget(f"clickreel-writer.{world.run}@{topic}")
+    broker.crash_after = None
+    assert produce(broker, state, world, order(T0 + 999_999, until_ms=T0 + 30_000)).resumed
+    found, wanted = pairs(broker, topic), expected(world, 3, T0, T0 + 30_000)
+    assert found == wanted
+
+
+@pytest.mark.parametrize("world", [PLAIN, FLAWED], ids=["plain", "flawed"])
+def test_records_of_other_runs_in_between_are_searched_through(broker: Broker, topic: str, world: World) -> None:
+    """Another run writes thousands of records behind ours, then ours goes on."""
+    state = make(broker, topic, 2)
+    produce(broker, state, world, order(until_ms=T0 + 10_000))
+    produce(broker, state, OTHER, order(until_ms=T0 + 100_000))
+    produce(broker, state, world, order(until_ms=T0 + 20_000))
+    tag = {world.run: expected(world, 2, T0, T0 + 20_000), OTHER.run: expected(OTHER, 2, T0, T0 + 100_000)}
+    for partition, found in enumerate(pairs(broker, topic)):
+        ours, theirs = tag[world.run][partition], tag[OTHER.run][partition]
+        mine = set(ours)
+        assert [pair for pair in found if pair in mine] == ours
+        assert [pair for pair in found if pair not in mine] == theirs
+
+
+def test_two_runs_write_at_the_same_time(broker: Broker, topic: str) -> None:
+    """Each finds records of the other between its own, and neither minds."""
+    state = make(broker, topic, 2)
+    failures: list[BaseException] = []
+
+    def one(world: World) -> None:
+        try:
+            produce(broker, state, world, order(until_ms=T0 + 60_000))
+        except BaseException as exc:  # noqa: BLE001
+            failures.append(exc)
+
+    threads = [threading.Thread(target=one, args=(world,)) for world in (PLAIN, OTHER)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    for partition, found in enumerate(pairs(broker, topic)):
+        ours = expected(PLAIN, 2, T0, T0 + 60_000)[partition]
+        assert [pair for pair in found if pair in set(ours)] == ours
+
+
+def test_a_run_of_other_settings_under_the_same_name_is_refused(broker: Broker, topic: str) -> None:
+    """The ids say it is the run; the world says it never made them."""
+    state = make(broker, topic)
+    named = [World(WorldSettings(seed=seed, rate=40.0, run="mine")) for seed in (1, 2)]
+    produce(broker, state, named[0], order(count=300))
+    with pytest.raises(ClickreelError, match="was written with other settings"):
+        produce(broker, state, named[1], order(count=300))
+    assert sum(map(len, pairs(broker, topic))) == 300
+
+
+def test_a_grown_topic_is_refused(topic: str) -> None:
+    """More partitions move users; said from the note, and from the records when the note is gone."""
+    broker = MemoryBroker()
+    produce(broker, make(broker, topic, 3), PLAIN, order(count=300))
+    broker.grow(topic, 6)
+    state = broker.topic(topic)
+    assert state is not None
+    with pytest.raises(ClickreelError, match=r"has 6 partitions, but run .* was written to 3 partitions"):
+        produce(broker, state, PLAIN, order(count=300))
+    broker.forget(f"clickreel-writer.{PLAIN.run}@{topic}")
+    with pytest.raises(ClickreelError, match="was written to another number of partitions"):
+        produce(broker, state, PLAIN, order(count=300))
+
+
+def test_a_place_that_the_retention_has_removed_is_refused(topic: str) -> None:
+    """It would have to guess."""
+    broker = MemoryBroker()
+    state = make(broker, topic, 2)
+    produce(broker, state, PLAIN, order(count=300))
+    for partition, bounds in enumerate(broker.bounds(topic)):
+        broker.truncate(topic, partition, bounds.high)
+    with pytest.raises(ClickreelError, match=r"the retention of .* has removed the place where run") as caught:
+        produce(broker, state, PLAIN, order(count=300))
+    assert "retention" in caught.value.hint
+
+
+def test_records_that_another_program_has_put_in_between_are_refused(topic: str) -> None:
+    """A copy of our own records behind the last one is no place where the run would put them."""
+    broker = MemoryBroker()
+    state = make(broker, topic, 1)
+    produce(broker, state, PLAIN, order(count=400))
+    old = held(broker, topic)[0][100:140]
+    writer = broker.writer(topic, lambda *_: None)
+    writer.send(0, [r.key for r in old], [r.value or b"" for r in old], [r.timestamp_ms for r in old])
+    writer.flush(1)
+    with pytest.raises(ClickreelError, match="two programs have written it"):
+        produce(broker, state, PLAIN, order(count=300))
+
+
+def test_a_second_writer_between_our_records_stops_us(topic: str) -> None:
+    """What the lock cannot keep out (a request that was on the way) is seen by its offset, and said."""
+    broker = MemoryBroker(queue_records=200, stored_per_poll=20)
+    state = make(broker, topic, 1)
+    produce(broker, state, PLAIN, order(count=100))
+    copy = held(broker, topic)[0][-5:]
+    done = threading.Event()
+
+    def meddle(account: Account) -> None:
+        if account.sent > 100 and not done.is_set():
+            done.set()
+            writer = broker.writer(topic, lambda *_: None)
+            writer.send(0, [r.key for r in copy], [r.value or b"" for r in copy], [T0] * 5)
+            writer.flush(1)
+
+    now = time.time_ns() // 1_000_000
+    live = World(WorldSettings(seed=7, rate=200.0))
+    copy = [record._replace(value=pairs_of(live, now)) for record in copy]
+    with pytest.raises(SecondWriterError, match="another program writes run"):
+        Producer(broker, state, live, order(now - 2_000), report=meddle).run()
+
+
+def pairs_of(world: World, now: int) -> bytes:
+    """Some event of a world."""
+    value = first(world, 1, now - 60_000, 1)[0][0][1]
+    assert value is not None
+    return value
+
+
+def test_a_live_writer_is_refused_by_name_and_a_dead_one_is_not_waited_for(broker: Broker, topic: str) -> None:
+    """The second writer of a run is told who the first is; once that one has ended it may begin at once."""
+    state = make(broker, topic, 2)
+    stop = threading.Event()
+    begun = threading.Event()
+    live = World(WorldSettings(seed=7, rate=100.0, run=f"live-{topic}"))
+    producer = Producer(broker, state, live, order(wall_clock()), stop=stop, report=lambda _: begun.set())
+    thread = threading.Thread(target=producer.run)
+    thread.start()
+    try:
+        assert begun.wait(10)
+        with pytest.raises(ClickreelError, match=rf"run live-{topic} is being written to {topic} by process \d+ on "):
+            produce(broker, state, live, order(wall_clock(), count=10))
+    finally:
+        stop.set()
+        thread.join()
+    since = time.monotonic()
+    assert produce(broker, state, live, order(wall_clock(), count=10)).acknowledged == 10
+    assert time.monotonic() - since < 5
+
+
+def test_shards_write_disjoint_partitions_that_make_up_the_run(broker: Broker, topic: str) -> None:
+    """Two processes, half of the partitions each; a writer of the whole run is kept out meanwhile."""
+    state = make(broker, topic)
+    for index in (0, 1):
+        produce(broker, state, PLAIN, order(count=1_000, total=True, shard=Shard(index, 2)))
+    assert pairs(broker, topic) == first(PLAIN, 4, T0, 1_000)
+
+
+def test_a_backfill_crosses_into_now_without_a_seam(broker: Broker, topic: str) -> None:
+    """The past at full speed, then the clock's pace; events per second across the seam go on."""
+    state = make(broker, topic, 2)
+    world = World(WorldSettings(seed=7, rate=200.0))
+    now = wall_clock()
+    start = now - 20_000
+    began = time.monotonic()
+    account = produce(broker, state, world, order(start, until_ms=now + 2_500))
+    assert 2.0 < time.monotonic() - began < 12
+    assert pairs(broker, topic) == expected(world, 2, start, now + 2_500)
+    records = [record for one in held(broker, topic) for record in one]
+    assert all(record.timestamp_ms <= wall_clock() for record in records)
+    per_second = [sum(start + 1000 * s <= r.timestamp_ms < start + 1000 * (s + 1) for r in records) for s in range(22)]
+    assert all(180 <= n <= 220 for n in per_second), per_second
+    assert account.live_sent > 200
+
+
+def test_speed_plays_the_timeline_faster(broker: Broker, topic: str) -> None:
+    """Ten times as fast: twenty seconds of the timeline in two."""
+    state = make(broker, topic, 2)
+    began = time.monotonic()
+    produce(broker, state, PLAIN, order(T0, until_ms=T0 + 20_000, speed=10.0))
+    assert 1.8 < time.monotonic() - began < 8
+    assert pairs(broker, topic) == expected(PLAIN, 2, T0, T0 + 20_000)
+
+
+def test_a_stop_waits_for_what_is_under_way(broker: Broker, topic: str) -> None:
+    """And the account adds up; the next call goes on behind it, in each partition."""
+    state = make(broker, topic, 2)
+    stop = threading.Event()
+
+    def enough(account: Account) -> None:
+        if account.sent > 500:
+            stop.set()
+
+    account = Producer(broker, state, PLAIN, order(T0 - 600_000), stop=stop, report=enough).run()
+    assert account.sent == account.acknowledged == sum(map(len, pairs(broker, topic)))
+    assert account.sent > 500
+    produce(broker, state, PLAIN, order(until_ms=T0))
+    assert pairs(broker, topic) == expected(PLAIN, 2, T0 - 600_000, T0)
+
+
+def test_a_bare_count_ends_about_now() -> None:
+    """Whatever the hour: the day's rhythm is counted, not reckoned."""
+    world = World(WorldSettings(seed=7, mean_rate=50.0))
+    for hour in (4, 20):
+        now = T0 - T0 % 86_400_000 + hour * 3_600_000
+        assert len(world.deliveries(stretch_start(world, 30_000, now), now)) == pytest.approx(30_000, abs=3)
