@@ -1,0 +1,267 @@
+"""``clickreel trending``, ``funnel``, ``activity``, ``recommend``: answers out of the warehouse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clickreel.cli.cluster import ProfileFile, profile
+from clickreel.cli.output import Json, emit, say, table
+
+if TYPE_CHECKING:
+    from clickreel.insight.activity import Count
+    from clickreel.insight.recommend import Recommendation
+    from clickreel.insight.window import Window
+    from clickreel.warehouse.client import Client
+
+Until = Annotated[
+    str | None, typer.Option("--until", help="End of the window: a time, or a span ago. [default: the newest event]")
+]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many films.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    for command in (trending, funnel, activity, recommend):
+        app.command()(command)
+
+
+def _opened(path: Path | None, since: str, until: str | None) -> tuple[Client, Window]:
+    import time
+
+    from clickreel.insight.window import window
+    from clickreel.stream import moment
+    from clickreel.warehouse.client import connect
+
+    length_ms = moment.span_ms(since, "--since")
+    now_ms = int(time.time() * 1000)
+    end_ms = None if until is None else moment.instant_ms(until, now_ms, "--until")
+    client = connect(profile(path))
+    return client, window(client, length_ms, now_ms=now_ms, end_ms=end_ms)
+
+
+def _told(window: Window) -> str:
+    names = window.as_json()
+    return f"{names['from'][:19]} to {names['until'][:19]} UTC"
+
+
+def trending(
+    *,
+    since: Annotated[str, typer.Option("--since", help="Length of the window: 1h, 3h, 1d.")] = "3h",
+    until: Until = None,
+    limit: Limit = 20,
+    profile_file: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Films that far more people open than their own last week makes one expect.
+
+    Example: [bold]clickreel trending --since 3h[/bold]
+
+    A film trends when at least 10 people opened it in the window, three times as many as expected, and ten spreads more. What is
+    expected is its share of all openings in the week before. Without two days of baseline no verdict is given.
+    """
+    from clickreel.insight.trends import trends
+
+    client, window = _opened(profile_file, since, until)
+    found = trends(client, window, limit=limit)
+    if json:
+        emit(found.as_json())
+        return
+    say(_told(window))
+    if not found.ready:
+        say(f"only {found.baseline_h:.0f} h of events before the window: the films opened most, without a verdict")
+    rows = [
+        (
+            "▲" if film.trending else "",
+            film.film_id,
+            film.title,
+            film.viewers,
+            "" if film.expected is None else f"{film.expected:.1f}",
+            "" if film.sigmas is None else f"{film.sigmas:+.1f}",
+        )
+        for film in found.films
+    ]
+    table(("", "film>", "title", "people>", "expected>", "spreads>"), rows)
+
+
+def funnel(
+    *,
+    since: Annotated[str, typer.Option("--since", help="Length of the window: 1h, 24h, 7d.")] = "24h",
+    until: Until = None,
+    steps: Annotated[
+        str | None, typer.Option("--steps", help="Event types in their order, by commas. [default: all four]")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", help="Split: device, referrer, page, category or hour (UTC).")
+    ] = None,
+    profile_file: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """From seeing a film to saving it: how many go how far.
+
+    Example: [bold]clickreel funnel --since 24h --by device[/bold]
+
+    What is counted is a meeting of a session with a film. "in order" took every step before; "at all" has the event, on whatever way.
+    """
+    from clickreel.contract.vocabulary import EVENT_TYPES
+    from clickreel.insight.funnel import funnel as ask
+
+    client, window = _opened(profile_file, since, until)
+    wanted = tuple(step.strip() for step in steps.split(",")) if steps else EVENT_TYPES
+    found = ask(client, window, steps=wanted, by=by)
+    if json:
+        emit(found.as_json())
+        return
+    say(_told(window))
+    rows = [
+        (
+            *((step.part or "(none)",) if by else ()),
+            step.event_type,
+            f"{step.with_event:,}",
+            f"{step.reached:,}",
+            f"{step.from_previous:.1%}",
+            f"{step.from_first:.2%}",
+            f"{step.people:,}",
+            f"{step.after_s:.0f}" if step.after_s else "",
+        )
+        for step in found.steps
+    ]
+    head = ("step", "at all>", "in order>", "of the step before>", "of the first>", "people>", "median s after>")
+    table((*((by,) if by else ()), *head), rows)
+
+
+def activity(
+    *,
+    since: Annotated[str, typer.Option("--since", help="Length of the window: 15m, 24h, 14d.")] = "24h",
+    until: Until = None,
+    step: Annotated[
+        str | None, typer.Option("--step", help="Length of a bucket: 1m, 1h, 1d. [default: at most 60 buckets]")
+    ] = None,
+    profile_file: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Who is there: people, sessions and events over time.
+
+    Example: [bold]clickreel activity --since 24h --step 1h[/bold]
+    """
+    from clickreel.insight.activity import activity as ask
+    from clickreel.stream import moment
+
+    step_s = max(1, moment.span_ms(step, "--step") // 1000) if step else None
+    client, window = _opened(profile_file, since, until)
+    found = ask(client, window, step_s=step_s)
+    if json:
+        emit(found.as_json())
+        return
+    say(_told(window))
+    table(
+        (
+            "UTC",
+            "people>",
+            "sessions>",
+            "events>",
+            "views>",
+            "opened>",
+            "trailers>",
+            "saved>",
+            "web>",
+            "mobile>",
+            "tablet>",
+        ),
+        [_cells(moment.text(count.begin_ms)[:19], count) for count in found.buckets] + [_cells("all", found.total)],
+    )
+    lengths = found.sessions
+    say(
+        f"last 5 minutes: {found.now.users:,} people, {found.now.events:,} events; sessions: {lengths.under_way:,} under way, "
+        f"{lengths.ended:,} ended, {lengths.length_s_p50:.0f} s long at the median ({lengths.length_s_p95:.0f} s p95), "
+        f"{lengths.events_mean:.1f} events each"
+    )
+
+
+def _cells(name: str, count: Count) -> tuple[str, ...]:
+    numbers = (
+        count.users, count.sessions, count.events, count.views, count.details, count.trailers, count.saved, count.web, count.mobile,
+        count.tablet,
+    )  # fmt: skip
+    return (name, *(f"{number:,}" for number in numbers))
+
+
+def recommend(
+    user: Annotated[str | None, typer.Argument(help="For whom: u_10 or 10.")] = None,
+    *,
+    film: Annotated[str | None, typer.Option("--film", help="Films like this one: its id or its title.")] = None,
+    evaluate: Annotated[
+        bool, typer.Option("--evaluate", help="Measure the recommendations against popularity instead.")
+    ] = False,
+    since: Annotated[str, typer.Option("--since", help="How much of the past is learnt from.")] = "28d",
+    until: Until = None,
+    limit: Limit = 10,
+    profile_file: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Films for a person, or films like a film: those opened in the same sessions.
+
+    Example: [bold]clickreel recommend u_10[/bold], or [bold]clickreel recommend --film 331[/bold]
+    """
+    from clickreel.errors import UsageError
+    from clickreel.insight import recommend as answers
+
+    if (user is not None) + (film is not None) + evaluate != 1:
+        raise UsageError("one of USER, --film and --evaluate is needed", hint="clickreel recommend u_10")
+    number = answers.user_of(user) if user is not None else 0
+    client, window = _opened(profile_file, since, until)
+    if evaluate:
+        _evaluation(answers.evaluate(client, window), json=json)
+        return
+    if film is not None:
+        found = answers.for_film(client, answers.film_of(client, film), window, limit=limit)
+    else:
+        found = answers.for_user(client, number, window, limit=limit)
+    if json:
+        emit(found.as_json())
+        return
+    _films(found)
+
+
+def _films(found: Recommendation) -> None:
+    say(f"learnt from {_told(found.window)}")
+    if found.basis == "popular":
+        say(f"nothing is known of {found.of} {found.id}: the films opened most")
+    rows = [
+        (
+            rank,
+            film.film_id,
+            film.title,
+            f"{film.score:.0f}" if found.basis == "popular" else f"{film.score:.3f}",
+            film.because,
+        )
+        for rank, film in enumerate(found.films, 1)
+    ]
+    score = {"popular": "sessions>", "together": "probability>" if found.of == "film" else "score>"}[found.basis]
+    if found.of == "user" and found.basis == "together":
+        table((">", "film>", "title", score, "because of"), rows)
+    else:
+        table((">", "film>", "title", score), [row[:4] for row in rows])
+
+
+def _evaluation(found: object, *, json: bool) -> None:
+    from clickreel.insight.recommend import Evaluation
+
+    assert isinstance(found, Evaluation)
+    if json:
+        emit(found.as_json())
+        return
+    say(f"learnt from the first four fifths of {_told(found.window)}, asked about the last")
+    table(
+        ("question", "asked>", "figure", "together>", "popular>"),
+        [
+            ("next film in the session", f"{found.next_questions:,}", "hit rate in 10",
+             f"{found.next_hit_rate_10:.3f}", f"{found.popular_next_hit_rate_10:.3f}"),
+            ("", "", "hit rate in 20", f"{found.next_hit_rate_20:.3f}", f"{found.popular_next_hit_rate_20:.3f}"),
+            ("", "", "MRR in 20", f"{found.next_mrr_20:.3f}", f"{found.popular_next_mrr_20:.3f}"),
+            ("next new film of a person", f"{found.people:,}", "hit rate in 10",
+             f"{found.people_hit_rate_10:.3f}", f"{found.popular_people_hit_rate_10:.3f}"),
+        ],
+    )  # fmt: skip

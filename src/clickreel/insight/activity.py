@@ -1,0 +1,134 @@
+"""Who is there: people, sessions and events over time, and how long sessions are."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from clickreel.insight.queries import text
+from clickreel.insight.window import Window
+from clickreel.stream import moment
+from clickreel.warehouse.client import Client
+
+# Bucket lengths that people read without counting, seconds; the first that gives at most this many buckets is taken.
+STEPS_S = (10, 60, 300, 900, 3600, 21_600, 86_400, 604_800)
+BUCKETS = 60
+
+
+@dataclass(frozen=True)
+class Count:
+    """What happened in a stretch of time.
+
+    Attributes:
+        begin_ms: Where it begins, milliseconds since 1970.
+        users: People.
+        sessions: Sessions.
+        events: Events that landed, repeated deliveries included.
+        views: Events ``view``.
+        details: Events ``detail_view``.
+        trailers: Events ``watch_trailer``.
+        saved: Events ``add_to_watchlist``.
+        web: People on the web.
+        mobile: People on a phone.
+        tablet: People on a tablet.
+    """
+
+    begin_ms: int
+    users: int
+    sessions: int
+    events: int
+    views: int
+    details: int
+    trailers: int
+    saved: int
+    web: int
+    mobile: int
+    tablet: int
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, its begin as people read it (UTC)."""
+        counts = dataclasses.asdict(self)
+        return {"begin": moment.text(counts.pop("begin_ms")), **counts}
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """How long sessions are.
+
+    Attributes:
+        ended: Sessions without an event in the last 30 minutes of the window; the others are under way.
+        length_s_p50: Median length, first to last event, seconds.
+        length_s_p95: The 95th percentile.
+        events_mean: Events a session.
+        under_way: Sessions under way at the end of the window.
+    """
+
+    ended: int
+    length_s_p50: float
+    length_s_p95: float
+    events_mean: float
+    under_way: int
+
+
+@dataclass(frozen=True)
+class Activity:
+    """A window's people.
+
+    Attributes:
+        window: The window.
+        total: The whole window at once; people are counted once.
+        now: The last five minutes.
+        sessions: The sessions.
+        step_s: Length of a bucket, seconds.
+        buckets: The window in buckets; empty ones are left out.
+    """
+
+    window: Window
+    total: Count
+    now: Count
+    sessions: Sessions
+    step_s: int
+    buckets: tuple[Count, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for ``--json``."""
+        return {
+            "window": self.window.as_json(),
+            "total": self.total.as_json(),
+            "now": self.now.as_json(),
+            "sessions": dataclasses.asdict(self.sessions),
+            "step_s": self.step_s,
+            "buckets": [count.as_json() for count in self.buckets],
+        }
+
+
+def activity(client: Client, window: Window, *, step_s: int | None = None) -> Activity:
+    """Count who is there.
+
+    Args:
+        client: The warehouse.
+        window: The window.
+        step_s: Length of a bucket; by default one that gives at most 60.
+    """
+    step_s = step_s or next((step for step in STEPS_S if window.length_ms <= step * 1000 * BUCKETS), STEPS_S[-1])
+    last_minutes = dataclasses.replace(window, begin_ms=max(window.begin_ms, window.end_ms - 300_000))
+    (lengths,) = client.rows(text("sessions"), window.places)
+    ended, p50, p95, mean, under_way = lengths
+    return Activity(
+        window,
+        _whole(client, window),
+        _whole(client, last_minutes),
+        Sessions(int(ended), float(p50), float(p95), float(mean), int(under_way)),
+        step_s,
+        _counts(client, window, step_s),
+    )
+
+
+def _counts(client: Client, window: Window, step_s: int) -> tuple[Count, ...]:
+    return tuple(Count(*map(int, row)) for row in client.rows(text("activity"), {**window.places, "step_s": step_s}))
+
+
+def _whole(client: Client, window: Window) -> Count:
+    counts = _counts(client, window, 0)
+    return counts[0] if counts else Count(window.begin_ms, *[0] * 10)

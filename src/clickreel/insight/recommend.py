@@ -1,0 +1,204 @@
+"""What to watch next: films that are opened in the same sessions (item-item co-visitation), computed in ClickHouse.
+
+For a film: the films opened in its sessions, most sessions first: the conditional probability of the other given this one (Deshpande,
+Karypis, TOIS 2004), which does better on streams like this than the cosine (see :mod:`clickreel.audit.realism.learnable`).
+
+For a person: the last 50 films they opened speak each for their neighbours, with that probability as their voice, fading by 5 % from one
+film to the one before. A film of few sessions speaks lower, as if it had five more: what was met once is chance. Films already opened are
+left out. Tried over 2,410 people of a simulated world of 28 days and 1.3 M events, hit rate in the first 10: popularity .135; 20 films
+fading by half .248, by 15 % .282, by 5 % .295, not at all .291; 50 films by 5 % .298, with the five sessions .300 (30: .299).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from clickreel.errors import UsageError
+from clickreel.insight.queries import text
+from clickreel.insight.window import Window
+from clickreel.warehouse.client import Client
+
+FADE = 0.95
+MEMORY = 50
+SHRINK = 5.0
+_VOICE = {"fade": FADE, "memory": MEMORY, "shrink": SHRINK}
+DEPTH = 20
+TRAIN_PART = 0.8
+PEOPLE_MAX = 5000
+
+
+@dataclass(frozen=True)
+class Film:
+    """One recommended film.
+
+    Attributes:
+        film_id: Its id.
+        title: Its title; empty where the dictionary does not know it.
+        score: By what it is ranked: a probability for a film's neighbours, a sum of them for a person, sessions for popular ones.
+        because_id: The film that speaks loudest for it; ``None`` for popular ones.
+        because: That film's title.
+    """
+
+    film_id: int
+    title: str
+    score: float
+    because_id: int | None = None
+    because: str = ""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """A ranked list.
+
+    Attributes:
+        of: ``film`` or ``user``.
+        id: Whose.
+        basis: ``together``: films that share sessions; ``popular``: nothing is known, so the films opened most.
+        window: The stretch of time that was learnt from.
+        films: The films, best first.
+    """
+
+    of: str
+    id: int
+    basis: str
+    window: Window
+    films: tuple[Film, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for ``--json``."""
+        films = [{"rank": rank, **dataclasses.asdict(film)} for rank, film in enumerate(self.films, 1)]
+        whose = f"u_{self.id}" if self.of == "user" else self.id
+        return {self.of: whose, "basis": self.basis, "window": self.window.as_json(), "films": films}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good recommendations are: learnt from the first four fifths of a window, asked about the last.
+
+    Attributes:
+        window: The window.
+        next_questions: Next films in a session that were to be predicted from the film before.
+        next_hit_rate_10: Share that was among the first ten.
+        next_hit_rate_20: Among the first twenty.
+        next_mrr_20: Mean reciprocal rank among the first twenty.
+        popular_next_hit_rate_10: The same for the films opened most.
+        popular_next_hit_rate_20: Likewise.
+        popular_next_mrr_20: Likewise.
+        people: People whose next new film was to be predicted from all they opened before.
+        people_hit_rate_10: Share of them in whose first ten it was.
+        popular_people_hit_rate_10: The same for the films opened most of those new to them.
+    """
+
+    window: Window
+    next_questions: int
+    next_hit_rate_10: float
+    next_hit_rate_20: float
+    next_mrr_20: float
+    popular_next_hit_rate_10: float
+    popular_next_hit_rate_20: float
+    popular_next_mrr_20: float
+    people: int
+    people_hit_rate_10: float
+    popular_people_hit_rate_10: float
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for ``--json``."""
+        return {**dataclasses.asdict(self), "window": self.window.as_json()}
+
+
+def film_of(client: Client, given: str) -> int:
+    """The id of a film that is given by id or by title.
+
+    Raises:
+        UsageError: No film, or several, have this title.
+    """
+    if given.isdigit():
+        return int(given)
+    rows = client.rows(
+        "SELECT film_id, film_title FROM ref_dim_film FINAL WHERE lowerUTF8(film_title) = lowerUTF8({title:String}) "
+        "OR positionCaseInsensitiveUTF8(film_title, {title:String}) > 0 "
+        "ORDER BY lowerUTF8(film_title) = lowerUTF8({title:String}) DESC, film_id LIMIT 5",
+        {"title": given},
+    )
+    exact = [row for row in rows if str(row[1]).lower() == given.lower()]
+    found = exact or rows
+    if len(found) == 1:
+        return int(found[0][0])
+    if not found:
+        raise UsageError(f"no film is called {given!r}", hint="give the film_id, or a part of the title")
+    raise UsageError(
+        f"several films are called {given!r}: " + ", ".join(f"{row[1]} ({row[0]})" for row in found),
+        hint="give the film_id",
+    )
+
+
+def user_of(given: str) -> int:
+    """The number of a user that is given as ``u_10`` or ``10``.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    bare = given.removeprefix("u_")
+    if not bare.isdigit():
+        raise UsageError(f"the user is {given!r}", hint="write it as u_10 or 10")
+    return int(bare)
+
+
+def for_film(client: Client, film: int, window: Window, *, limit: int = 10) -> Recommendation:
+    """Films that share sessions with a film; the popular ones when it has none."""
+    rows = client.rows(text("similar"), {**window.places, "film": film, "limit": limit})
+    if not rows:
+        return Recommendation("film", film, "popular", window, _popular(client, window, 0, limit))
+    films = tuple(Film(int(one), str(title), float(part)) for one, title, _, part in rows)
+    return Recommendation("film", film, "together", window, films)
+
+
+def for_user(client: Client, user: int, window: Window, *, limit: int = 10) -> Recommendation:
+    """Films for a person; the popular ones when nothing is known of them."""
+    rows = client.rows(text("recommend"), {**window.places, **_VOICE, "user": user, "limit": limit})
+    if not rows:
+        return Recommendation("user", user, "popular", window, _popular(client, window, user, limit))
+    films = tuple(
+        Film(int(film), str(title), float(score), int(because), str(because_title))
+        for film, title, score, because, because_title in rows
+    )
+    return Recommendation("user", user, "together", window, films)
+
+
+def _popular(client: Client, window: Window, user: int, limit: int) -> tuple[Film, ...]:
+    rows = client.rows(text("popular"), {**window.places, "user": user, "limit": limit})
+    return tuple(Film(int(film), str(title), float(sessions)) for film, title, sessions in rows)
+
+
+def evaluate(client: Client, window: Window) -> Evaluation:
+    """Measure both kinds of recommendation against popularity."""
+    begin_ms = max(window.begin_ms, window.first_ms)
+    places = {
+        "from_ms": begin_ms,
+        "end_ms": window.end_ms,
+        "cut_ms": begin_ms + int(TRAIN_PART * (window.end_ms - 1 - begin_ms)),
+    }
+    (following,) = client.rows(text("evaluate_next"), {**places, "depth": DEPTH})
+    (people,) = client.rows(text("evaluate_people"), {**places, **_VOICE, "people": PEOPLE_MAX})
+    if not following[0] or not people[0]:
+        raise UsageError(
+            f"nothing to ask: {following[0]} next films and {people[0]} people in the last fifth of the window",
+            hint="a longer --since",
+        )
+    questions, hit_10, hit_20, mrr, popular_10, popular_20, popular_mrr = following
+    asked, hit_rate, popular = people
+    return Evaluation(
+        window=window,
+        next_questions=int(questions),
+        next_hit_rate_10=float(hit_10),
+        next_hit_rate_20=float(hit_20),
+        next_mrr_20=float(mrr),
+        popular_next_hit_rate_10=float(popular_10),
+        popular_next_hit_rate_20=float(popular_20),
+        popular_next_mrr_20=float(popular_mrr),
+        people=int(asked),
+        people_hit_rate_10=float(hit_rate),
+        popular_people_hit_rate_10=float(popular),
+    )

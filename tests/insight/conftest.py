@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from clickreel.simulate.events import Events
+from clickreel.simulate.settings import WorldSettings
+from clickreel.simulate.world import World
+from clickreel.stream.profile import Profile
+from clickreel.warehouse import films
+from clickreel.warehouse.client import Client, connect
+from clickreel.warehouse.migrate import migrate
+from tests.clickhouse.process import ClickHouse
+from tests.insight.landing import DAY_MS, land
+
+# A Monday noon, far from now: no answer may depend on the clock.
+END_MS = 20_000 * DAY_MS + DAY_MS // 2
+DAYS = 16
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A simulated world in a database of its own."""
+
+    client: Client
+    profile: Profile
+    world: World
+    events: Events
+
+
+def _database(clickhouse: ClickHouse) -> Profile:
+    return Profile(
+        {"bootstrap.servers": "127.0.0.1:9"},
+        clickhouse_url=clickhouse.url,
+        clickhouse_database=f"insight_{uuid.uuid4().hex[:12]}",
+    )
+
+
+@pytest.fixture(scope="session")
+def landed(clickhouse: ClickHouse) -> Iterator[Landed]:
+    """Sixteen days of 800 people and 200 films, for reading only."""
+    world = World(WorldSettings(users=800, films=200, seed=5))
+    events = world.events(END_MS - DAYS * DAY_MS, END_MS)
+    profile = _database(clickhouse)
+    client = connect(profile, create=True)
+    migrate(client)
+    films.load(client, world.catalogue)
+    land(client, events)
+    yield Landed(client, profile, world, events)
+    client.close()
+
+
+@pytest.fixture
+def empty(clickhouse: ClickHouse) -> Iterator[Client]:
+    """A migrated database without rows."""
+    client = connect(_database(clickhouse), create=True)
+    migrate(client)
+    yield client
+    client.command(f"DROP DATABASE {client.database}")
+    client.close()
