@@ -12,7 +12,7 @@ from clickreel.contract.check import Contract, check, contract
 from clickreel.contract.framing import prefix
 from clickreel.contract.rules import COMPILED, Violation, compile_schema, usual_form
 from clickreel.contract.schema import Schema
-from tests.contract.test_decode import edited
+from tests.contract.test_decode import JSON, edited
 
 KEY = b'"u_10"'
 # The example of the dataset's first documentation, as json.dumps writes it.
@@ -175,6 +175,32 @@ def test_a_schema_with_other_rules_is_checked_in_full() -> None:
     found = other.check(b'"k"', b'{"tags":["a",1]}')
     assert found is not None
     assert (found.field, found.rule) == ("tags", "type")
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [{"pattern": r"\p{L}+"}, {"$ref": "#/nowhere"}, {"$ref": "http://127.0.0.1:9/x"}, {"type": "strin"}, {"enum": 5}],
+)
+def test_a_schema_that_cannot_be_applied_is_a_violation(rules: dict[str, object]) -> None:
+    """A foreign schema with a pattern of another dialect, a broken reference or nonsense in it never raises."""
+    body = {"type": "object", "properties": {"user_id": rules}}
+    odd = Contract(value=Schema("t-value", 1, json.dumps(body)), key=Schema("t-key", 1, '{"type":"string"}'))
+    found = odd.check(KEY, value())
+    assert found is not None
+    assert found.rule == "schema"
+
+
+@given(
+    body=st.fixed_dictionaries(
+        {}, optional=dict.fromkeys(sorted(COMPILED | {"items", "anyOf", "$ref", "not"}), JSON)
+    ),
+    given_value=JSON,
+)
+@settings(max_examples=300)
+def test_no_schema_and_no_value_make_a_check_raise(body: dict[str, object], given_value: object) -> None:
+    """Any JSON at all as a schema, or as the schema of a field."""
+    compile_schema(body, "value")(given_value)
+    compile_schema({"type": "object", "properties": {"x": body}}, "value")({"x": given_value})
 
 
 def test_the_open_version_takes_what_the_strict_one_refuses() -> None:

@@ -153,6 +153,17 @@ def test_states_tell_the_ways_to_differ(held: Registry, topic: str) -> None:
     assert publish(held, topic)[1].agreement == "newer"
 
 
+def test_a_schema_of_another_type_is_named(apicurio: HttpRegistry, topic: str) -> None:
+    """An Avro subject is none of ours: said in words, and unknown by its id."""
+    avro = {"type": "record", "name": "a", "fields": [{"name": "x", "type": "int"}, {"name": topic, "type": "int"}]}
+    number = apicurio._ask("POST", f"subjects/{topic}-value/versions", {"schema": json.dumps(avro).replace("-", "_")})[
+        "id"
+    ]
+    with pytest.raises(ContractError, match=f"version 1 of {topic}-value is of type AVRO, not JSON Schema"):
+        state(apicurio, "value", topic)
+    assert apicurio.by_id(number) is None
+
+
 def answering(answer: Callable[[httpx.Request], httpx.Response]) -> HttpRegistry:
     """A registry client whose server is a function."""
     client = HttpRegistry("http://registry.example/api", "me:secret")

@@ -117,28 +117,45 @@ def list_(
 
     if registered:
         with _registry(profile) as registry:
-            held = [
-                (found, registry.mode(name))
-                for name in registry.subjects()
-                for number in registry.versions(name)
-                if (found := registry.schema(name, number))
-            ]
+            held = [row for name in registry.subjects() for row in _registered(registry, name)]
     else:
-        held = [(found, "") for part in get_args(schema.Part) for found in schema.versions(part)]
-    answer = [
-        {"subject": one.subject, "version": one.version, "id": one.id, "mode": mode or None, "fields": len(one.fields)}
-        for one, mode in held
-    ]
+        held = [_version(one, "") for part in get_args(schema.Part) for one in schema.versions(part)]
     if json:
-        emit({"versions": answer})
+        emit({"versions": held})
         return
+    columns = ("subject", "version", "id", "mode", "fields", "about")
     table(
         ["subject", "version>", "id>", "mode", "fields>", "about"],
-        [
-            (one.subject, one.version, one.id or "", mode, len(one.fields), str(one.body.get("description", ""))[:60])
-            for one, mode in held
-        ],
+        [["" if row[column] is None else str(row[column])[:60] for column in columns] for row in held],
     )
+
+
+def _registered(registry: HttpRegistry, subject: str) -> list[dict[str, Any]]:
+    """The versions of a subject; of a schema that is no JSON Schema, what it is instead."""
+    from clickreel.errors import ContractError
+
+    mode, rows = registry.mode(subject), []
+    for number in registry.versions(subject):
+        try:
+            found = registry.schema(subject, number)
+            rows += [_version(found, mode)] if found else []
+        except ContractError as exc:
+            rows.append(
+                {"subject": subject, "version": number, "id": None, "mode": mode, "fields": None, "about": exc.message}
+            )
+    return rows
+
+
+def _version(one: Schema, mode: str) -> dict[str, Any]:
+    about = str(one.body.get("description", ""))
+    return {
+        "subject": one.subject,
+        "version": one.version,
+        "id": one.id,
+        "mode": mode or None,
+        "fields": len(one.fields),
+        "about": about,
+    }
 
 
 def check(topic: TopicName = None, profile: ProfileFile = None, json: Json = False) -> int:

@@ -42,10 +42,14 @@ class Registry(Protocol):
         """The version numbers of a subject, ascending; empty when there is no such subject."""
 
     def schema(self, subject: str, version: int | None = None) -> Schema | None:
-        """One version (by default the latest) with its id, or None when there is none."""
+        """One version (by default the latest) with its id, or None when there is none.
+
+        Raises:
+            ContractError: It is a schema of another type (Avro, Protobuf).
+        """
 
     def by_id(self, id_: int | str) -> str | None:
-        """The text of the schema with this id, or with this GUID where the registry has such; or None."""
+        """The text of the JSON Schema with this id, or with this GUID where the registry has such; or None."""
 
     def find(self, schema: Schema) -> Schema | None:
         """The version of the schema's subject that says the same, or None; the schema's own number plays no part."""
@@ -129,12 +133,13 @@ class HttpRegistry:
         """See :meth:`Registry.by_id`."""
         kind = "ids" if isinstance(id_, int) else "guids"
         answer = self._ask("GET", f"schemas/{kind}/{_quoted(str(id_))}", absent=None)
-        return str(answer["schema"]) if answer else None
+        return str(answer["schema"]) if answer and answer.get("schemaType") == "JSON" else None
 
     def find(self, schema: Schema) -> Schema | None:
         """See :meth:`Registry.find`."""
         answer = self._ask("POST", f"subjects/{_quoted(schema.subject)}", _body(schema), absent=None)
-        return _schema(answer) if answer else None
+        # Asked for a JSON Schema, Apicurio does not say again that it is one.
+        return _schema({"schemaType": "JSON", **answer}) if answer else None
 
     def register(self, schema: Schema) -> Schema:
         """See :meth:`Registry.register`."""
@@ -243,6 +248,12 @@ def _body(schema: Schema) -> dict[str, Any]:
 
 
 def _schema(answer: dict[str, Any]) -> Schema:
+    kind = answer.get("schemaType", "AVRO")  # the API leaves out its first type
+    if kind != "JSON":
+        raise ContractError(
+            f"version {answer['version']} of {answer['subject']} is of type {kind}, not JSON Schema",
+            hint="name another topic, or delete the subject",
+        )
     return Schema(answer["subject"], int(answer["version"]), answer["schema"], id=int(answer["id"]))
 
 

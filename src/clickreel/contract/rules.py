@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _SHOWN_MAX = 60
+_TEXT_MAX = 300
 _ABSENT = object()
 
 COMPILED = frozenset(
@@ -65,7 +66,8 @@ def compile_schema(body: dict[str, Any], name: str) -> Test:
         name: What violations of the whole are said to be in: ``key`` or ``value``; those of an object's property carry its name.
 
     Returns:
-        A function that takes a parsed value and returns its first violation in the schema's order, or None.
+        A function that takes a parsed value and returns its first violation in the schema's order, or None. It never raises: a value
+        that a foreign schema cannot be applied to breaks the rule ``schema``.
     """
     if not _compilable(body):
         return _general(body, name)
@@ -76,6 +78,32 @@ def compile_schema(body: dict[str, Any], name: str) -> Test:
 
 # Patterns whose matches need no escape in JSON: plain characters, classes of letters and digits, groups, repeats.
 _PLAIN_PATTERN = re.compile(r"\^(?:[A-Za-z0-9_ :(){}|?*+,-]|\[[A-Za-z0-9-]+\]|\\\.)*\$")
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _is_pattern(text: Any) -> bool:
+    """Whether Python knows the pattern; JSON Schema's dialect has a few forms that it does not."""
+    try:
+        re.compile(text)
+    except (re.error, TypeError):
+        return False
+    return True
+
+
+# The forms of the rules that are compiled; a schema may hold others, which are the general validator's business.
+_FORMS: dict[str, Callable[[Any], bool]] = {
+    "type": lambda kind: isinstance(kind, str) and kind in _TYPES,
+    "enum": _is_texts,
+    "pattern": _is_pattern,
+    "minimum": lambda bound: type(bound) in {int, float},
+    "maximum": lambda bound: type(bound) in {int, float},
+    "properties": lambda fields: isinstance(fields, dict),
+    "required": _is_texts,
+    "additionalProperties": lambda more: isinstance(more, bool),
+}
 
 
 def usual_form(body: dict[str, Any]) -> re.Pattern[bytes] | None:
@@ -120,9 +148,7 @@ def _compilable(body: Any) -> bool:
     """Whether every rule of the schema is one of ours, in a form that is ours."""
     if not isinstance(body, dict) or not body.keys() <= COMPILED | ANNOTATIONS:
         return False
-    if not all(isinstance(word, str) for word in body.get("enum", ())) or body.get("type") not in {None, *_TYPES}:
-        return False
-    if not isinstance(body.get("additionalProperties", True), bool):
+    if not all(fits(body[rule]) for rule, fits in _FORMS.items() if rule in body):
         return False
     return all(_compilable(rules) and "properties" not in rules for rules in body.get("properties", {}).values())
 
@@ -209,17 +235,21 @@ def _scalar(rules: dict[str, Any], name: str) -> Test:
 
 def _general(body: dict[str, Any], name: str) -> Test:
     import jsonschema
+    import referencing
 
-    validator = jsonschema.Draft7Validator(body)
+    # A registry of its own, which fetches nothing: a schema must not make us ask an address in it.
+    validator = jsonschema.Draft7Validator(body, registry=referencing.Registry())
 
     def test(value: Any) -> Violation | None:
-        error = next(
-            iter(sorted(validator.iter_errors(value), key=lambda error: (list(map(str, error.path)), error.validator))),
-            None,
-        )
-        if error is None:
+        try:
+            errors = sorted(
+                validator.iter_errors(value), key=lambda error: (list(map(str, error.path)), error.validator)
+            )
+        except Exception as exc:  # noqa: BLE001 - a broken reference, a pattern of another dialect: whatever the schema holds
+            return Violation(name, "schema", f"{name} cannot be checked: {type(exc).__name__}: {exc}"[:_TEXT_MAX])
+        if not errors:
             return None
-        field = str(error.path[0]) if error.path else name
-        return Violation(field, str(error.validator), f"{field}: {error.message}"[:300])
+        field = str(errors[0].path[0]) if errors[0].path else name
+        return Violation(field, str(errors[0].validator), f"{field}: {errors[0].message}"[:_TEXT_MAX])
 
     return test

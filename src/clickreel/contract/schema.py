@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from clickreel.errors import UsageError
+from clickreel.errors import ContractError, UsageError
 
 Part = Literal["key", "value"]
 
@@ -39,9 +39,19 @@ class Schema:
 
     @functools.cached_property
     def body(self) -> dict[str, Any]:
-        """The schema as a mapping; do not change it."""
-        body = json.loads(self.text)
-        assert isinstance(body, dict), f"{self.subject} v{self.version} is not an object"
+        """The schema as a mapping; do not change it.
+
+        Raises:
+            ContractError: The text is no JSON object.
+        """
+        try:
+            body = json.loads(self.text)
+        except (ValueError, RecursionError):
+            body = None
+        if not isinstance(body, dict):
+            raise ContractError(
+                f"version {self.version} of {self.subject} is no JSON Schema with rules", hint="clickreel contract list"
+            )
         return body
 
     @property
