@@ -7,7 +7,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "contract.md"
 
 
 def test_the_reference_page_is_fresh() -> None:
-    """Else: clickreel contract show --markdown > docs/reference/contract.md."""
+    """The page in the repository is what the schemas say now; `make docs` writes it."""
     assert PAGE.read_text(encoding="utf-8") == reference.page()
 
 

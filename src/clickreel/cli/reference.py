@@ -46,7 +46,14 @@ def _plain(text: str) -> str:
     return Text.from_markup(text).plain.replace("\b", "").strip()
 
 
-PAGES = {"commands.md": commands}
+def contract() -> str:
+    """The page of the contract: fields, rules, column types, former versions, malformed kinds."""
+    from clickreel.contract import reference
+
+    return reference.page()
+
+
+PAGES = {"commands.md": commands, "contract.md": contract}
 
 
 def write(folder: Path) -> list[Path]:

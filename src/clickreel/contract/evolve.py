@@ -78,18 +78,16 @@ def propose(old: Schema, edits: Edits) -> Schema:
     body = copy.deepcopy(old.body)
     if "properties" not in body:
         raise UsageError(f"{old.subject} v{old.version} has no fields to edit", hint="edit the value: --part value")
-    for text in edits.add:
-        _add(body, text)
-    for name in edits.remove:
-        _remove(body, name)
-    for text in edits.word:
-        _add_word(body, text)
-    for text in edits.drop_word:
-        _drop_word(body, text)
-    for text in edits.set:
-        _set(body, text)
-    for text in edits.unset:
-        _unset(body, text)
+    for texts, apply in (
+        (edits.add, _add),
+        (edits.remove, _remove),
+        (edits.word, _add_word),
+        (edits.drop_word, _drop_word),
+        (edits.set, _set),
+        (edits.unset, _unset),
+    ):
+        for text in texts:
+            apply(body, text)
     if edits.open is not None:
         body["additionalProperties"] = edits.open
     return dataclasses.replace(

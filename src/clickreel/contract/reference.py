@@ -67,7 +67,7 @@ def page() -> str:
     columns = [(name, tight[name], pipes[name], flink[name]) for name in tight]
     parts = [
         "# The contract",
-        "<!-- Made by `clickreel contract show --markdown`; a test fails when it is stale. -->",
+        "Written by `make docs` from the schemas (`clickreel contract show --markdown`).",
         f"Key: `{key.subject}` version {key.version}, a JSON string.",
         f"Value: `{value.subject}` version {value.version}, a JSON object of exactly these fields.",
         "## Key",
