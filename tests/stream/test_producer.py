@@ -77,7 +77,7 @@ def test_a_total_counts_from_the_runs_first_record(broker: Broker, topic: str) -
 
 
 @pytest.mark.parametrize("world", [PLAIN, FLAWED], ids=["plain", "flawed"])
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_after_any_crash_it_goes_on_where_each_partition_is(world: World, seed: int, topic: str) -> None:
     """Crashes after 0 to 300 records, partitions at different places, notes up to date or lost: nothing lost, doubled or moved."""
     dice = random.Random(seed)
@@ -86,7 +86,7 @@ def test_after_any_crash_it_goes_on_where_each_partition_is(world: World, seed: 
     crashes = 0
     while True:
         broker.crash_after = dice.choice([0, 1, 2, dice.randrange(300)])
-        if crashes > 15:
+        if crashes > 8:
             broker.crash_after = None
         try:
             produce(broker, state, world, order(count=2_000, total=True))

@@ -22,6 +22,8 @@ GROUPS: tuple[str, ...] = (
     "topic",
     "contract",
     "produce",
+    "messages",
+    "monitor",
     "realism",
     "warehouse",
     "ingest",

@@ -294,7 +294,7 @@ class ClusterWriter:
         config |= {
             "enable.gapless.guarantee": True,
             "message.timeout.ms": 0,
-            "linger.ms": 20,
+            "linger.ms": 5,
             "batch.size": 1_000_000,
             "queue.buffering.max.messages": _QUEUE_RECORDS,
             "queue.buffering.max.kbytes": _QUEUE_KBYTES,

@@ -1,0 +1,109 @@
+"""``clickreel monitor``: the topic second by second."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clickreel.cli.cluster import ProfileFile, TopicName
+from clickreel.cli.output import Json
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from clickreel.stream.monitor import Second
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(monitor)
+
+
+def monitor(
+    seconds: Annotated[
+        int | None, typer.Option("--seconds", help="Stop after so many. [default: until Ctrl-C]")
+    ] = None,
+    group: Annotated[str | None, typer.Option("--group", help="A consumer group whose lag to show.")] = None,
+    topic: TopicName = None,
+    profile: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Show messages and bytes a second, by partition, with skew and lag.
+
+    Example: [bold]clickreel monitor[/bold], or [bold]clickreel monitor --json --seconds 10[/bold]
+
+    Freshness is the present less the newest event's time: seconds in a live stream, days in a backfill.
+    """
+    from clickreel.cli.cluster import broker, topic_name
+    from clickreel.errors import UsageError
+    from clickreel.stream import monitor as watching
+
+    if seconds is not None and seconds < 1:
+        raise UsageError(f"--seconds is {seconds}", hint="allowed: at least 1")
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM,)}
+    name = topic_name(topic)
+    figures = watching.watch(broker(profile), name, group=group, stop=stop)
+    try:
+        if json:
+            for count, second in enumerate(figures, start=1):
+                sys.stdout.write(watching.line(second).decode())
+                sys.stdout.flush()
+                if count == seconds:
+                    break
+        else:
+            _draw(name, figures, seconds)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _draw(topic: str, figures: object, seconds: int | None) -> None:
+    from collections import deque
+    from collections.abc import Iterator
+    from typing import cast
+
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(highlight=False)
+    history: deque[float] = deque(maxlen=60)
+    with Live(f"{topic}: waiting for the first second", console=console, auto_refresh=False) as live:
+        for count, second in enumerate(cast("Iterator[Second]", figures), start=1):
+            history.append(sum(second.messages) / second.seconds)
+            live.update(_picture(topic, second, list(history)), refresh=True)
+            if count == seconds:
+                return
+
+
+def _picture(topic: str, second: Second, history: list[float]) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Table
+
+    from clickreel.stream import moment
+
+    bars = "▁▂▃▄▅▆▇█"
+    top = max(history) or 1.0
+    spark = "".join(bars[min(7, int(8 * value / top))] for value in history)
+    rows = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("partition", "messages/s", "kB/s", "behind", "lag"):
+        rows.add_column(name, justify="right")
+    for p, (messages, size) in enumerate(zip(second.messages, second.bytes, strict=True)):
+        lag = f"{second.lag[p]:,}" if second.lag else "-"
+        rows.add_row(
+            str(p),
+            f"{messages / second.seconds:,.0f}",
+            f"{size / second.seconds / 1000:,.1f}",
+            f"{second.behind[p]:,}",
+            lag,
+        )
+    fresh = "-" if second.freshness_ms is None else moment.span(max(0, second.freshness_ms))
+    head = (
+        f"{topic}  {moment.text(second.at_ms)[:19]}  {history[-1]:,.0f} messages/s  "
+        f"{sum(second.bytes) / second.seconds / 1000:,.1f} kB/s  skew {second.skew:.2f}  newest event {fresh} old"
+    )
+    return Group(head, spark, rows)
