@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import orjson
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
@@ -16,14 +18,16 @@ from confluent_kafka.cimpl import NewTopic
 
 from clickreel.contract.codec import encode
 from clickreel.flink import catalog
+from clickreel.flink.changelog import Fold
 from clickreel.flink.client import RestGateway
+from clickreel.flink.cluster import Cluster, Slots
 from clickreel.flink.settings import FlinkSettings
 from clickreel.flink.split import Statement, statements
 from clickreel.flink.statements import Statements
 from clickreel.flink.workspace import Answer, Workspace
 from clickreel.local.home import Home
 from clickreel.local.stack import Stack
-from clickreel.simulate.events import Deliveries
+from clickreel.simulate.events import Deliveries, Events
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from clickreel.stream.profile import Profile
@@ -104,7 +108,7 @@ Open = Callable[..., Workspace]
 
 
 @pytest.fixture
-def open_workspace(gateway: RestGateway, profile: Profile, home: Home) -> Iterator[Open]:
+def open_workspace(gateway: RestGateway, profile: Profile, home: Home, world: World) -> Iterator[Open]:
     """Open workspaces in which `dvd_clicks` is the given topic; they are closed after the test."""
     opened: list[Workspace] = []
 
@@ -112,7 +116,12 @@ def open_workspace(gateway: RestGateway, profile: Profile, home: Home) -> Iterat
         own = catalog.contract_table()
         table = catalog.Table(own.name, own.columns, own.required, topic)
         workspace = Workspace(
-            gateway, known or profile, FlinkSettings(**{"until_now": True, **settings}), Statements(home), [table]
+            gateway,
+            known or profile,
+            FlinkSettings(**{"until_now": True, **settings}),
+            Statements(home),
+            tables=[table],
+            catalogue=lambda: world.catalogue,
         )
         opened.append(workspace)
         return workspace
@@ -130,8 +139,6 @@ def one(sql: str) -> Statement:
 
 def rows(workspace: Workspace, sql: str, limit: int | None = None) -> list[list[Any]]:
     """Run statements; the rows that the last one left, changes folded."""
-    from clickreel.flink.changelog import Fold
-
     fold = Fold()
     for statement in statements(sql):
         fold = Fold()
@@ -147,20 +154,31 @@ def rows(workspace: Workspace, sql: str, limit: int | None = None) -> list[list[
     return list(fold.rows())
 
 
-def empty() -> Deliveries:
-    """No deliveries."""
-    none = np.empty(0, np.uint64)
-    from clickreel.simulate.events import Events
+def at_rest(cluster: Cluster) -> Slots:
+    """Wait until only the anchor holds a slot; what a test before this one stopped may still be leaving."""
+    deadline = time.monotonic() + 10
+    while (slots := cluster.slots()).free < slots.total - 1:
+        assert time.monotonic() < deadline, slots
+        time.sleep(0.02)
+    return slots
 
-    return Deliveries(
-        Events.concat([]), none, none, np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.uint32)
+
+def written(deliveries: Deliveries) -> list[dict[str, Any]]:
+    """What was written, as events; only for deliveries without malformed ones."""
+    return [orjson.loads(value) for value in encode(deliveries).values.to_pylist()]
+
+
+def instant(ms: int) -> str:
+    """Milliseconds since 1970 as Flink's answers write them."""
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(ms // 1000))}.{ms % 1000:03}"
+
+
+def together(parts: Sequence[tuple[Deliveries, Any]]) -> Deliveries:
+    """Rows of several deliveries put into one, in order of delivery; the rows of each part are chosen by its second member."""
+    chosen = [part.take(rows_) for part, rows_ in parts]
+    names = [field.name for field in dataclasses.fields(Deliveries) if field.name != "events"]
+    whole = Deliveries(
+        Events.concat([part.events for part in chosen]),
+        **{name: np.concatenate([getattr(part, name) for part in chosen]) for name in names},
     )
-
-
-def table_of(deliveries: Deliveries) -> pa.Table:
-    """What was written, as the contract's fields."""
-    import orjson
-
-    from clickreel.contract.codec import encode as encoded
-
-    return pa.Table.from_pylist([orjson.loads(value) for value in encoded(deliveries).values.to_pylist()])
+    return whole.take(np.argsort(whole.deliver_ms, kind="stable"))

@@ -54,7 +54,7 @@ def sql(  # noqa: PLR0917 - one parameter an option
     Example: [bold]clickreel sql -e 'select * from dvd_clicks limit 20'[/bold], or [bold]clickreel sql sample.sql[/bold]
 
     Without a file a prompt opens; Ctrl-C stops the query that runs. A file may be the name of a ready-made statement: sample,
-    clicks_per_minute, top_films, sessions, funnel, late, dedup, enrich, trending (their text: clickreel sql, then help).
+    clicks_per_minute, top_films, sessions, funnel, late, dedup, duplicates, enrich, trending (their text: clickreel sql, then help).
     """
     from clickreel.cli import sqlrun
     from clickreel.errors import UsageError

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from clickreel.cli.output import say
 from clickreel.cli.results import Folded, Live, Printer, plain
@@ -20,6 +20,10 @@ from clickreel.flink.split import Statement, statements
 from clickreel.flink.statements import Statements
 from clickreel.flink.workspace import Answer, Query, Row, StoppedError, Workspace
 from clickreel.stream.profile import Profile
+
+if TYPE_CHECKING:
+    from clickreel.local.home import Home
+    from clickreel.simulate.films import Catalogue
 
 # After so long without a row a person wonders.
 _WONDER_S = 5.0
@@ -110,10 +114,25 @@ def engine(name: str, profile: Profile, flags: dict[str, Any], options: Options)
     with Checklist() as checklist:
         gateway = place.gateway(profile, settings, home, checklist)
     try:
-        with Workspace(gateway, profile, settings, Statements(home)) as workspace:
+        with Workspace(gateway, profile, settings, Statements(home), catalogue=_films(home)) as workspace:
             yield Flink(workspace, options)
     finally:
         gateway.shut()
+
+
+def _films(home: Home) -> Callable[[], Catalogue]:
+    """The catalogue of the run that this home streams."""
+
+    def catalogue() -> Catalogue:
+        from clickreel.local.streaming import remembered
+        from clickreel.simulate import films
+
+        options = remembered(home)
+        if options.get("films"):
+            return films.read_csv(Path(options["films"]))
+        return films.invent(seed=int(options.get("seed", 1)))
+
+    return catalogue
 
 
 class _Watch:

@@ -5,22 +5,19 @@ The names are those of the Flink workspace that the topic's first users have, so
 
 from __future__ import annotations
 
-import json
-import re
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from clickreel.contract import schema
+from clickreel.contract.ddl import flink_type as scalar_type
+from clickreel.errors import ContractError, UnreachableError
 from clickreel.flink.settings import FlinkSettings
 from clickreel.stream.profile import Profile
 
 CATALOG, DATABASE = "default", "cluster_0"
 ROWTIME, KEY = "$rowtime", "key"
-# How an event's time is written; a text field whose pattern takes this and no word is a timestamp.
-_INSTANT = "2025-12-27 12:18:51.766"
-_TYPES = {"integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN", "string": "STRING"}
-_INT_MAX = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
@@ -59,26 +56,16 @@ def of_schema(topic: str, body: Mapping[str, Any]) -> Table:
 
 
 def flink_type(rules: Mapping[str, Any]) -> str:
-    """The Flink type of a property of a JSON schema; what has none becomes the text of its JSON."""
+    """The Flink type of a property of any JSON schema; scalars as the contract's own, see :mod:`clickreel.contract.ddl`."""
     kind = rules.get("type")
-    if isinstance(kind, list):
+    if isinstance(kind, list):  # ["string", "null"]: every column of ours may be NULL
         kind = next((word for word in kind if word != "null"), None)
-    if (
-        kind == "integer"
-        and abs(rules.get("minimum", _INT_MAX + 1)) <= _INT_MAX
-        and rules.get("maximum", _INT_MAX + 1) <= _INT_MAX
-    ):
-        return "INT"
-    if kind == "string" and "pattern" in rules:
-        pattern = re.compile(rules["pattern"])
-        if pattern.search(_INSTANT) and not pattern.search("word"):
-            return "TIMESTAMP(3)"
     if kind == "object" and rules.get("properties"):
         inner = ", ".join(f"{quoted(name)} {flink_type(part)}" for name, part in rules["properties"].items())
         return f"ROW<{inner}>"
     if kind == "array" and isinstance(rules.get("items"), dict):
         return f"ARRAY<{flink_type(rules['items'])}>"
-    return _TYPES.get(str(kind), "STRING")
+    return scalar_type({**rules, "type": kind})
 
 
 def contract_table() -> Table:
@@ -87,27 +74,23 @@ def contract_table() -> Table:
 
 
 def ddl(table: Table, profile: Profile, settings: FlinkSettings) -> str:
-    """``CREATE TABLE`` for a topic. It holds the profile's secrets: never print it, see :func:`shown`."""
+    """``CREATE TABLE`` for a topic. It holds the profile's secrets: never print it."""
     lines = [f"{quoted(KEY)} STRING", *(f"{quoted(name)} {kind}" for name, kind in table.columns)]
     lines.append(f"{quoted(ROWTIME)} TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL")
     lines.append(f"WATERMARK FOR {quoted(ROWTIME)} AS {quoted(ROWTIME)} - {_interval(settings.watermark_s)}")
-    options = ",\n  ".join(
-        f"{_text(name)} = {_text(value)}" for name, value in options_of(table, profile, settings).items()
-    )
     body = ",\n  ".join(lines)
-    return f"CREATE TABLE {full(table.name)} (\n  {body}\n) WITH (\n  {options}\n)"
+    return f"CREATE TABLE {full(table.name)} (\n  {body}\n) {with_clause(options_of(table, profile, settings))}"
 
 
 def options_of(table: Table, profile: Profile, settings: FlinkSettings) -> dict[str, str]:
     """The table's options: the connection out of the profile, and how its records are read."""
-    connection = {f"properties.{name}": value for name, value in profile.java_properties().items()}
     strict = settings.bad_records == "fail"
     # Where every field is required a missing one is as bad as a broken one; Flink makes it NULL in silence unless told.
     whole = strict and table.required >= {name for name, _ in table.columns}
     return {
         "connector": "kafka",
         "topic": table.topic or table.name,
-        **connection,
+        **connection(profile),
         "scan.startup.mode": "earliest-offset" if settings.start_from == "earliest" else "latest-offset",
         **({"scan.bounded.mode": "latest-offset"} if settings.until_now else {}),
         # A key that is a bare JSON string cannot be read as JSON; it stays the text that it is, quotes included.
@@ -119,6 +102,17 @@ def options_of(table: Table, profile: Profile, settings: FlinkSettings) -> dict[
         "value.json.fail-on-missing-field": "true" if whole else "false",
         "value.json.timestamp-format.standard": "SQL",
     }
+
+
+def connection(profile: Profile) -> dict[str, str]:
+    """How Flink's Kafka clients reach the profile's cluster; holds its secrets."""
+    return {f"properties.{name}": value for name, value in profile.java_properties().items()}
+
+
+def with_clause(options: Mapping[str, str]) -> str:
+    """``WITH (...)`` of a table."""
+    lines = ",\n  ".join(f"{_text(name)} = {_text(value)}" for name, value in options.items())
+    return f"WITH (\n  {lines}\n)"
 
 
 def session_options(settings: FlinkSettings) -> dict[str, str]:
@@ -145,21 +139,16 @@ def registered(profile: Profile) -> list[Table]:
     """
     if not profile.registry_url:
         return []
-    import httpx
+    from clickreel.contract import registry
 
-    auth = tuple(profile.registry_auth.split(":", 1)) if ":" in profile.registry_auth else None
     found = []
-    try:
-        with httpx.Client(base_url=profile.registry_url, auth=auth, timeout=5, trust_env=False) as http:  # type: ignore[arg-type]
-            subjects = http.get("/subjects").raise_for_status().json()
-            for subject in sorted(s for s in subjects if s.endswith("-value")):
-                said = http.get(f"/subjects/{subject}/versions/latest").raise_for_status().json()
-                if said.get("schemaType") == "JSON":
-                    body = json.loads(said["schema"])
-                    if body.get("type") == "object":
-                        found.append(of_schema(subject.removesuffix("-value"), body))
-    except (httpx.HTTPError, ValueError, KeyError):
-        return found
+    with contextlib.suppress(UnreachableError, ContractError), registry.connect(profile) as known:
+        for subject in sorted(name for name in known.subjects() if name.endswith("-value")):
+            latest = known.schema(subject)
+            # The body of a Protobuf schema is no JSON, and that of an Avro record no object: neither can be read by Flink's json.
+            with contextlib.suppress(ValueError, AssertionError):
+                if latest is not None and latest.body.get("type") == "object":
+                    found.append(of_schema(subject.removesuffix("-value"), latest.body))
     return found
 
 

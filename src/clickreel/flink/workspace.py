@@ -9,18 +9,19 @@ import contextlib
 import dataclasses
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from clickreel.errors import ClickreelError, UnreachableError
-from clickreel.flink import catalog
+from clickreel.flink import catalog, created, films
 from clickreel.flink.client import Column, Gateway, Page, SessionLostError, instant
 from clickreel.flink.cluster import Cluster
 from clickreel.flink.explain import FlinkError, SqlError
 from clickreel.flink.settings import FlinkSettings
 from clickreel.flink.split import Statement
 from clickreel.flink.statements import FAILED, FINISHED, LOST, STOPPED, Entry, Statements
+from clickreel.simulate.films import Catalogue
 from clickreel.stream.profile import Profile
 
 Row = tuple[str, list[Any]]
@@ -184,6 +185,7 @@ class Workspace:
         settings: How they are read.
         statements: Where what runs is recorded.
         tables: The tables; by default the profile's, see :func:`clickreel.flink.catalog.tables`.
+        catalogue: Gives the films when a statement asks for the view ``films``.
     """
 
     def __init__(
@@ -192,11 +194,14 @@ class Workspace:
         profile: Profile,
         settings: FlinkSettings,
         statements: Statements,
+        *,
         tables: Sequence[catalog.Table] | None = None,
+        catalogue: Callable[[], Catalogue] | None = None,
     ) -> None:
         self.gateway, self.profile, self.settings, self.statements = gateway, profile, settings, statements
         self.tables = {table.name: table for table in (catalog.tables(profile) if tables is None else tables)}
         self.session = gateway.open(catalog.session_options(settings))
+        self._films = catalogue
         self._cluster: Cluster | None = None
         self._beat = time.monotonic()
         try:
@@ -233,6 +238,7 @@ class Workspace:
         Raises:
             SqlError: The gateway refuses it.
         """
+        self._bring_films(statement)
         entry = self.statements.begin(
             statement.text, "query", name=name, gateway=self.gateway.url, session=self.session
         )
@@ -248,9 +254,12 @@ class Workspace:
         Raises:
             FlinkError: It failed.
         """
-        starts = statement.verb in {"INSERT", "EXECUTE", "BEGIN", "UPDATE", "DELETE"} or "AS" in {
-            t.upper for t in statement.tokens
-        }
+        self._bring_films(statement)
+        table = created.name(statement)
+        if table is not None:
+            return self._create(statement, table)
+        words = [token.upper for token in statement.tokens]
+        starts = words[0] in {"INSERT", "EXECUTE", "BEGIN"} or (words[:2] == ["CREATE", "TABLE"] and "SELECT" in words)
         if not starts:
             try:
                 columns, rows, _ = self._ask(statement.text)
@@ -273,12 +282,40 @@ class Workspace:
             return Answer(columns, self._masked(rows))
         return Answer((), (), self.statements.update(entry.name, job=job))
 
+    def _create(self, statement: Statement, table: str) -> Answer:
+        """``CREATE TABLE`` without ``WITH``: see :mod:`clickreel.flink.created`."""
+        if table in self.tables and "NOT" in {token.upper for token in statement.tokens[:5]}:
+            return Answer((), ())  # IF NOT EXISTS, and it does
+        whole = created.complete(statement, table, self.profile)
+        try:
+            self._ask(whole.text)
+            _, columns, _ = self._ask(f"DESCRIBE {catalog.quoted(table)}")
+        except FlinkError as exc:
+            raise self.explained(exc, statement) from exc
+        try:
+            created.make(table, columns, self.profile, keyed="upsert-kafka" in whole.text)
+        except BaseException:
+            self._ask(f"DROP TABLE {catalog.quoted(table)}")
+            raise
+        fields = tuple((str(column[0]), str(column[1])) for column in columns)
+        self.tables[table] = catalog.Table(table, fields)
+        return Answer((), ())
+
+    def _bring_films(self, statement: Statement) -> None:
+        """Make the view ``films`` the first time that a statement names it."""
+        if self._films is None or films.VIEW in self.tables or films.VIEW not in statement.names():
+            return
+        catalogue, self._films = self._films(), None
+        with contextlib.suppress(SqlError):  # the person has a view of that name already
+            self._ask(films.view(catalogue))
+
     def only_adds(self, statement: Statement) -> bool:
         """Whether a query can only add rows: then each row is final when it comes.
 
         Raises:
             FlinkError: The query is wrong.
         """
+        self._bring_films(statement)
         words = {token.upper for token in statement.tokens}
         if not words & _CHANGING and self._sources(statement) <= self.tables.keys():
             return True  # known without asking: 0.1 s sooner to the first row

@@ -1,0 +1,226 @@
+"""The ready-made statements give, on a stream whose truth is known, exactly what a slow and readable Python gives."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clickreel.contract.vocabulary import FLAWS
+from clickreel.flink import ready_made
+from clickreel.simulate.events import Deliveries
+from clickreel.simulate.world import World
+from tests.flink.conftest import HOUR_MS, START_MS, Open, Topics, instant, rows, together, written
+
+MINUTE_MS = 60_000
+Stream = tuple[str, Deliveries]
+
+
+def test_each_says_what_it_answers_and_is_named_in_the_help() -> None:
+    """The first line is a comment in a sentence; `clickreel sql --help` lists every name."""
+    from clickreel.cli.sql import sql
+
+    for name in ready_made.names():
+        assert ready_made.text(name).startswith("-- ")
+        assert len(ready_made.about(name)) > 20
+        assert name in (sql.__doc__ or "")
+
+
+def test_clicks_per_minute_counts_every_minute(open_workspace: Open, stream: Stream) -> None:
+    """Clicks, people and sessions of each minute with events, and no other minute."""
+    topic, deliveries = stream
+    minutes: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for place, event in enumerate(written(deliveries)):
+        minutes[int(deliveries.deliver_ms[place]) // MINUTE_MS].append(event)
+    expected = [
+        [
+            instant(minute * MINUTE_MS),
+            len(events),
+            len({e["user_id"] for e in events}),
+            len({e["session_id"] for e in events}),
+        ]
+        for minute, events in sorted(minutes.items())
+    ]
+    assert sorted(rows(open_workspace(topic), ready_made.text("clicks_per_minute"))) == expected
+
+
+def test_top_films_ranks_each_quarter_of_an_hour(open_workspace: Open, stream: Stream) -> None:
+    """The ten films opened most in each window of 15 minutes that begins every 5, equal ones by their number."""
+    topic, deliveries = stream
+    hop, size = 5 * MINUTE_MS, 15 * MINUTE_MS
+    windows: dict[int, Counter[int]] = defaultdict(Counter)
+    for place, event in enumerate(written(deliveries)):
+        if event["event_type"] == "detail_view":
+            last = int(deliveries.deliver_ms[place]) // hop * hop
+            for start in range(last - size + hop, last + 1, hop):
+                windows[start][event["film_id"]] += 1
+    expected = [
+        [instant(start), instant(start + size), place, film, opened]
+        for start, films in sorted(windows.items())
+        for place, (film, opened) in enumerate(
+            sorted(films.items(), key=lambda item: (-item[1], item[0]))[:10], start=1
+        )
+    ]
+    assert sorted(rows(open_workspace(topic), ready_made.text("top_films"))) == expected
+
+
+def test_session_windows_are_the_simulators_sessions(open_workspace: Open, stream: Stream) -> None:
+    """Time alone (30 minutes without an event) finds the sessions that the simulator made: same people, bounds and counts."""
+    topic, deliveries = stream
+    sessions: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for event in written(deliveries):
+        sessions[event["session_id"]].append(event)
+    expected = sorted(
+        [
+            min(e["event_ts"] for e in events),
+            max(e["event_ts"] for e in events),
+            events[0]["user_id"],
+            session,
+            1,
+            len(events),
+            len({e["film_id"] for e in events}),
+        ]
+        for session, events in sessions.items()
+    )
+    assert sorted(rows(open_workspace(topic), ready_made.text("sessions"))) == expected
+
+
+def test_the_funnel_finds_what_was_seen_opened_and_saved(open_workspace: Open, stream: Stream) -> None:
+    """As a regular expression over each film's steps in each session finds it."""
+    topic, deliveries = stream
+    letters = {"view": "s", "detail_view": "o", "watch_trailer": "t", "add_to_watchlist": "w"}
+    steps: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+    for event in written(deliveries):
+        steps[event["session_id"], event["film_id"]].append(event)
+    expected = []
+    for (session, film), events in steps.items():
+        for match in re.finditer("sot?w", "".join(letters[e["event_type"]] for e in events)):
+            found = events[match.start() : match.end()]
+            trailer = found[2]["event_ts"] if len(found) == 4 else None
+            expected.append([session, film, found[0]["event_ts"], found[1]["event_ts"], trailer, found[-1]["event_ts"]])
+    got = rows(open_workspace(topic), ready_made.text("funnel"))
+    assert len(got) > 5
+    assert sorted(got, key=str) == sorted(expected, key=str)
+
+
+@pytest.fixture(scope="module")
+def flawed(world: World, topics: Topics) -> tuple[str, Deliveries, Deliveries]:
+    """Four hours of the world in one partition with duplicates and late events: topic, what was written, the true events."""
+    true = world.deliveries(START_MS + 16 * HOUR_MS, START_MS + 20 * HOUR_MS)
+    chance = np.random.default_rng(5)
+    picked = np.flatnonzero(chance.random(len(true)) < 0.05)
+    copies = true.take(picked)
+    changed = chance.random(len(picked)) < 0.5
+    copies.flaw[:] = np.where(changed, FLAWS.index("duplicate_changed"), FLAWS.index("duplicate_same"))
+    copies.deliver_ms[:] += chance.integers(1000, 30_000, len(picked))
+    late = true.take(slice(None))
+    late = together([(late, np.arange(len(late)))])
+    some = chance.random(len(late)) < 0.05
+    late.deliver_ms[some] += chance.integers(1000, 120_000, int(some.sum()))
+    whole = together([(late, np.arange(len(late))), (copies, np.arange(len(copies)))])
+    return topics.fill(whole, partitions=1), whole, true
+
+
+def test_dedup_keeps_each_event_once(open_workspace: Open, flawed: tuple[str, Deliveries, Deliveries]) -> None:
+    """Of copies the first to arrive is kept, whatever the later ones say."""
+    topic, whole, true = flawed
+    first: dict[str, dict[str, Any]] = {}
+    for event in written(whole):
+        first.setdefault(event["event_id"], event)
+    got = rows(open_workspace(topic), ready_made.text("dedup"))
+    names = list(next(iter(first.values())))
+    assert len(got) == len(true)
+    assert {row[1]: dict(zip(names, row[1:], strict=True)) for row in got} == first
+
+
+def test_duplicates_are_exactly_those_that_were_made(
+    open_workspace: Open, flawed: tuple[str, Deliveries, Deliveries]
+) -> None:
+    """Their ids, how many copies there are, and whether the copies differ."""
+    topic, whole, _ = flawed
+    copies: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for event in written(whole):
+        copies[event["event_id"]].append(event)
+    expected = {
+        name: (len(events), len({str({**event, "event_ts": ""}) for event in events}))
+        for name, events in copies.items()
+        if len(events) > 1
+    }
+    got = {row[0]: (row[1], row[2]) for row in rows(open_workspace(topic), ready_made.text("duplicates"))}
+    assert len(got) == int(np.count_nonzero(whole.flaw))
+    assert got == expected
+
+
+def test_late_events_are_those_that_the_watermark_had_passed(
+    open_workspace: Open, flawed: tuple[str, Deliveries, Deliveries]
+) -> None:
+    """Half a minute behind the newest event so far, in the order of the partition."""
+    topic, whole, _ = flawed
+    newest, expected = 0, []
+    for place, event in enumerate(written(whole)):
+        moment = int(whole.events.ts_ms[place])
+        if newest and moment <= newest - 30_000:
+            expected.append((event["event_id"], instant(newest - 30_000)))
+        newest = max(newest, moment)
+    got = [(row[0], row[5]) for row in rows(open_workspace(topic), ready_made.text("late"))]
+    assert len(got) > 3
+    assert sorted(got) == sorted(expected)
+
+
+def test_enrich_gives_the_film_of_each_click(open_workspace: Open, stream: Stream, world: World) -> None:
+    """Title, year and categories of the catalogue, for every event that is more than a view."""
+    topic, deliveries = stream
+    place = {int(film): at for at, film in enumerate(world.catalogue.film_id)}
+    expected = sorted(
+        [
+            event["event_ts"],
+            event["user_id"],
+            event["event_type"],
+            event["film_id"],
+            world.catalogue.title[place[event["film_id"]]],
+            int(world.catalogue.year[place[event["film_id"]]]),
+            ", ".join(world.catalogue.categories[place[event["film_id"]]]),
+        ]
+        for event in written(deliveries)
+        if event["event_type"] != "view"
+    )
+    assert sorted(rows(open_workspace(topic), ready_made.text("enrich"))) == expected
+
+
+def test_trending_is_written_to_a_topic_of_its_own(open_workspace: Open, stream: Stream) -> None:
+    """The statement makes the topic, fills it, ends with the bounded stream, and its rows read back are the ranking."""
+    import time
+
+    from clickreel.flink import control
+    from clickreel.flink.split import statements
+
+    topic, deliveries = stream
+    target = f"trending-{topic}"
+    workspace = open_workspace(topic)
+    create, insert = statements(ready_made.text("trending").replace("dvd_trending", f"`{target}`"))
+    assert workspace.execute(create).started is None
+    started = workspace.execute(insert).started
+    assert started is not None
+    deadline = time.monotonic() + 30
+    while control.refreshed_one(started.name).state != "FINISHED":
+        assert time.monotonic() < deadline, control.refreshed_one(started.name)
+        time.sleep(0.1)
+    hop, size = MINUTE_MS, 10 * MINUTE_MS
+    opened: dict[int, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for place, event in enumerate(written(deliveries)):
+        if event["event_type"] == "detail_view":
+            last = int(deliveries.deliver_ms[place]) // hop * hop
+            for start in range(last - size + hop, last + 1, hop):
+                opened[start][event["film_id"]].append(event["user_id"])
+    expected = []
+    for start, films in opened.items():
+        ranked = sorted((-len(set(users)), -len(users), film) for film, users in films.items())[:10]
+        expected += [
+            [instant(start + size), place, film, -people, -count]
+            for place, (people, count, film) in enumerate(ranked, start=1)
+        ]
+    got = rows(workspace, f"select window_end, place, film_id, people, opened from `{target}`", limit=len(expected))
+    assert sorted(got) == sorted(expected)
