@@ -20,7 +20,8 @@ import pytest
 
 from clickreel.local.child import Process
 
-pytestmark = pytest.mark.stack
+# A command that hangs must not hang the run.
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(90)]
 
 
 @dataclass

@@ -239,15 +239,12 @@ def logs(
 
     Example: [bold]clickreel logs kafka --follow[/bold]
     """
-    from itertools import chain
-
     from clickreel.local import logs as logs_of
     from clickreel.local.home import Home
 
     home = Home.default()
     names = logs_of.names(home, part)
-    written = logs_of.last(home, names, lines)
-    for line in chain(written, logs_of.follow(home, names)) if follow else written:
+    for line in logs_of.read(home, names, lines, go_on=follow):
         if json:
             emit(dataclasses.asdict(line))
         else:

@@ -23,6 +23,7 @@ from clickreel.local.home import read_json, write_json
 
 # A log is started anew at a start once it is larger; the one before is kept beside it.
 LOG_BYTES = 8 << 20
+_TAIL_BYTES = 1 << 20
 # Kafka needs about two seconds to close its logs; a loaded machine may need several times that.
 GRACE_S = 15.0
 _LINUX = sys.platform == "linux"
@@ -242,13 +243,21 @@ def end(record: Record, grace_s: float = GRACE_S) -> bool:
     return not record.alive() and not record.keeper.alive()
 
 
-def tail(log: Path, lines: int = 20) -> list[str]:
-    """The last lines of a log, empty when there is none."""
+def tail(log: Path, lines: int = 20, *, end: int | None = None) -> list[str]:
+    """The last lines of a log, of at most 1 MB; empty when there is none.
+
+    Args:
+        log: The file.
+        lines: How many.
+        end: Where the reading ends, in bytes; by default the end of the file.
+    """
+    if lines == 0:
+        return []
     try:
         with log.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 64 * 1024))
-            return file.read().decode("utf-8", "replace").splitlines()[-lines:]
+            end = file.seek(0, os.SEEK_END) if end is None else end
+            begin = file.seek(max(0, end - _TAIL_BYTES))
+            return file.read(end - begin).decode("utf-8", "replace").splitlines()[-lines:]
     except OSError:
         return []
 

@@ -43,6 +43,9 @@ def _properties(data: Path, port: int, controller: int) -> dict[str, str]:
         "log.cleaner.dedupe.buffer.size": str(16 << 20),
         # Raised once a consumer is there; the default of 5 s delays a clean stop by as much.
         "controlled.shutdown.max.retries": "1",
+        # After a crash the node's earlier self is waited out for this long, 9 s by default. It has no other node to be told from.
+        "broker.session.timeout.ms": "3000",
+        "broker.heartbeat.interval.ms": "500",
         "unstable.api.versions.enable": "false",
     }
 
@@ -81,7 +84,10 @@ def _escaped(value: str) -> str:
 
 def _format(data: Path, tool: tuple[str, ...], file: Path) -> None:
     """Give an empty data folder its cluster id."""
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # An id that begins with a dash would be taken for an option (one in 64); Kafka's own ids never do.
+    cluster = "-"
+    while cluster.startswith("-"):
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     # `--standalone` makes this node the whole controller quorum.
     done = subprocess.run(
         [*tool, "format", "--standalone", "-t", cluster, "-c", str(file)],

@@ -43,18 +43,22 @@ def names(home: Home, part: str | None = None) -> list[str]:
     return [part]
 
 
-def last(home: Home, parts: Sequence[str], lines: int) -> Iterator[Line]:
-    """The last lines of each log."""
-    for part in parts:
-        for text in child.tail(home.log(part), lines):
-            yield Line(part, text)
+def read(home: Home, parts: Sequence[str], lines: int, *, go_on: bool = False, every_s: float = 0.2) -> Iterator[Line]:
+    """The last lines of each log.
 
-
-def follow(home: Home, parts: Sequence[str], *, every_s: float = 0.2) -> Iterator[Line]:
-    """What is written from now on, for ever; a log that is started anew is read from its beginning."""
+    Args:
+        home: Whose logs.
+        parts: The parts.
+        lines: How many lines of each.
+        go_on: Then what is written from there on, for ever, without a gap; a log that is begun anew is read from its start.
+        every_s: How often it is looked.
+    """
     places = {part: _size(home.log(part)) for part in parts}
+    for part in parts:
+        for text in child.tail(home.log(part), lines, end=places[part]):
+            yield Line(part, text)
     rest = dict.fromkeys(parts, b"")
-    while True:
+    while go_on:
         for part in parts:
             size = _size(home.log(part))
             if size == places[part]:
@@ -66,8 +70,8 @@ def follow(home: Home, parts: Sequence[str], *, every_s: float = 0.2) -> Iterato
                 data = rest[part] + file.read(size - places[part])
             places[part] = size
             *whole, rest[part] = data.split(b"\n")
-            for text in whole:
-                yield Line(part, text.decode("utf-8", "replace"))
+            for line in whole:
+                yield Line(part, line.decode("utf-8", "replace"))
         time.sleep(every_s)
 
 
