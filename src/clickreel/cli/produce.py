@@ -219,11 +219,13 @@ class _Watch:
             say(line)
 
     def _begin(self, account: Account) -> None:
+        from clickreel.local import ready
         from clickreel.local.home import Home
         from clickreel.stream import moment, runs
 
         self._saved = True
         runs.save(Home.default().path, self._world, account, self._profile)
+        ready.announce(account.run)  # to the stack that may have started this process
         if not self._quiet:
             where = (
                 f"goes on at {moment.text(account.position_ms)}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.world import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
 
 if TYPE_CHECKING:
     from clickreel.local.child import Process
@@ -27,16 +28,18 @@ def register(app: typer.Typer) -> None:
 
 def up(  # noqa: PLR0917 - one parameter an option
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once all is ready; `down` ends it.")] = False,
-    rate: Annotated[
-        float | None, typer.Option(help="Events a second, evenly spaced. [default: as before, or 20]")
+    rate: Rate = None,
+    mean_rate: MeanRate = None,
+    seed: Seed = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Begin in the past: 14d, 6h, or a time. [default: now]")
     ] = None,
-    mean_rate: Annotated[float | None, typer.Option(help="Events a second on average, with the day's rhythm.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the world.")] = None,
-    start: Annotated[str | None, typer.Option("--from", help="Begin in the past: 14d, 6h, or a time.")] = None,
-    scenario: Annotated[str | None, typer.Option(help="Name of a scenario.")] = None,
-    speed: Annotated[float | None, typer.Option(help="Simulated seconds in a second.")] = None,
-    films: Annotated[Path | None, typer.Option(help="CSV of your own films.")] = None,
-    flaws: Annotated[str | None, typer.Option(help="Deliberate flaws.")] = None,
+    speed: Annotated[float | None, typer.Option("--speed", help="Play the timeline so many times as fast.")] = None,
+    films: Films = None,
+    users: Users = None,
+    scenario: Scenario = None,
+    flaws: Flaws = None,
+    run: Run = None,
     profile: Annotated[
         Path | None,
         typer.Option(
@@ -64,18 +67,45 @@ def up(  # noqa: PLR0917 - one parameter an option
         "mean_rate": mean_rate,
         "seed": seed,
         "from": start,
-        "scenario": scenario,
         "speed": speed,
-        "films": films.absolute() if films else None,
+        "films": films if films is None or films.isdigit() else str(Path(films).absolute()),
+        "users": users,
+        "scenario": scenario,
         "flaws": flaws,
+        "run": run,
         "profile": profile.absolute() if profile else None,
     }
+    _check(options)
     streaming.choose(stack, options)
     names = tuple(only or STARTED)
     if detach:
         _start_detached(stack, names, json)
     else:
         _run_here(stack, names, json)
+
+
+def _check(options: dict[str, Any]) -> None:
+    """Refuse now what the producer would refuse once everything else has started."""
+    from clickreel import settings
+    from clickreel.errors import UsageError
+    from clickreel.simulate.settings import WorldSettings
+    from clickreel.stream import moment
+    from clickreel.stream.pace import wall_clock
+    from clickreel.stream.profile import read
+
+    names = ("rate", "mean_rate", "seed", "users", "scenario", "flaws", "run")
+    settings.load(WorldSettings, "world", flags={name: options[name] for name in names})
+    speed, start, films = options["speed"], options["from"], options["films"]
+    if speed is not None and not 0 < speed <= 1e6:
+        raise UsageError(f"--speed is {speed:g}", hint="allowed: above 0, up to 1,000,000")
+    if start is not None:
+        moment.instant_ms(start, wall_clock(), "--from")
+    if films is not None and not films.isdigit():
+        from clickreel.simulate.films import read_csv
+
+        read_csv(Path(films))
+    if options["profile"] is not None:
+        read(options["profile"])
 
 
 def _start_detached(stack: Stack, names: tuple[str, ...], json: bool) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clickreel.errors import ClickreelError, MissingError, UnreachableError
+from clickreel.errors import ClickreelError, ContractError, MissingError, UnreachableError, UsageError
 from clickreel.local import child, java
 
+_KINDS = (ClickreelError, UsageError, MissingError, UnreachableError, ContractError)
 # What a shell and our keeper say of a program that could not be run at all.
 NOT_RUN = 127
 
@@ -34,11 +35,21 @@ def explained(name: str, log: Path, code: int, *, runs_in_java: bool) -> Clickre
         )
     if "No space left on device" in text:
         return MissingError(f"no disk space left for {name}", hint="free some space, then: clickreel up")
+    ours = _said_by_ourselves(lines, code, log)
+    if ours is not None:
+        return ours
     said = next((line.strip() for line in reversed(lines) if line.strip()), "it wrote nothing")
-    for line in reversed(lines):  # a part that is clickreel itself has said it in two lines
-        if line.startswith("error: "):
-            said = line.removeprefix("error: ").strip()
-            break
     return UnreachableError(
         f"{name} ended with code {code} while it started: {said[:200]}", hint=f"read its log: {log}"
     )
+
+
+def _said_by_ourselves(lines: list[str], code: int, log: Path) -> ClickreelError | None:
+    """A part that is clickreel itself has said it in two lines, and chosen the exit code."""
+    at = max((number for number, line in enumerate(lines) if line.startswith("error: ")), default=-1)
+    kinds: dict[int, type[ClickreelError]] = {kind.exit_code: kind for kind in _KINDS}
+    if at < 0 or code not in kinds:
+        return None
+    after = lines[at + 1] if at + 1 < len(lines) else ""
+    hint = after.removeprefix("hint: ") if after.startswith("hint: ") else f"read its log: {log}"
+    return kinds[code](lines[at].removeprefix("error: "), hint=hint)

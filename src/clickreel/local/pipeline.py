@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from clickreel.stream.topic import TopicSettings
 
 # Options of `up` that are the producer's, in the order in which they are passed on.
-RUN_OPTIONS = ("rate", "mean_rate", "seed", "from", "scenario", "speed", "films", "flaws")
+RUN_OPTIONS = ("rate", "mean_rate", "seed", "from", "speed", "films", "users", "scenario", "flaws", "run")
 # The run's options and the profile, as `up` was last given them.
 RUN_FILE = "run.json"
 

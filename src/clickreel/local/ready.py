@@ -12,8 +12,12 @@ from pathlib import Path
 VARIABLE = "CLICKREEL_READY_FILE"
 
 
-def announce() -> None:
-    """Say that this process does its work now; does nothing when no stack started it."""
+def announce(what: str = "") -> None:
+    """Say that this process does its work now; does nothing when no stack started it.
+
+    Args:
+        what: What it does, where ``status`` should know: the producer's run.
+    """
     named = os.environ.get(VARIABLE)
     if named:
-        Path(named).touch()
+        Path(named).write_text(what, encoding="utf-8")

@@ -35,6 +35,7 @@ CONTENTS = (
     "work",
     "ports.json",
     "run.json",
+    "runs",
     "ingest.json",
     "profile.properties",
     "lock",

@@ -38,5 +38,8 @@ def choose(stack: Stack, options: Mapping[str, Any]) -> bool:
 
 
 def run(home: Home) -> str | None:
-    """The name of the run that this home streams, or ``None`` when it streams none."""
-    return remembered(home).get("run")
+    """The name of the run that the home's producer streams, or streamed last; ``None`` when there was none."""
+    try:
+        return (home.path / "work" / "producer" / "ready").read_text(encoding="utf-8") or None
+    except OSError:
+        return None
