@@ -37,7 +37,7 @@ DTYPES: dict[str, Any] = {
 
 def stream(**given: Any) -> Columns:
     """Columns of which some are given (a sequence, or one value for all rows; words as words), the rest defaults."""
-    rows = max(len(value) for value in given.values() if isinstance(value, Sequence | np.ndarray))
+    rows = max(len(v) for v in given.values() if isinstance(v, Sequence | np.ndarray) and not isinstance(v, str))
     filled: dict[str, Any] = {}
     for name, dtype in DTYPES.items():
         value = given.get(name, DEFAULTS[name])

@@ -66,3 +66,12 @@ def test_a_missing_file_exits_with_three(capsys: pytest.CaptureFixture[str]) -> 
     """And names the command that makes one."""
     assert run(["realism", "nowhere.parquet"]) == 3
     assert "hint: clickreel simulate --out nowhere.parquet" in capsys.readouterr().err
+
+
+def test_worlds_are_made_and_scored(capsys: pytest.CaptureFixture[str]) -> None:
+    """Several seeds give medians; small ones need --anyway."""
+    arguments = ["realism", "world", "--seeds", "1,2", "--days", "2", "--users", "300", "--anyway", "--json"]
+    assert run(arguments) in {0, 6}
+    answer = orjson.loads(capsys.readouterr().out)
+    assert answer["seeds"] == [1, 2]
+    assert len(answer["tests"][0]["seeds"]["mean"]) == 2

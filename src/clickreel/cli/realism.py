@@ -7,10 +7,33 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clickreel.cli.cluster import ProfileFile, TopicName
 from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.world import Flaws, Scenario
 
 if TYPE_CHECKING:
     from clickreel.audit.realism import Columns, Report, Result
+    from clickreel.audit.realism.worlds import Medians
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="A file of events (.parquet, .csv, .jsonl), or [bold]topic[/bold], [bold]warehouse[/bold], "
+        "or [bold]world[/bold]: worlds made on the spot."
+    ),
+]
+LedgerFile = Annotated[
+    Path | None,
+    typer.Option("--ledger", help="The run's ledger (.parquet, .jsonl): for R11, R13 and a part of R6."),
+]
+Picture = Annotated[Path | None, typer.Option("--picture", help="Draw six curves into this file (.png, .svg).")]
+Anyway = Annotated[bool, typer.Option("--anyway", help="Score a stream that is too small to be judged.")]
+Seeds = Annotated[str, typer.Option("--seeds", help="Of worlds: seeds as 1,2,3 or 1-5; several give medians.")]
+Days = Annotated[int, typer.Option("--days", help="Of worlds: how many days.", min=1, max=366)]
+Users = Annotated[int, typer.Option("--users", help="Of worlds: people on the platform.", min=1)]
+Markdown = Annotated[
+    Path | None, typer.Option("--markdown", help="Of worlds: put the table between the marks of this document.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -19,63 +42,128 @@ def register(app: typer.Typer) -> None:
 
 
 def realism(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="A file of events (.parquet, .csv, .jsonl), or [bold]topic[/bold], or [bold]warehouse[/bold]."
-        ),
-    ],
+    source: Source,
     *,
-    ledger: Annotated[
-        Path | None,
-        typer.Option("--ledger", help="The run's ledger (.parquet, .jsonl): for R11, R13 and a part of R6."),
-    ] = None,
-    picture: Annotated[
-        Path | None, typer.Option("--picture", help="Draw six curves into this file (.png, .svg).")
-    ] = None,
-    topic: Annotated[str, typer.Option("--topic", help="The topic's name.")] = "dvd_clicks",
-    profile: Annotated[
-        Path | None, typer.Option("--profile", help="client.properties of another cluster.", envvar="CLICKREEL_PROFILE")
-    ] = None,
-    anyway: Annotated[bool, typer.Option("--anyway", help="Score a stream that is too small to be judged.")] = False,
+    ledger: LedgerFile = None,
+    picture: Picture = None,
+    topic: TopicName = None,
+    profile: ProfileFile = None,
+    seeds: Seeds = "1",
+    days: Days = 28,
+    users: Users = 20_000,
+    scenario: Scenario = None,
+    flaws: Flaws = None,
+    markdown: Markdown = None,
+    anyway: Anyway = False,
     json: Json = False,
 ) -> None:
     """Score how much a stream looks like people: thirteen figures against published ones.
 
     Example: [bold]clickreel realism events.parquet --ledger ledger.parquet --picture realism.png[/bold]
+    or [bold]clickreel realism world --seeds 1-5[/bold]
 
     Exits with 6 when a figure falls out of its band. A stream under 1 M events, 14 days or about 1,000 films is refused.
     """
-    from clickreel.audit.realism import Evidence, Floor, score, timeline
+    from clickreel.audit.realism import evidence, judge
     from clickreel.audit.realism.ledger import read_ledger
     from clickreel.audit.realism.picture import checked, draw
-    from clickreel.errors import VerificationError
 
     picture = checked(picture) if picture else None
+    if source == "world":
+        settings = {"users": users, "scenario": scenario, "flaws": flaws}
+        _worlds(seeds, days, settings, anyway=anyway, picture=picture, markdown=markdown, json=json)
+        return
     truth = read_ledger(ledger) if ledger else None
-    columns = _columns(source, topic, profile)
-    report = score(columns, ledger=truth, floor=Floor(0, 0, 0) if anyway else None)
+    seen = evidence(_columns(source, topic, profile), ledger=truth, floor=_floor(anyway))
+    report = judge(seen)
     if picture:
-        draw(Evidence(columns, timeline(columns), truth), picture)
+        draw(seen, picture)
         say(f"picture: {picture}")
     if json:
         emit(report.as_json())
     else:
         show(report)
-    if not report.ok:
-        out = ", ".join(result.test.id for result in report.results if result.ok is False)
-        raise VerificationError(f"outside the band: {out}", hint="the figures marked with ! say by how much")
+    _verdict([report])
 
 
-def _columns(source: str, topic: str, profile: Path | None) -> Columns:
+def _floor(anyway: bool) -> Any:
+    from clickreel.audit.realism import Floor
+
+    return Floor(0, 0, 0) if anyway else Floor()
+
+
+def _verdict(reports: list[Report]) -> None:
+    from clickreel.audit.realism.suite import fallen
+    from clickreel.errors import VerificationError
+
+    out = fallen(reports)
+    if out:
+        raise VerificationError(f"outside the band: {', '.join(out)}", hint="the figures marked with ! say by how much")
+
+
+def _columns(source: str, topic: str | None, profile: Path | None) -> Columns:
     from clickreel.audit.realism.sources import TOPIC, WAREHOUSE, columns_of
+    from clickreel.cli import cluster
 
     if source not in (TOPIC, WAREHOUSE):
-        return columns_of(source, None, topic)
-    from clickreel.local.stack import profile as local_profile
-    from clickreel.stream.profile import read
+        return columns_of(source, None, "")
+    return columns_of(source, cluster.profile(profile), cluster.topic_name(topic))
 
-    return columns_of(source, read(profile) if profile else local_profile(), topic)
+
+def _worlds(
+    seeds: str,
+    days: int,
+    settings: dict[str, Any],
+    *,
+    anyway: bool,
+    picture: Path | None,
+    markdown: Path | None,
+    json: bool,
+) -> None:
+    from clickreel.audit.realism import evidence, judge
+    from clickreel.audit.realism.picture import draw
+    from clickreel.audit.realism.worlds import (
+        Medians,
+        columns_of_world,
+        ledger_of_world,
+        seeds_of,
+        weeks,
+        write_between_marks,
+    )
+    from clickreel.cli.world import world
+
+    reports = []
+    span = weeks(days)
+    chosen = seeds_of(seeds)
+    for seed in chosen:
+        made = world(seed=seed, **settings)
+        seen = evidence(columns_of_world(made, *span), ledger=ledger_of_world(made, *span), floor=_floor(anyway))
+        reports.append(judge(seen))
+        say(f"seed {seed}: {reports[-1].events:,} events, {reports[-1].summary()}")
+        if picture:
+            draw(seen, picture)
+            picture = None
+    medians = Medians(chosen, tuple(reports))
+    if markdown:
+        write_between_marks(markdown, medians.markdown(_command(seeds, days, settings)))
+    if json:
+        emit(medians.as_json() if len(reports) > 1 else reports[0].as_json())
+    elif len(reports) > 1:
+        show_medians(medians)
+    else:
+        show(reports[0])
+    _verdict(reports)
+
+
+def _command(seeds: str, days: int, settings: dict[str, Any]) -> str:
+    given = "".join(f" --{name} {value}" for name, value in settings.items() if value is not None)
+    return f"clickreel realism world --seeds {seeds} --days {days}{given}"
+
+
+def show_medians(medians: Medians) -> None:
+    """Print the table of several seeds."""
+    table(("test", "figure", "median>", "span", "band", "inside>"), medians.rows())
+    say("[A]: an assumption, no published figure stands behind the band".replace("[", r"\["))
 
 
 def show(report: Report) -> None:

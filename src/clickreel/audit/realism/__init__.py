@@ -3,7 +3,7 @@
 from clickreel.audit.realism.bands import Band, Evidence, Found, Result, Test
 from clickreel.audit.realism.columns import Columns, Timeline, timeline
 from clickreel.audit.realism.ledger import Ledger
-from clickreel.audit.realism.suite import TESTS, Floor, Report, score
+from clickreel.audit.realism.suite import TESTS, Floor, Report, evidence, judge, score
 
 __all__ = [
     "TESTS",
@@ -17,6 +17,8 @@ __all__ = [
     "Result",
     "Test",
     "Timeline",
+    "evidence",
+    "judge",
     "score",
     "timeline",
 ]

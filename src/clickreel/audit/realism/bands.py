@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from clickreel.audit.realism.ledger import Ledger
 
 
+def ratio(part: float, whole: float) -> float:
+    """One number over another; NaN where the other is zero: the figure does not exist."""
+    return float(part) / float(whole) if whole else math.nan
+
+
 @dataclass(frozen=True, slots=True)
 class Band:
     """One measured figure and the span it must lie in.

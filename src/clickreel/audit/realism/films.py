@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clickreel.audit.realism.bands import Band, Evidence, Found, Test
+from clickreel.audit.realism.bands import Band, Evidence, Found, Test, ratio
 from clickreel.audit.realism.columns import Timeline
 from clickreel.audit.realism.people import top_share
 from clickreel.contract.vocabulary import EVENT_TYPES
@@ -74,7 +74,7 @@ def click_slope(rates: NDArray[np.float64]) -> float:
 def position(evidence: Evidence) -> Found:
     """R6: how click-through falls with rank, also where the order of the list was random."""
     rates = click_through(evidence.timeline)
-    values = {"slope": click_slope(rates), "c1/c10": float(rates[0] / rates[-1]) if rates[-1] > 0 else float("nan")}
+    values = {"slope": click_slope(rates), "c1/c10": ratio(rates[0], rates[-1])}
     if evidence.ledger is None:
         return Found(values, "the slice of lists in random order needs a ledger: not measured")
     random = evidence.ledger.random_rows(evidence.timeline)
@@ -106,13 +106,12 @@ def funnel_counts(timeline: Timeline) -> NDArray[np.int64]:
 
 def funnel(evidence: Evidence) -> Found:
     """R7: how many go deeper, and in order."""
-    counts = funnel_counts(evidence.timeline).astype(np.float64)
-    nan = float("nan")
+    counts = funnel_counts(evidence.timeline)
     values = {
-        "detail/view": float(counts[DETAIL] / counts[VIEW]) if counts[VIEW] else nan,
-        "watchlist/detail": float(counts[WATCHLIST] / counts[DETAIL]) if counts[DETAIL] else nan,
+        "detail/view": ratio(counts[DETAIL], counts[VIEW]),
+        "watchlist/detail": ratio(counts[WATCHLIST], counts[DETAIL]),
         "preceded by a view": preceded_share(evidence.timeline),
-        "trailer/detail": float(counts[TRAILER] / counts[DETAIL]) if counts[DETAIL] else nan,
+        "trailer/detail": ratio(counts[TRAILER], counts[DETAIL]),
     }
     return Found(values, "trailer/detail has no published figure: told, not judged")
 

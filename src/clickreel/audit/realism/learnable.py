@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clickreel.audit.realism.bands import Band, Evidence, Found, Test
+from clickreel.audit.realism.bands import Band, Evidence, Found, Test, ratio
 from clickreel.audit.realism.columns import Timeline
 from clickreel.contract.vocabulary import EVENT_TYPES
 
@@ -162,12 +162,12 @@ def learnable(evidence: Evidence) -> Found:
     pop, session_pop, knn = compete(seen)
     control_pop, _, control_knn = compete(permuted(seen))
     better = max(pop.mrr20, session_pop.mrr20)
-    ratio, gain = knn.mrr20 / better, knn.hr10 - max(pop.hr10, session_pop.hr10)
+    lead, gain = ratio(knn.mrr20, better), knn.hr10 - max(pop.hr10, session_pop.hr10)
     values = {
-        "kNN/better MRR@20": ratio,
+        "kNN/better MRR@20": lead,
         "kNN-better HR@10": gain,
-        "lift": max(ratio / 2.0, gain / 0.10),
-        "control kNN/POP": control_knn.mrr20 / control_pop.mrr20,
+        "lift": float(np.fmax(lead / 2.0, gain / 0.10)),
+        "control kNN/POP": ratio(control_knn.mrr20, control_pop.mrr20),
         "POP HR@20": pop.hr20,
     }
     scores = zip(("POP", "S-POP", "kNN"), (pop, session_pop, knn), strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clickreel.audit.realism.bands import Band, Evidence, Found, Test
+from clickreel.audit.realism.bands import Band, Evidence, Found, Test, ratio
 from clickreel.audit.realism.columns import DAY_MS, Timeline
 from clickreel.contract.vocabulary import EVENT_TYPES
 
@@ -24,7 +24,7 @@ def events_per_user(timeline: Timeline) -> NDArray[np.int64]:
 def top_share(counts: NDArray[np.int64], part: float) -> float:
     """Share of the total that the largest ``part`` of the counts holds (at least one of them)."""
     largest = np.sort(counts)[::-1][: max(1, round(part * len(counts)))]
-    return float(largest.sum() / counts.sum())
+    return ratio(largest.sum(), counts.sum())
 
 
 def user_skew(evidence: Evidence) -> Found:
@@ -33,7 +33,7 @@ def user_skew(evidence: Evidence) -> Found:
     p50, p95 = np.percentile(counts, [50, 95])
     days = min(evidence.timeline.days, WINDOW_DAYS)
     note = "" if days > WINDOW_DAYS - 1 else f"over {days:.1f} days, not {WINDOW_DAYS}: the ratio is a little lower"
-    return Found({"p95/p50": float(p95 / p50), "top 20% share": top_share(counts, 0.2)}, note)
+    return Found({"p95/p50": ratio(p95, p50), "top 20% share": top_share(counts, 0.2)}, note)
 
 
 def repeat_share(group: NDArray[np.int32], film: NDArray[np.int32], films: int) -> float:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clickreel.audit.realism.bands import Band, Evidence, Found, Test
+from clickreel.audit.realism.bands import Band, Evidence, Found, Test, ratio
 from clickreel.audit.realism.columns import DAY_MS, HOUR_MS, MINUTE_MS, Timeline
 from clickreel.contract.vocabulary import DEVICES, REFERRERS
 
 HARMONICS = 6
+# The fitted rate has 32 coefficients; fewer session starts than this fit anything.
+STARTS_MIN = 1000
 # 1970-01-01 was a Thursday; Monday is 0.
 EPOCH_WEEKDAY = 3
 # Place in session, in events: 1, 2-3, 4-7, 8-15, 16-31, 32 and more.
@@ -45,6 +47,8 @@ def start_dispersion(timeline: Timeline) -> float:
     minutes = (last - first) * 1440
     place = timeline.session_start_ms // MINUTE_MS - first * 1440
     starts = np.bincount(place[(place >= 0) & (place < minutes)], minlength=minutes).astype(np.float64)
+    if starts.sum() < STARTS_MIN:
+        return float("nan")
     minute = np.arange(minutes)
     day = (first + minute // 1440 + EPOCH_WEEKDAY) % 7
     angle = 2 * np.pi * (minute % 1440)[:, None] / 1440 * np.arange(1, HARMONICS + 1)
@@ -59,12 +63,15 @@ def start_dispersion(timeline: Timeline) -> float:
 
 def rhythm(evidence: Evidence) -> Found:
     """R8: peak hour, swing of the day, swing of the week, and how Poisson-like sessions start."""
+    first, last = whole_days(evidence.timeline)
+    if last - first < 7:
+        return Found({}, "the stream covers less than a week of whole days: not measured")
     grid = hour_by_weekday(evidence.timeline)
     hours, week = np.nanmean(grid, axis=0), grid.sum(axis=1)
     values = {
         "peak hour": float(np.argmax(hours)),
-        "peak/trough": float(hours.max() / hours.min()) if hours.min() > 0 else float("nan"),
-        "weekday max/min": float(np.nanmax(week) / np.nanmin(week)),
+        "peak/trough": ratio(hours.max(), hours.min()),
+        "weekday max/min": ratio(np.nanmax(week), np.nanmin(week)),
         "dispersion": start_dispersion(evidence.timeline),
     }
     return Found(values, "UTC, whole days")
@@ -75,7 +82,7 @@ def device_change_share(timeline: Timeline) -> float:
     change = (timeline.device[1:] != timeline.device[:-1]) & (timeline.session[1:] == timeline.session[:-1])
     changed = np.unique(timeline.session[1:][change])
     longer = int((np.diff(timeline.starts) >= 2).sum())
-    return len(changed) / longer if longer else float("nan")
+    return ratio(len(changed), longer)
 
 
 def referrer_by_place(timeline: Timeline) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clickreel.audit.realism.bands import Band, Evidence, Found, Test
+from clickreel.audit.realism.bands import Band, Evidence, Found, Test, ratio
 from clickreel.audit.realism.columns import MINUTE_MS, Timeline
 from clickreel.contract.vocabulary import EVENT_TYPES, PAGES
 
@@ -34,7 +34,7 @@ def session_length(evidence: Evidence) -> Found:
     if not len(counts):
         return Found({"mean": np.nan, "p95/p50": np.nan}, "no session has two interactions")
     p50, p95 = np.percentile(counts, [50, 95])
-    return Found({"mean": float(counts.mean()), "p95/p50": float(p95 / p50)})
+    return Found({"mean": float(counts.mean()), "p95/p50": ratio(p95, p50)})
 
 
 def cut_by_silence(timeline: Timeline, silence_ms: int = SILENCE_MS) -> tuple[NDArray[np.int64], NDArray[np.int32]]:

@@ -25,6 +25,15 @@ def columns_of(source: str, profile: Profile | None, topic: str) -> Columns:
     if source not in (TOPIC, WAREHOUSE):
         return read(Path(source))
     assert profile is not None, "a topic and a warehouse need a profile"
+    if source == WAREHOUSE:
+        from clickreel.audit.realism.warehouse import read_warehouse
+        from clickreel.warehouse.client import connect
+
+        client = connect(profile)
+        try:
+            return read_warehouse(client, topic)
+        finally:
+            client.close()
     from clickreel.audit.realism.topic import read_topic
     from clickreel.stream.cluster import Cluster
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,13 @@ class Report:
         """Whether no test falls out; a test that could not be measured does not fall out."""
         return all(result.ok is not False for result in self.results)
 
+    def summary(self) -> str:
+        """How many of the measured tests hold, and which do not."""
+        measured = [result for result in self.results if result.ok is not None]
+        held = sum(result.ok is True for result in measured)
+        out = fallen([self])
+        return f"{held} of {len(measured)} inside" + (f", outside: {', '.join(out)}" if out else "")
+
     def as_json(self) -> dict[str, Any]:
         """The answer of ``clickreel realism --json``."""
         return {
@@ -74,38 +81,51 @@ class Report:
         }
 
 
-def score(
-    columns: Columns,
-    *,
-    ledger: Ledger | None = None,
-    floor: Floor | None = None,
-    progress: Callable[[Test], None] | None = None,
-) -> Report:
-    """Run the thirteen tests over a stream.
+def fallen(reports: Sequence[Report]) -> list[str]:
+    """Ids of the tests that fall out in any of the reports."""
+    out = {result.test.id for report in reports for result in report.results if result.ok is False}
+    return sorted(out, key=lambda name: int(name[1:]))
+
+
+def evidence(columns: Columns, *, ledger: Ledger | None = None, floor: Floor | None = None) -> Evidence:
+    """Sort a stream for the tests, if it is worth judging.
 
     Args:
         columns: The stream as delivered.
         ledger: The run's truth; without it R11, R13 and a part of R6 are not measured.
         floor: The least stream worth judging.
-        progress: Called with each test before it runs.
 
     Raises:
         UsageError: The stream is smaller or shorter than the floor.
     """
-    floor = floor or Floor()
     if len(columns) == 0:
         raise UsageError("the stream holds no valid event", hint="clickreel simulate --out events.parquet")
     line = timeline(columns)
-    refuse_small(len(line), line.days, len(line.films), floor)
-    evidence = Evidence(columns, line, ledger)
+    refuse_small(len(line), line.days, len(line.films), floor or Floor())
+    return Evidence(columns, line, ledger)
+
+
+def judge(evidence_: Evidence, *, progress: Callable[[Test], None] | None = None) -> Report:
+    """Run the thirteen tests.
+
+    Args:
+        evidence_: The stream, see :func:`evidence`.
+        progress: Called with each test before it runs.
+    """
     results = []
     for test in TESTS:
         if progress is not None:
             progress(test)
         started = time.perf_counter()
-        found = test.function(evidence)
+        found = test.function(evidence_)
         results.append(Result(test, found, time.perf_counter() - started))
+    line = evidence_.timeline
     return Report(tuple(results), len(line), len(line.users), len(line.sessions), len(line.films), line.days)
+
+
+def score(columns: Columns, *, ledger: Ledger | None = None, floor: Floor | None = None) -> Report:
+    """:func:`evidence` and :func:`judge` in one."""
+    return judge(evidence(columns, ledger=ledger, floor=floor))
 
 
 def refuse_small(events: int, days: float, films_: int, floor: Floor) -> None:

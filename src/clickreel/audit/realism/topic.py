@@ -10,12 +10,12 @@ import pyarrow as pa
 from clickreel.audit.realism.columns import Columns
 from clickreel.contract.decode import decode
 from clickreel.errors import UsageError
-from clickreel.stream.broker import Broker, Record
+from clickreel.stream.broker import Broker, Reader, Record
 
 BLOCK_RECORDS = 200_000
 _POLL_S = 1.0
 # A user number above 32 bits is allowed by the contract, not made by any run; it would need twice the memory for all.
-_USER_MAX = 2**32 - 1
+USER_MAX = 2**32 - 1
 
 
 def read_topic(broker: Broker, topic: str) -> Columns:
@@ -40,20 +40,17 @@ def read_topic(broker: Broker, topic: str) -> Columns:
         reader.close()
 
 
-def _blocks(reader: object, ends: dict[int, int]) -> Iterator[list[Record]]:
-    from clickreel.stream.broker import Reader
-
-    source: Reader = reader  # type: ignore[assignment]
+def _blocks(reader: Reader, ends: dict[int, int]) -> Iterator[list[Record]]:
     block: list[Record] = []
     left = dict(ends)
     while left:
-        for record in source.poll(BLOCK_RECORDS - len(block), _POLL_S):
+        for record in reader.poll(BLOCK_RECORDS - len(block), _POLL_S):
             if record.offset < ends.get(record.partition, 0):
                 block.append(record)
             if record.offset + 1 >= ends.get(record.partition, 0):
                 left.pop(record.partition, None)
         # The last offsets may be gaps (control records): then the end is met without its record.
-        for partition in source.ended & left.keys():
+        for partition in reader.ended & left.keys():
             del left[partition]
         if len(block) >= BLOCK_RECORDS or not left:
             yield block
@@ -65,7 +62,7 @@ def _decoded(block: list[Record]) -> Columns:
         pa.array([record.value for record in block], pa.large_binary()),
         pa.array([record.key for record in block], pa.large_binary()),
     )
-    kept = found.valid & (found.user <= _USER_MAX)
+    kept = found.valid & (found.user <= USER_MAX)
     return Columns(
         ts_ms=found.ts_ms[kept],
         user=found.user[kept].astype(np.uint32),
