@@ -1,4 +1,4 @@
-"""Crashes on purpose: the named instants between the steps of the protocol at which a test may have the process killed."""
+"""Crashes on purpose: the named instants between the steps of the protocol at which a test may have the process killed or stopped."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ POINTS: tuple[str, ...] = get_args(Point)
 
 
 class Faults:
-    """At most one crash.
+    """At most one crash or sleep.
 
     Args:
-        text: ``POINT`` or ``POINT:N``: the process is killed when it comes to that point for the Nth time. Empty: never.
+        text: ``POINT`` or ``POINT:N``: the process is killed when it comes to that point for the Nth time; with ``stop:`` in front it is
+            only stopped, as a process that sleeps through its session. Empty: never.
 
     Raises:
         UsageError: There is no such point.
     """
 
     def __init__(self, text: str = "") -> None:
-        point, _, count = text.partition(":")
+        self._signal = signal.SIGSTOP if text.startswith("stop:") else signal.SIGKILL
+        point, _, count = text.removeprefix("stop:").partition(":")
         if (point and point not in POINTS) or (count and not count.isdigit()):
             raise UsageError(f"no fault {text!r}", hint=f"one of: {', '.join(POINTS)}, with :N behind it")
         self._point = point
@@ -46,4 +48,4 @@ class Faults:
             return
         self._left -= 1
         if self._left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self._signal)

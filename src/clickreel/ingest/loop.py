@@ -87,6 +87,7 @@ class Ingest:
         accept_loss: Go on where Kafka has deleted events before they were landed, instead of stopping.
         accept_new_topic: Land a topic that was deleted and made again, beside the rows of the earlier one.
         say: Takes lines for people.
+        ready: Called each time reading begins: from then on what comes is landed.
     """
 
     def __init__(
@@ -100,10 +101,11 @@ class Ingest:
         accept_loss: bool = False,
         accept_new_topic: bool = False,
         say: Callable[[str], None] = lambda _: None,
+        ready: Callable[[], None] = lambda: None,
     ) -> None:
         self.source, self.client, self.settings = source, client, settings
         self.report = Report()
-        self._lookup, self._say = lookup, say
+        self._lookup, self._say, self._ready = lookup, say, ready
         self._accept_loss, self._accept_new_topic = accept_loss, accept_new_topic
         self._faults = Faults(settings.fault)
         self._freshness = freshness or Freshness()
@@ -226,6 +228,7 @@ class Ingest:
         self._goal = {partition: bound.high for partition, bound in bounds.items()}
         self.report.partitions.update(starts)
         self.source.begin(starts)
+        self._ready()
         self._freshness.assigned(self.source.topic, starts, {p: bound.high for p, bound in bounds.items()})
 
     def _refuse_new_topic(self, landing: Landing) -> None:

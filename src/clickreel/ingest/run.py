@@ -18,6 +18,7 @@ from clickreel.ingest.schemas import Schemas
 from clickreel.ingest.settings import IngestSettings
 from clickreel.local import ready
 from clickreel.local.home import write_json
+from clickreel.local.ready import announce
 from clickreel.stream.profile import Profile
 from clickreel.warehouse import migrate as migrations
 from clickreel.warehouse.client import Client, connect
@@ -81,6 +82,7 @@ def ingest(
                 accept_loss=wishes.accept_loss,
                 accept_new_topic=wishes.accept_new_topic,
                 say=say,
+                ready=announce,
             ).run(stop, until_caught_up=wishes.until_caught_up)
     finally:
         source.close()
