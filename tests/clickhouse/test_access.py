@@ -94,8 +94,10 @@ def test_a_reader_reads(guest: Http) -> None:
 
 
 def test_foreign_web_pages_are_not_let_in(clickhouse: ClickHouse) -> None:
-    """A page from elsewhere that a person has open cannot use the port; one from this machine can."""
+    """A page from elsewhere that a person has open cannot use a port without password; one from this machine can."""
     sql = {"query": "SELECT 1"}
+    assert httpx.get(clickhouse.url, params=sql, headers={"Host": "rebound.example:8123"}).status_code == 403
+    assert httpx.get(clickhouse.url, params=sql, headers={"Host": f"localhost:{clickhouse.port}"}).status_code == 200
     assert httpx.get(clickhouse.url, params=sql, headers={"Origin": "https://evil.example"}).status_code == 403
     assert httpx.get(clickhouse.url, params=sql, headers={"Origin": "null"}).status_code == 403
     assert httpx.get(clickhouse.url, params=sql, headers={"Origin": "http://localhost:3000"}).status_code == 200

@@ -144,7 +144,7 @@ def test_wrong_settings_databases_and_forms_are_refused(http: Http) -> None:
     assert http.post("SELECT {x:UInt8}").headers["x-clickhouse-exception-code"] == "456"
     url = http.client.base_url
     with socket.create_connection((url.host, url.port or 0)) as sock:
-        sock.sendall(b"POST /?query=SELECT+1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        sock.sendall(b"POST /?query=SELECT+1 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         assert sock.recv(1000).startswith(b"HTTP/1.1 411 ")
 
 

@@ -88,7 +88,7 @@ def _insert_until_killed(server: ClickHouse, acknowledged: list[int]) -> None:
 def test_kill_9_under_load_loses_and_halves_nothing(tmp_path: Path) -> None:
     """Killed at any instant while four clients insert: every acknowledged insert is there, and none is there in part."""
     total = 0
-    for number in range(5):
+    for number in range(4):
         with_kill = start(tmp_path / "data")
         http = Http(with_kill.url)
         http.text(
@@ -103,7 +103,7 @@ def test_kill_9_under_load_loses_and_halves_nothing(tmp_path: Path) -> None:
         threads = [threading.Thread(target=_insert_until_killed, args=(with_kill, count)) for count in counts]
         for thread in threads:
             thread.start()
-        while sum(count[0] for count in counts) < 20 + 7 * number:
+        while sum(count[0] for count in counts) < 12 + 7 * number:
             time.sleep(0.001)
         os.kill(with_kill.process.pid, signal.SIGKILL)
         with_kill.process.wait(10)
@@ -114,17 +114,17 @@ def test_kill_9_under_load_loses_and_halves_nothing(tmp_path: Path) -> None:
 
 
 def test_memory_is_bounded(tmp_path: Path) -> None:
-    """A result of 1.7 GB passes through in a little memory, also to a slow reader; statements together keep to the limit."""
+    """A result larger than the process may become passes through; statements together keep to the limit."""
     with running(tmp_path / "data", environ={"CLICKREEL_LOCAL_CLICKHOUSE_MEMORY_MB": "700"}) as server:
         process, size, most = psutil.Process(server.process.pid), 0, 0
-        sql = "SELECT number, toString(number) FROM numbers(100000000) FORMAT Native"
+        sql = "SELECT number, toString(number) FROM numbers(40000000) FORMAT Native"
         plain = {"Accept-Encoding": "identity"}
         with httpx.stream("POST", server.url, content=sql, headers=plain, timeout=60) as answer:
             for number, piece in enumerate(answer.iter_raw()):
                 size += len(piece)
-                if number % 1000 == 0:
+                if number % 100 == 0:
                     most = max(most, process.memory_info().rss)
-        assert size > 1_500_000_000
+        assert size > 600_000_000
         assert most < 500 * 2**20
         large = httpx.post(server.url, content="SELECT length(groupArray(number)) FROM numbers(200000000)", timeout=60)
         assert large.headers["x-clickhouse-exception-code"] == "241"

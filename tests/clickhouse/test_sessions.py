@@ -44,19 +44,17 @@ def test_settings_of_one_request_do_not_stay(http: Http) -> None:
 
 def test_a_session_serves_one_request_at_a_time(http: Http) -> None:
     """A second request while the first is under way is refused with 373."""
-    codes: list[str] = []
     one: dict[str, Any] = {"session_id": uuid.uuid4().hex}
     other = Http(str(http.client.base_url))
-    slow = threading.Thread(target=lambda: http.text("SELECT sleep(1)", **one))
+    slow = threading.Thread(target=lambda: http.text("SELECT sleep(2)", **one))
     slow.start()
-    deadline = time.monotonic() + 5
-    while not codes and time.monotonic() < deadline:
-        code = other.post("SELECT 1", **one).headers.get("x-clickhouse-exception-code")
-        codes += [code] if code else []
+    deadline = time.monotonic() + 10
+    while other.text("SELECT count() FROM system.processes WHERE query LIKE 'SELECT sleep(2)%'") == "0":
+        assert time.monotonic() < deadline
+    assert other.post("SELECT 1", **one).headers["x-clickhouse-exception-code"] == "373"
     slow.join()
+    assert other.text("SELECT 1", **one) == "1"
     other.client.close()
-    assert codes == ["373"]
-    assert http.text("SELECT 1", **one) == "1"
 
 
 def test_sessions_end(http: Http) -> None:

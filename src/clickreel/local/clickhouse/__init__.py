@@ -24,7 +24,8 @@ It is a front for one machine and one folder. Where it differs from a server:
 * **The reader** may not set anything, not even harmless settings, may not bring external tables, and may not call ``file()``.
   The other user reads, as with ``clickhouse-local``, every file that the process may read.
 * **``INSERT ... SELECT ... FROM input()``** reads formats in one direction: Parquet and Arrow files fail in it with the engine's words.
-* **Web pages** from elsewhere are not let in (header ``Origin``); there is no ``/play`` and no ``/dashboard``.
+* **Web pages** from elsewhere (header ``Origin``), and names that are not this machine's (``Host``), are not let in as a user who has
+  no password; there is no ``/play`` and no ``/dashboard``.
 * **Memory**: half of the machine's, at most 4 GB, for all statements together (``CLICKREEL_LOCAL_CLICKHOUSE_MEMORY_MB``).
 
 How a request goes: :mod:`wire` reads it, :mod:`access` knows the user, :mod:`call` sorts its parameters, :mod:`sessions` or

@@ -33,12 +33,8 @@ def admit(users: Mapping[str, User], headers: Mapping[str, str], params: Mapping
     """Find out who asks: by header, by basic authentication, or by URL parameters, in a server's order.
 
     Raises:
-        DatabaseError: Nobody of this name and password is known; or the request comes from a foreign web page.
+        DatabaseError: Nobody of this name and password is known; or no password is asked for and a foreign web page asks.
     """
-    origin = headers.get("origin", "")
-    if origin and urlsplit(origin).hostname not in _LOOPBACK:
-        # A page that a person has open could send statements to this port: on a laptop the port has often no password.
-        raise refused(Code.ACCESS_DENIED, f"Requests from the web page {origin} are not let in")
     name, password = _credentials(headers, params)
     user = users.get(name)
     given, wanted = password.encode(), (user.password if user else "").encode()
@@ -47,7 +43,19 @@ def admit(users: Mapping[str, User], headers: Mapping[str, str], params: Mapping
             Code.AUTHENTICATION_FAILED,
             f"{name}: Authentication failed: password is incorrect, or there is no user with such name",
         )
+    if not user.password:
+        _at_home(headers)
     return user
+
+
+def _at_home(headers: Mapping[str, str]) -> None:
+    """Without a password any web page that a person has open could use the port: by its own name, or by a name that leads here."""
+    for header, address in (("Origin", headers.get("origin", "")), ("Host", f"//{headers.get('host', 'localhost')}")):
+        if address and urlsplit(address).hostname not in _LOOPBACK:
+            raise refused(
+                Code.ACCESS_DENIED,
+                f"{header} is {address.removeprefix('//')}: without a password only this machine is let in",
+            )
 
 
 def _credentials(headers: Mapping[str, str], params: Mapping[str, str]) -> tuple[str, str]:

@@ -36,7 +36,7 @@ from clickreel.local.clickhouse.wire import (
 LOG = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 # How long a stopping server waits for statements under way before it stops them, and then for them to stop.
-GRACE_S = 5.0
+GRACE_S = 3.0
 SWEEP_S = 10.0
 _PAGES = {"/ping": b"Ok.\n", "/replicas_status": b"Ok.\n"}
 
