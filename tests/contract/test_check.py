@@ -191,9 +191,7 @@ def test_a_schema_that_cannot_be_applied_is_a_violation(rules: dict[str, object]
 
 
 @given(
-    body=st.fixed_dictionaries(
-        {}, optional=dict.fromkeys(sorted(COMPILED | {"items", "anyOf", "$ref", "not"}), JSON)
-    ),
+    body=st.fixed_dictionaries({}, optional=dict.fromkeys(sorted(COMPILED | {"items", "anyOf", "$ref", "not"}), JSON)),
     given_value=JSON,
 )
 @settings(max_examples=300)

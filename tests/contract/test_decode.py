@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +19,12 @@ GOOD_KEY, GOOD_VALUE = plain(block(1, seed=4), 0)
 GOOD = json.loads(GOOD_VALUE)
 
 
-def columns(values: list[bytes | None], keys: list[bytes | None]) -> Decoded:
+def columns(values: Sequence[bytes | None], keys: Sequence[bytes | None]) -> Decoded:
     """Decode messages given as Python bytes."""
     return decode(pa.array(values, pa.binary()), pa.array(keys, pa.binary()))
 
 
-def agrees(values: list[bytes | None], keys: list[bytes | None]) -> None:
+def agrees(values: Sequence[bytes | None], keys: Sequence[bytes | None]) -> None:
     """Decode and check are of one mind on every message, whatever stands beside it."""
     decoded = columns(values, keys)
     for row, (key, value) in enumerate(zip(keys, values, strict=True)):
@@ -111,6 +112,19 @@ def test_nulls_are_violations() -> None:
     agrees([None, GOOD_VALUE, GOOD_VALUE, None, GOOD_VALUE], [GOOD_KEY, None, GOOD_KEY, None, GOOD_KEY])
     assert columns([None], [GOOD_KEY]).violations == {0: Violation("value", "type", "value is null")}
     agrees([], [])
+
+
+def test_a_message_cut_in_two_is_not_read_across_the_cut() -> None:
+    """What stands behind a row in the buffer, be it the very rest of its message, is not part of it."""
+    whole = [GOOD_VALUE, json.dumps(GOOD).encode()]
+    cut = [(good[:at], good[at:]) for good in whole for at in range(len(good) + 1)]
+    for first, rest in cut:
+        agrees([first, rest], [GOOD_KEY, GOOD_KEY])
+        values = pa.array([first, rest], pa.binary()).slice(0, 1)
+        assert decode(values, pa.array([GOOD_KEY], pa.binary())).valid.tolist() == [rest == b""]
+    agrees([part for parts in cut for part in parts] + [GOOD_VALUE], [GOOD_KEY] * (2 * len(cut) + 1))
+    keys = pa.array([GOOD_KEY[:3], GOOD_KEY[3:]], pa.binary()).slice(0, 1)
+    assert not decode(pa.array([GOOD_VALUE], pa.binary()), keys).valid[0]
 
 
 def test_every_message_one_byte_away_from_a_good_one() -> None:

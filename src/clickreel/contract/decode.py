@@ -33,6 +33,7 @@ _STRIDE_ROWS = 16_384
 # How far beyond its place a step may read; a row at the end of the buffer needs that much room.
 _MARGIN = 160
 
+_LOW_BYTE, _ZERO = np.uint64(0xFF), np.uint64(ord("0"))
 _ZEROS, _UP_FROM_TEN, _HIGH_BITS = (np.uint64(0x0101010101010101 * byte) for byte in (ord("0"), 0x80 - 10, 0x80))
 # Eight digits in a word, the first in the low byte: times 10 and added makes pairs, times 100 fours, times 10,000 the number.
 _JOINS = tuple(
@@ -122,14 +123,18 @@ def _blank(rows: int) -> Decoded:
 def _decode_stride(decoded: Decoded, part: slice, values: _Bytes, keys: _Bytes) -> None:
     """Decode the rows of `part` out of their bytes."""
     into = {name: getattr(decoded, name)[part] for name in _DTYPES}
-    rows = np.arange(part.stop - part.start)
-    for form in (_COMPACT, _SPACED):
-        if len(rows):
-            columns, good = _read(values, keys, rows, form)
-            decoded.valid[part][rows] = good
-            for name, column in columns.items():
-                into[name][rows] = np.where(good, column, 0)
-            rows = rows[~good]
+    columns, good = _read(values, keys, None, _COMPACT)
+    decoded.valid[part] = good
+    rows = np.flatnonzero(~good)
+    for name, column in columns.items():
+        into[name][:] = column
+        into[name][rows] = 0
+    if len(rows):
+        columns, good = _read(values, keys, rows, _SPACED)
+        decoded.valid[part][rows] = good
+        for name, column in columns.items():
+            into[name][rows[good]] = column[good]
+        rows = rows[~good]
     for row in rows.tolist():
         found = contract().read(keys.at(row), values.at(row))
         if isinstance(found, Violation):
@@ -161,7 +166,10 @@ def _columns(event: dict[str, Any]) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Bytes:
-    """A binary column as one buffer with room behind it, and where each row starts and ends; a null starts at -1."""
+    """A binary column as one buffer with room behind it (what stands there is not known), and where each row starts and ends.
+
+    A null starts at -1.
+    """
 
     buffer: NDArray[np.uint8]
     start: NDArray[np.int64]
@@ -173,10 +181,11 @@ class _Bytes:
         column = pa.concat_arrays([chunk.cast(pa.large_binary()) for chunk in chunks])
         offsets = np.frombuffer(column.buffers()[1], np.int64, len(column) + 1, column.offset * 8)
         first, last = int(offsets[0]), int(offsets[-1])
-        buffer = np.empty(last - first + _MARGIN, np.uint8)
-        buffer[last - first :] = 0
-        if last > first:
-            buffer[: last - first] = np.frombuffer(column.buffers()[2], np.uint8, last - first, first)
+        held = np.frombuffer(column.buffers()[2] or b"", np.uint8)
+        buffer = held[first : last + _MARGIN]
+        if len(buffer) < last - first + _MARGIN:  # the last rows of a block have no others behind them
+            buffer = np.zeros(last - first + _MARGIN, np.uint8)
+            buffer[: last - first] = held[first:last]
         start = offsets[:-1] - first
         if column.null_count:
             start = np.where(column.is_null().to_numpy(zero_copy_only=False), -1, start)
@@ -186,51 +195,56 @@ class _Bytes:
         start = self.start[row]
         return None if start < 0 else self.buffer[start : self.end[row]].tobytes()
 
-    def unframed(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def unframed(self) -> NDArray[np.int64]:
         """Where the rows' payloads start: behind the five-byte prefix where there is one. Never behind a row's end, except for nulls."""
-        start = np.maximum(self.start[rows], 0)
-        prefixed = (self.buffer[start] == 0) & (self.end[rows] - start >= PREFIX_BYTES)
+        start = np.maximum(self.start, 0)
+        prefixed = (self.buffer[start] == 0) & (self.end - start >= PREFIX_BYTES)
         return np.where(prefixed, start + PREFIX_BYTES, start)
 
 
 class _Walk:
-    """All rows of a stride on their way through the form: a place for each, and whether nothing was amiss so far."""
+    """Rows on their way through the form: a place for each, and whether nothing was amiss so far.
 
-    def __init__(self, column: _Bytes, rows: NDArray[np.int64]) -> None:
+    Args:
+        column: Their bytes.
+        rows: Which rows; None for all.
+    """
+
+    def __init__(self, column: _Bytes, rows: NDArray[np.int64] | None) -> None:
+        which = slice(None) if rows is None else rows
         self.buffer = column.buffer
-        self.place = column.unframed(rows)
-        self.end = column.end[rows]
-        self.good = column.start[rows] >= 0
+        self.place = column.unframed()[which]
+        self.end = column.end[which]
+        self.good = column.start[which] >= 0
         self._last = len(column.buffer) - _MARGIN
+
+    def peek(self, width: int, rows: NDArray[np.int64] | None = None, ahead: int = 0) -> NDArray[np.void]:
+        """The next bytes of each row, or of some rows from some bytes ahead; the places stay."""
+        # One item at every byte of the buffer, so that indexing copies whole items from any place: 4 ns each, be it 8 bytes or 128.
+        everywhere = np.ndarray((len(self.buffer) - width + 1,), f"V{width}", self.buffer.data, strides=(1,))
+        return everywhere[self.place if rows is None else self.place[rows] + ahead]
 
     def take(self, dtype: np.dtype[np.void]) -> NDArray[np.void]:
         """The next bytes of each row as fields; the places move behind them."""
-        width = dtype.itemsize
-        # One item at every byte of the buffer, so that indexing copies whole items from any place.
-        everywhere = np.ndarray((len(self.buffer) - width + 1,), f"V{width}", self.buffer.data, strides=(1,))
-        taken = everywhere[self.place].view(dtype)
-        self.move(width)
+        taken = self.peek(dtype.itemsize).view(dtype)
+        self.move(dtype.itemsize)
         return taken
-
-    def word(self, ahead: int = 0) -> NDArray[np.uint64]:
-        """Eight bytes of each row, `ahead` bytes in front of its place; the places stay."""
-        everywhere = np.ndarray((len(self.buffer) - 7,), "<u8", self.buffer.data, strides=(1,))
-        return everywhere[self.place + ahead] if ahead else everywhere[self.place]
 
     def move(self, by: NDArray[np.int64] | int) -> None:
         """Move the places on; a row that runs out of the buffer is not good and stays at its end, where reading is safe."""
         self.place += by
+        self.good &= self.place <= self._last
         np.minimum(self.place, self._last, out=self.place)
 
     def number(self) -> NDArray[np.int64]:
         """Read a whole number from 1 with at most ten digits."""
-        word = self.word()
+        word = self.peek(8).view("<u8")
         digits = _leading_digits(word)
-        self.good &= (digits > 0) & ((word & 0xFF) != ord("0"))
+        self.good &= (digits > 0) & ((word & _LOW_BYTE) != _ZERO)
         number = _number(word, digits)
         long = np.flatnonzero(digits == 8)
         if len(long):
-            rest = np.ndarray((len(self.buffer) - 7,), "<u8", self.buffer.data, strides=(1,))[self.place[long] + 8]
+            rest = self.peek(8, long, 8).view("<u8")
             more = np.minimum(_leading_digits(rest), 3)  # three more are one too many, and stay so
             number[long] = number[long] * 10**more + _number(rest, more)
             digits[long] += more
@@ -240,15 +254,16 @@ class _Walk:
 
     def code(self, words: _Words) -> NDArray[np.uint8]:
         """Read one of a set of texts; gives its place in the set."""
-        word = self.word(words.differ)
-        code = np.zeros(len(word), np.uint8)
+        taken = self.peek(words.width)
+        telling = np.ndarray((len(taken),), "<u8", taken.data, words.differ, (words.width,))
+        code = np.zeros(len(taken), np.uint8)
         for place, start in enumerate(words.starts[1:], 1):
-            code[word == start] = place
-        amiss = np.zeros(len(word), np.uint64)
-        for number, (expected, mask) in enumerate(zip(words.expected, words.mask, strict=True)):
-            amiss |= (self.word(8 * number) ^ expected[code]) & mask[code]
-        self.good &= amiss == 0
-        self.move(words.length[code])
+            code += (telling == start).view(np.uint8) * np.uint8(place)
+        row = code.astype(np.intp)
+        amiss = _as_words(taken) ^ _as_words(words.expected[row])
+        amiss &= _as_words(words.mask[row])
+        self.good &= _any(amiss) == 0
+        self.move(words.length[row])
         return code
 
     def expect(self, taken: NDArray[np.void], literals: dict[str, int]) -> None:
@@ -268,38 +283,43 @@ class _Words:
     """The texts that may stand at a place, as 64-bit words.
 
     Attributes:
+        width: Bytes of the longest text, in whole words.
         differ: Where the texts begin to differ; eight bytes from there tell them apart.
         starts: Those eight bytes.
-        expected: The texts, word by word ([words, texts]).
-        mask: Which bytes of them count ([words, texts]).
+        expected: The texts, filled up to the width.
+        mask: Which of their bits count.
         length: Their lengths.
     """
 
+    width: int
     differ: int
     starts: tuple[int, ...]
-    expected: NDArray[np.uint64]
-    mask: NDArray[np.uint64]
+    expected: NDArray[np.void]
+    mask: NDArray[np.void]
     length: NDArray[np.int64]
 
     @classmethod
     def of(cls, texts: list[bytes]) -> _Words:
+        width = -(-max(map(len, texts)) // 8) * 8
         differ = next(at for at, letters in enumerate(zip(*texts, strict=False)) if len(set(letters)) > 1)
         starts = tuple(int.from_bytes(text[differ : differ + 8], "little") for text in texts)
         assert len(set(starts)) == len(texts), f"eight bytes do not tell {texts} apart"
         assert min(map(len, texts)) >= differ + 8, f"one of {texts} is too short"
-        return cls(
-            differ,
-            starts,
-            _by_word(texts),
-            _by_word([b"\xff" * len(text) for text in texts]),
-            np.array([len(text) for text in texts], np.int64),
+        expected, mask = (
+            np.array([text.ljust(width, b"\0") for text in column], f"V{width}")
+            for column in (texts, [b"\xff" * len(text) for text in texts])
         )
+        return cls(width, differ, starts, expected, mask, np.array([len(text) for text in texts], np.int64))
 
 
-def _by_word(texts: list[bytes]) -> NDArray[np.uint64]:
-    width = -(-max(map(len, texts)) // 8) * 8
-    words = np.frombuffer(b"".join(text.ljust(width, b"\0") for text in texts), "<u8")
-    return np.ascontiguousarray(words.reshape(len(texts), -1).T)
+def _as_words(items: NDArray[np.void]) -> NDArray[np.uint64]:
+    """Items whose width is in whole words, as rows of words."""
+    return items.view("<u8").reshape(len(items), -1)
+
+
+def _any(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The words of each row or-ed together; a reduction over so short an axis would take five times as long."""
+    return functools.reduce(np.bitwise_or, words.T)
 
 
 class _Form:
@@ -315,29 +335,40 @@ class _Form:
         sep = comma.encode()
         self.literals: dict[str, int] = {}
         self.head = self._fields(
-            *(b"{" + name("event_id") + b'"', "h0", "h1", "h2", "h3", b"-", "h4", "h5", b"-", "h6", "h7", b"-"),
-            *("h8", "h9", b"-", "h10", "h11", "h12", "h13", "h14", "h15", b'"' + sep + name("event_ts") + b'"'),
+            *(
+                b"{" + name("event_id") + b'"',
+                "8:id0",
+                b"-",
+                "4:id1",
+                b"-",
+                "4:id2",
+                b"-",
+                "4:id3",
+                b"-",
+                "4:id4",
+                "8:id5",
+            ),
+            b'"' + sep + name("event_ts") + b'"',
             *("century", "year", b"-", "month", b"-", "day", b" ", "hour", b":", "minute", b":", "second", b"."),
             *("centis", "1:milli", b'"' + sep + name("user_id") + b'"u_'),
         )
-        self.session = self._fields(
-            b'"' + sep + name("session_id") + b'"s_', *("h0", "h1", "h2", "h3"), b'"' + sep + name("film_id")
-        )
+        self.session = self._fields(b'"' + sep + name("session_id") + b'"s_', "8:hex", b'"' + sep + name("film_id"))
         self.event_type = words(sep + name("event_type"), EVENT_TYPES, sep + name("page"))
         self.page = words(b"", PAGES, sep + name("position"))
         self.device = words(sep + name("device"), DEVICES, sep + name("referrer"))
         self.referrer = words(b"", REFERRERS, b"}")
 
     def _fields(self, *parts: str | bytes) -> np.dtype[np.void]:
-        """A row of fixed width: bytes are fixed text, compared in pieces of 8, 4, 2 and 1; a name is two bytes of a value, or one (``1:``)."""
+        """A row of fixed width: bytes are fixed text, compared in pieces of 8, 4, 2 and 1; a name is two bytes of a value, or ``n:`` ones."""
         names: list[str] = []
         formats: list[str] = []
         offsets: list[int] = []
         at = 0
         for part in parts:
             if isinstance(part, str):
-                width = 1 if part.startswith("1:") else 2
-                pieces = [(part.removeprefix("1:"), at, width)]
+                count, _, name = part.rpartition(":")
+                width = int(count or 2)
+                pieces = [(name, at, width)]
                 end = at + width
             else:
                 end, pieces = at + len(part), []
@@ -355,25 +386,28 @@ class _Form:
         return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": at})
 
 
+_KEY = {"start": int.from_bytes(b'"u', "little"), "underscore": ord("_"), "end": ord('"')}
+_KEY_START = np.dtype([("start", "<u2"), ("underscore", "u1")])
+_KEY_END = np.dtype([("end", "u1")])
 _COMPACT = _Form(",", ":")
 _SPACED = _Form(", ", ": ")
 
 
 def _read(
-    values: _Bytes, keys: _Bytes, rows: NDArray[np.int64], form: _Form
+    values: _Bytes, keys: _Bytes, rows: NDArray[np.int64] | None, form: _Form
 ) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
-    """Walk the rows through one form: their columns, and whether each is a valid message in that form."""
+    """Walk the rows (None: all) through one form: their columns, and whether each is a valid message in that form."""
     walk = _Walk(values, rows)
     head = walk.take(form.head)
     walk.expect(head, form.literals)
-    (id_hi, id_lo), good = _hex(head, 16)
+    (id_hi, id_lo), good = _identity(head)
     walk.good &= good
     ts_ms, good = _moment(head)
     walk.good &= good
     user = walk.number()
     session_piece = walk.take(form.session)
     walk.expect(session_piece, form.literals)
-    (session,), good = _hex(session_piece, 4)
+    session, good = _hex(session_piece["hex"].copy(), ">u4")
     walk.good &= good
     film = walk.number()
     event_type, page = walk.code(form.event_type), walk.code(form.page)
@@ -385,7 +419,7 @@ def _read(
         "id_lo": id_lo,
         "ts_ms": ts_ms,
         "user": user,
-        "session": session,
+        "session": session[:, 0],
         "film": film,
         "event_type": event_type,
         "page": page,
@@ -396,15 +430,13 @@ def _read(
     return columns, walk.arrived() & _is_key_of(keys, rows, user)
 
 
-def _is_key_of(keys: _Bytes, rows: NDArray[np.int64], user: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _is_key_of(keys: _Bytes, rows: NDArray[np.int64] | None, user: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether each key is ``"u_<n>"``, n being the user of the value."""
     walk = _Walk(keys, rows)
-    start = walk.word() & 0xFFFFFF
-    walk.good &= start == int.from_bytes(b'"u_', "little")
-    walk.move(3)
+    walk.expect(walk.take(_KEY_START), _KEY)
     number = walk.number()
-    walk.good &= (walk.word() & 0xFF == ord('"')) & (number == user)
-    walk.move(1)
+    walk.expect(walk.take(_KEY_END), _KEY)
+    walk.good &= number == user
     return walk.arrived()
 
 
@@ -426,33 +458,43 @@ def _number(word: NDArray[np.uint64], digits: NDArray[np.int64]) -> NDArray[np.i
     return x.astype(np.int64)
 
 
-def _hex(fields: NDArray[np.void], pairs: int) -> tuple[list[NDArray[np.unsignedinteger]], NDArray[np.bool_]]:
-    """The hex digits in ``h0``... as 64-bit numbers (32 bits for four pairs), and whether all were digits in lower case."""
-    digits = np.empty((len(fields), pairs), np.uint16)
-    for pair in range(pairs):
-        digits[:, pair] = fields[f"h{pair}"]
-    values = _hex_pairs()[digits]
-    amiss = np.bitwise_or.reduce(values.view("<u8"), axis=1) & _AMISS
-    numbers = values.astype(np.uint8).view(">u8" if pairs >= 8 else ">u4")
-    return [
-        numbers[:, column].astype(numbers.dtype.newbyteorder("=")) for column in range(numbers.shape[1])
-    ], amiss == 0
+def _identity(head: NDArray[np.void]) -> tuple[tuple[NDArray[np.uint64], NDArray[np.uint64]], NDArray[np.bool_]]:
+    """The halves of the UUID, and whether it is one in lower case."""
+    digits = np.empty((len(head), 8), "<u4")
+    eights = digits.view("<u8")
+    eights[:, 0], eights[:, 3] = head["id0"], head["id5"]
+    for column in range(1, 5):
+        digits[:, column + 1] = head[f"id{column}"]
+    halves, good = _hex(digits, ">u8")
+    return (halves[:, 0].astype(np.uint64), halves[:, 1].astype(np.uint64)), good
+
+
+def _hex(digits: NDArray[np.unsignedinteger], dtype: str) -> tuple[NDArray[np.unsignedinteger], NDArray[np.bool_]]:
+    """Hex digits as big-endian numbers of a type, [rows, numbers], and whether all were digits in lower case.
+
+    Args:
+        digits: The characters, eight a word or four.
+        dtype: ``>u8`` or ``>u4``: a number for each 16 or 8 of them.
+    """
+    values = _hex_pairs().take(digits.view("<u2")).reshape(len(digits), -1)
+    return values.astype(np.uint8).view(dtype), (_any(values.view("<u8")) & _AMISS) == 0
 
 
 def _moment(head: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The instant in ms since 1970, and whether it is one that the calendar knows."""
     pairs = _decimal_pairs()
-    century, year, month, day = (pairs[head[name]] for name in ("century", "year", "month", "day"))
-    hour, minute, second, centis = (pairs[head[name]] for name in ("hour", "minute", "second", "centis"))
+    century, year, month, day = (pairs.take(head[name]) for name in ("century", "year", "month", "day"))
+    hour, minute, second, centis = (pairs.take(head[name]) for name in ("hour", "minute", "second", "centis"))
     milli = head["milli"] - np.uint8(ord("0"))
     # 19 or 20 for the century; pairs that are no digits are 255 and fall out of each bound.
     good = (century - 19 <= 1) & (year < 100) & (month <= 12) & (day <= 31)
     good &= (hour < 24) & (minute < 60) & (second < 60) & (centis < 100) & (milli < 10)
     place = ((century == 20) * 100 + year.astype(np.int64)) * (13 * 32) + month * np.int64(32) + day
-    days = _days()[np.where(good, place, 0)]
+    days = _days().take(np.where(good, place, 0))
     good &= days >= 0
-    seconds = (days * 24 + hour) * 3600 + minute * np.int64(60) + second
-    return seconds * 1000 + centis * np.int64(10) + milli, good
+    ts_ms: NDArray[np.int64] = ((days * 24 + hour) * 60 + minute) * 60_000 + second * np.int64(1000)
+    ts_ms += centis * np.int64(10) + milli
+    return ts_ms, good
 
 
 _AMISS = np.uint64(0x0100010001000100)
