@@ -22,6 +22,26 @@ _SHOWN = 8
 _WRONG = {"ValidationException", "TableException", "CatalogException", "TableNotExistException"}
 
 
+_RECORD = re.compile(r"Failed to deserialize JSON '(?P<text>.*)'\.?\Z", re.DOTALL)
+_TRY = {
+    "NumberFormatException": "TRY_CAST gives NULL where CAST fails",
+    "DateTimeException": "TRY_CAST gives NULL where CAST fails",
+}
+# What the planner refuses, and the way round it.
+_WAYS = (
+    (
+        "Sort on a non-time-attribute",
+        "a stream has no end to sort at: add LIMIT n, and the first n are kept up to date",
+    ),
+    ("time attribute", "use `$rowtime`, the time attribute of every topic"),
+    ("timecol", "use `$rowtime`, the time attribute of every topic"),
+    (
+        "consuming update",
+        "the target takes no changes: give it PRIMARY KEY (...) NOT ENFORCED, or aggregate in windows",
+    ),
+)
+
+
 class FlinkError(ClickreelError):
     """Flink could not carry out a statement.
 
@@ -43,7 +63,7 @@ class SqlError(FlinkError, UsageError):
         message: What is wrong.
         line: Where it is wrong, from 1; 0 when Flink does not say.
         column: Where in the line, from 1.
-        token: The offending token as written, or empty.
+        token: The offending token as written, or empty; ``expected`` then holds the words that could stand there.
         hint: What mends it.
         trace: The Java exceptions, for ``--debug``.
     """
@@ -55,6 +75,7 @@ class SqlError(FlinkError, UsageError):
     ) -> None:
         super().__init__(message, hint=hint, trace=trace)
         self.line, self.column, self.token = line, column, token
+        self.expected: tuple[str, ...] = ()
 
 
 class UnreadableError(FlinkError):
@@ -137,7 +158,7 @@ def _parsed(chain: list[Cause], trace: str) -> FlinkError | None:
     said = token["token"].replace("<EOF>", "").strip()
     wanted = sorted(set(_EXPECTED.findall(at["rest"])) | ({"end of the statement"} if "<EOF>" in at["rest"] else set()))
     shown = ", ".join(wanted[:_SHOWN]) + (", ..." if len(wanted) > _SHOWN else "")
-    return SqlError(
+    error = SqlError(
         f"did not expect {said!r}" if said else "the statement ends too early",
         line=int(at["line"]),
         column=int(at["column"]),
@@ -145,6 +166,8 @@ def _parsed(chain: list[Cause], trace: str) -> FlinkError | None:
         hint=f"expected one of: {shown}" if shown else "look at the word before it",
         trace=trace,
     )
+    error.expected = tuple(wanted)
+    return error
 
 
 def _validated(chain: list[Cause], trace: str) -> FlinkError | None:
@@ -157,14 +180,27 @@ def _validated(chain: list[Cause], trace: str) -> FlinkError | None:
     wrong = next((cause for cause in reversed(chain) if cause.type in _WRONG), None)
     if wrong is None:
         return None
+    way = next((way for said, way in _WAYS if said in wrong.text), "")
     return SqlError(
-        _lowered(_line(wrong.text.removeprefix("SQL validation failed. "))), hint=_lines_hint(wrong.text), trace=trace
+        _lowered(_line(wrong.text.removeprefix("SQL validation failed. "))),
+        hint=way or _lines_hint(wrong.text),
+        trace=trace,
     )
 
 
 def _placed(text: str, trace: str) -> SqlError | None:
     found = _FROM_TO.match(text)
     if found is None:
+        before = re.match(r"At line (\d+), column (\d+): (.*)", text, re.DOTALL)
+        if before is not None:
+            quoted = re.search(r"'([^']+)'", before[3])
+            return SqlError(
+                _lowered(_line(before[3])),
+                line=int(before[1]),
+                column=int(before[2]),
+                token=quoted[1] if quoted else "",
+                trace=trace,
+            )
         at = _AT.match(text)
         if at is None:
             return None
@@ -180,15 +216,16 @@ def _placed(text: str, trace: str) -> SqlError | None:
 
 
 def _unreadable(chain: list[Cause], trace: str) -> FlinkError | None:
-    """A record that the table's format cannot read."""
-    for cause in chain:
-        match = re.match(r"Failed to deserialize JSON '(?P<text>.*)'\.?\Z", cause.text, re.DOTALL)
-        if match:
-            field = re.search(
-                r"(?:Fail to deserialize at|Could not find) field(?:: | with name ')(\w+)", chain[-1].text
-            )
-            return UnreadableError(match["text"], field[1] if field else "", trace)
-    return None
+    """A record that the table's format cannot read, or one at which the query itself failed."""
+    found = next((match for cause in chain if (match := _RECORD.match(cause.text))), None)
+    if found is None:
+        return None
+    if any(cause.type == "ExceptionInChainedOperatorException" for cause in chain):
+        # The query is chained to the source, so its failures come dressed as failures to read the record they happened at.
+        why = _lowered(_line(chain[-1].text)) or chain[-1].type
+        return FlinkError(f"{why}, at the record {found['text'][:200]}", hint=_TRY.get(chain[-1].type, ""), trace=trace)
+    field = re.search(r"deserialize at field: (\w+)", chain[-1].text)
+    return UnreadableError(found["text"], field[1] if field else "", trace)
 
 
 def _kafka(chain: list[Cause], trace: str) -> FlinkError | None:

@@ -157,7 +157,7 @@ def _messages(profile: Profile, topics: Sequence[str], until: Mapping[tuple[str,
                     left[topic, partition] = (low, end)
         consumer.assign([TopicPartition(topic, partition, low) for (topic, partition), (low, _) in left.items()])
         while left and time.monotonic() < deadline:
-            for message in consumer.consume(_BATCH, timeout=1.0):
+            for message in consumer.consume(_BATCH, timeout=0.1):
                 place = (message.topic(), message.partition())
                 if message.error() or place not in left:
                     continue

@@ -21,6 +21,7 @@ from clickreel.flink.explain import FlinkError, SqlError
 from clickreel.flink.settings import FlinkSettings
 from clickreel.flink.split import Statement
 from clickreel.flink.statements import FAILED, FINISHED, LOST, STOPPED, Entry, Statements
+from clickreel.flink.suggest import suggest
 from clickreel.simulate.films import Catalogue
 from clickreel.stream.profile import Profile
 
@@ -353,9 +354,12 @@ class Workspace:
     def explained(self, exc: ClickreelError, statement: Statement | None, *, shift: int = 0) -> ClickreelError:
         """The error with its place in the source instead of in the statement, secrets masked."""
         exc.message, exc.hint = self.profile.mask(exc.message), self.profile.mask(exc.hint)
-        if isinstance(exc, SqlError) and exc.line and statement is not None:
-            column = exc.column - shift if exc.line == 1 else exc.column
-            exc.line, exc.column = statement.place(exc.line, column)
+        if isinstance(exc, SqlError) and statement is not None:
+            if exc.line == 1:
+                exc.column -= shift
+            suggest(exc, statement, self.tables)
+            if exc.line:
+                exc.line, exc.column = statement.place(exc.line, exc.column)
         return exc
 
     def _submitted(self, entry: Entry, statement: Statement) -> Entry:
