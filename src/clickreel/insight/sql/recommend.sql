@@ -21,7 +21,13 @@ WITH
     (
         SELECT one.film_id AS because, two.film_id AS film_id, count() AS together
         FROM opened AS one
-        INNER JOIN opened AS two ON one.session = two.session
+        -- The right side is what is held in memory: only sessions that have one of the films.
+        INNER JOIN
+        (
+            SELECT session, film_id
+            FROM opened
+            WHERE session IN (SELECT session FROM opened WHERE film_id IN (SELECT film_id FROM history))
+        ) AS two ON one.session = two.session
         WHERE one.film_id IN (SELECT film_id FROM history)
         GROUP BY because, film_id
     ),
