@@ -23,6 +23,7 @@ It is a front for one machine and one folder. Where it differs from a server:
 * **GET** refuses all that changes something, temporary tables included.
 * **The reader** may not set anything, not even harmless settings, may not bring external tables, and may not call ``file()``.
   The other user reads, as with ``clickhouse-local``, every file that the process may read.
+* **Parquet, Arrow files and ORC** are held whole in memory while they are inserted; all other formats stream.
 * **``INSERT ... SELECT ... FROM input()``** reads formats in one direction: Parquet and Arrow files fail in it with the engine's words.
 * **Web pages** from elsewhere (header ``Origin``), and names that are not this machine's (``Host``), are not let in as a user who has
   no password; there is no ``/play`` and no ``/dashboard``.
