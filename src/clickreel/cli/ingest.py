@@ -1,18 +1,32 @@
-"""``clickreel ingest``."""
+"""``clickreel ingest`` and ``clickreel dead-letters list|show|replay``."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clickreel.cli.cluster import ProfileFile, TopicName, profile
-from clickreel.cli.output import Json, emit, say
+from clickreel.cli.output import Json, emit, say, table
+
+if TYPE_CHECKING:
+    from clickreel.ingest.letters import Letter, Where
+
+Field = Annotated[str | None, typer.Option("--field", help="Only those with this field at fault.")]
+Rule = Annotated[str | None, typer.Option("--rule", help="Only those that broke this rule.")]
+Partition = Annotated[int | None, typer.Option("--partition", help="Only those of this partition.")]
+Offset = Annotated[int | None, typer.Option("--offset", help="Only the one at this offset.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
+    """Add the commands to the command line."""
     app.command()(ingest)
+    group = typer.Typer(no_args_is_help=True, help="The messages that broke the contract.")
+    group.command(name="list")(list_letters)
+    group.command()(show)
+    group.command()(replay)
+    app.add_typer(group, name="dead-letters")
 
 
 def ingest(  # noqa: PLR0917 - one parameter an option
@@ -83,3 +97,135 @@ def ingest(  # noqa: PLR0917 - one parameter an option
         emit(dataclasses.asdict(report))
         return
     say(f"{report.rows:,} rows landed in {report.inserts} inserts, {report.dead:,} dead letters")
+
+
+def _where(topic: str | None, partition: int | None, offset: int | None, field: str | None, rule: str | None) -> Where:
+    from clickreel.cli.cluster import topic_name
+    from clickreel.ingest.letters import Where
+
+    return Where(topic_name(topic), partition, offset, field, rule)
+
+
+def _client(file: Path | None) -> Any:
+    from clickreel.warehouse import migrate
+    from clickreel.warehouse.client import connect
+
+    client = connect(profile(file))
+    migrate.check(client)
+    return client
+
+
+def list_letters(  # noqa: PLR0917 - one parameter an option
+    field: Field = None,
+    rule: Rule = None,
+    partition: Partition = None,
+    topic: TopicName = None,
+    profile_file: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Count the dead letters by reason.
+
+    Example: [bold]clickreel dead-letters list[/bold]
+    """
+    from clickreel.ingest import letters
+
+    found = letters.tally(_client(profile_file), _where(topic, partition, None, field, rule))
+    if json:
+        emit({"dead_letters": sum(one["count"] for one in found), "reasons": found})
+        return
+    table(
+        ["error", "field", "rule", "count>", "first", "last"],
+        [(one["error"], one["field"], one["rule"], f"{one['count']:,}", one["first"], one["last"]) for one in found],
+    )
+    if not found:
+        say("no dead letters")
+
+
+def show(  # noqa: PLR0917 - one parameter an option
+    field: Field = None,
+    rule: Rule = None,
+    partition: Partition = None,
+    offset: Offset = None,
+    limit: Annotated[int, typer.Option("--limit", help="At most so many.")] = 10,
+    topic: TopicName = None,
+    profile_file: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Show dead letters with their bytes and what is wrong with them.
+
+    Example: [bold]clickreel dead-letters show --field device --limit 3[/bold]
+    """
+    from clickreel.ingest import letters
+
+    where = _where(topic, partition, offset, field, rule)
+    for letter in letters.letters(_client(profile_file), where, limit=limit):
+        if json:
+            emit(_plain(letter))
+            continue
+        typer.echo(
+            f"partition {letter.partition} offset {letter.offset}  {letter.timestamp}  {letter.field}/{letter.rule}"
+        )
+        typer.echo(f"  {letter.reason}")
+        for name, data in (("key", letter.key), ("value", letter.value)):
+            typer.echo(f"  {name:5}  {'null' if data is None else data.decode(errors='backslashreplace')}")
+
+
+def _plain(letter: Letter) -> dict[str, Any]:
+    def text(data: bytes | None) -> str | None:
+        return None if data is None else data.decode(errors="backslashreplace")
+
+    return {
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "timestamp": letter.timestamp.isoformat(),
+        "error": letter.error,
+        "field": letter.field,
+        "rule": letter.rule,
+        "reason": letter.reason,
+        "key": text(letter.key),
+        "value": text(letter.value),
+        "value_hex": None if letter.value is None else letter.value.hex(),
+        "headers": {name: text(data) for name, data in letter.headers},
+    }
+
+
+def replay(  # noqa: PLR0917 - one parameter an option
+    schema: Annotated[
+        Path | None, typer.Option("--schema", help="A value schema (a file) to hold them against, whatever they name.")
+    ] = None,
+    field: Field = None,
+    rule: Rule = None,
+    partition: Partition = None,
+    offset: Offset = None,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only say how many would land.")] = False,
+    topic: TopicName = None,
+    profile_file: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """After a fix, land dead letters that are good now, each at its own place, once.
+
+    Example: [bold]clickreel dead-letters replay --schema value-v6.json[/bold]
+
+    A fix is a schema that was registered since (for messages that name one), a newer clickreel, or the schema given.
+    """
+    from clickreel.contract import files, registry
+    from clickreel.ingest import letters
+    from clickreel.ingest.schemas import Schemas
+
+    found = profile(profile_file)
+    where = _where(topic, partition, offset, field, rule)
+    ask = registry.connect(found).by_id if found.registry_url else None
+    report = letters.replay(
+        _client(profile_file),
+        where,
+        Schemas(ask, where.topic),
+        schema=files.read(schema) if schema else None,
+        dry=dry,
+    )
+    dead = [{"field": name, "rule": rule, "count": count} for (name, rule), count in report.still_dead.most_common()]
+    if json:
+        emit({"looked": report.looked, "landed": report.landed, "still_dead": dead, "dry": dry})
+        return
+    say(f"{report.looked:,} dead letters judged again: {report.landed:,} {'would land' if dry else 'landed'}")
+    if dead:
+        table(["still dead: field", "rule", "count>"], [(one["field"], one["rule"], one["count"]) for one in dead])

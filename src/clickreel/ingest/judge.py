@@ -1,8 +1,9 @@
 """Messages to rows: what is good becomes columns, what is not becomes a dead row with the reason. Nothing raises, nothing is dropped.
 
 Most messages carry no schema id and are meant for the contract's current version: :mod:`clickreel.contract.decode` reads them a block at
-a time. A message that names a schema, in a header or in five bytes in front, is held against *that* schema, and then against the
-current one as far as the landing table has columns: fields beyond these, which a newer schema may allow, are kept as JSON in ``extra``.
+a time. A message that does not keep it and names a schema, in a header or in five bytes in front, is held against *that* schema, older
+or newer, and must fit the landing table's columns: fields beyond these, which a newer schema may allow, are kept as JSON in ``extra``;
+words beyond the current enums are kept as they are.
 """
 
 from __future__ import annotations
@@ -27,6 +28,13 @@ COLUMNS = (
     "id_hi", "id_lo", "ts_ms", "user", "session", "film", "event_type", "page", "position", "device", "referrer",
 )  # fmt: skip
 """The columns of :class:`~clickreel.contract.decode.Decoded`."""
+
+OTHER_WORD = 255
+"""The code of a word that is not in the current enum."""
+
+_ENUMS = {name: tuple(rules["enum"]) for name, rules in current("value").fields.items() if "enum" in rules}
+# Words go into dictionaries that every part of the table carries.
+_WORD_MAX = 64
 
 Lookup = Callable[[int | str], Schema | None]
 """The schema with this id or GUID; None when the registry does not know it or does not answer."""
@@ -58,6 +66,7 @@ class Judged:
         decoded: Their columns; a row that is in ``dead`` means nothing there.
         dead: The bad rows.
         extra: Fields beyond the landing table's, as JSON, by row.
+        words: Words beyond the current enums, by row and field; their code in ``decoded`` is :data:`OTHER_WORD`.
         size_bytes: Size of the keys and values.
     """
 
@@ -65,6 +74,7 @@ class Judged:
     decoded: Decoded
     dead: Mapping[int, Dead]
     extra: Mapping[int, bytes] = field(default_factory=dict)
+    words: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     size_bytes: int = 0
 
 
@@ -79,43 +89,71 @@ def judge(batch: Batch, lookup: Lookup) -> Judged:
     decoded = decode(values, keys)
     dead = {row: _dead("contract", violation) for row, violation in decoded.violations.items()}
     extra: dict[int, bytes] = {}
+    words: dict[int, dict[str, str]] = {}
     good: dict[int, dict[str, Any]] = {}
     for row in _framed(batch, decoded):
         found = judge_one(batch.keys[row], batch.values[row], batch.headers.get(row), lookup)
         if isinstance(found, Dead):
             dead[row] = found
             continue
-        good[row], more = found
         dead.pop(row, None)
-        if more:
-            extra[row] = orjson.dumps(more)
-    _put(decoded, good)
-    return Judged(batch, decoded, dead, extra, values.nbytes + keys.nbytes)
+        good[row] = found.event
+        if found.extra:
+            extra[row] = orjson.dumps(found.extra)
+        if found.words:
+            words[row] = found.words
+    _put(decoded, good, words)
+    return Judged(batch, decoded, dead, extra, words, values.nbytes + keys.nbytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Good:
+    """A good message, as the landing table holds it.
+
+    Attributes:
+        event: The fields that the table has; a word beyond the current enums is replaced by a known one.
+        extra: The fields beyond.
+        words: The words that were replaced, by field.
+    """
+
+    event: dict[str, Any]
+    extra: dict[str, Any] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
 
 
 def judge_one(
-    key: bytes | None, value: bytes | None, headers: Headers | None, lookup: Lookup
-) -> tuple[dict[str, Any], dict[str, Any]] | Dead:
+    key: bytes | None, value: bytes | None, headers: Headers | None, lookup: Lookup, *, schema: Schema | None = None
+) -> Good | Dead:
     """Judge one message.
 
-    Returns:
-        The event's fields that the landing table has, and those beyond; or why it is dead.
+    Args:
+        key: Its key.
+        value: Its value.
+        headers: Its headers.
+        lookup: Finds the schema that it names.
+        schema: The schema to hold it against, whatever it names.
     """
-    named = _named(headers)
-    schema, known = _schema(value, named, lookup)
+    named, known = _named(headers), True
+    if schema is None:
+        schema, known = _schema(value, named, lookup)
     own = contract() if schema is None else _contract(schema)
     found = own.read(key, value, named)
     if isinstance(found, Violation):
         return _dead("contract" if known else "schema", found)
     if own is contract():
-        return found, {}
+        return Good(found)
     event = {name: cell for name, cell in found.items() if name in FIELDS}
-    more = {name: cell for name, cell in found.items() if name not in FIELDS}
-    # Under an older schema a message may be good and still not fit the columns: no session, say, or a position of 2.5.
+    words = {
+        name: cell
+        for name, cell in event.items()
+        if isinstance(cell, str) and name in _ENUMS and cell not in _ENUMS[name] and 0 < len(cell) <= _WORD_MAX
+    }
+    event |= {name: _ENUMS[name][0] for name in words}
+    # Under another schema a message may be good and still not fit the columns: no session, say, or a position of 2.5.
     unfit = contract().read(_payload(key, named, "key"), orjson.dumps(event))
     if isinstance(unfit, Violation):
         return _dead("contract", unfit)
-    return event, more
+    return Good(event, {name: cell for name, cell in found.items() if name not in FIELDS}, words)
 
 
 def _dead(error: str, violation: Violation) -> Dead:
@@ -165,7 +203,7 @@ def _payload(data: bytes | None, headers: list[tuple[str, bytes]], part: str) ->
     return data if unframed is None else unframed.payload
 
 
-def _put(decoded: Decoded, events: Mapping[int, dict[str, Any]]) -> None:
+def _put(decoded: Decoded, events: Mapping[int, dict[str, Any]], words: Mapping[int, Mapping[str, str]]) -> None:
     """Write good events into their rows."""
     if not events:
         return
@@ -177,3 +215,6 @@ def _put(decoded: Decoded, events: Mapping[int, dict[str, Any]]) -> None:
     for name in COLUMNS:
         getattr(decoded, name)[rows] = getattr(read, name)
     decoded.valid[rows] = True
+    for row, replaced in words.items():
+        for name in replaced:
+            getattr(decoded, name)[row] = OTHER_WORD

@@ -130,6 +130,7 @@ class _Cells:
     places: tuple[NDArray[np.int64], NDArray[np.int64]]
     dead: dict[int, Dead]
     extra: dict[int, bytes]
+    words: dict[int, Mapping[str, str]]
     raw_keys: dict[int, bytes]
     raw_values: dict[int, bytes]
     headers: dict[int, Headers]
@@ -140,7 +141,7 @@ class _Cells:
         # A gap's row stands before the message that it comes before, so each message moves down by the gaps in front of it.
         message_places = np.arange(total) + np.searchsorted(gaps[2], np.arange(total), "right")
         gap_places = gaps[2] + np.arange(len(gaps[2]))
-        cells = cls(judged, (message_places, gap_places), {}, {}, {}, {}, {})
+        cells = cls(judged, (message_places, gap_places), {}, {}, {}, {}, {}, {})
         cells.dead.update(dict.fromkeys(gap_places.tolist(), GAP))
         first = 0
         for one in judged:
@@ -155,6 +156,8 @@ class _Cells:
             self.dead[int(places[row])] = dead
         for row, more in one.extra.items():
             self.extra[int(places[row])] = more
+        for row, words in one.words.items():
+            self.words[int(places[row])] = words
         for row, headers in batch.headers.items():
             self.headers[int(places[row])] = headers
         # A framed key is not the text that the view writes for a good row, so it is kept.
@@ -195,19 +198,14 @@ class _Cells:
     def _words(self, block: Block, name: str, words: Sequence[str], bad: NDArray[np.int64]) -> None:
         codes = self._column(name).astype(np.uint8) + np.uint8(1)
         codes[bad] = 0  # a dead row has no word
-        block.words(name, ["", *words], codes)
+        others = {row: found[name] for row, found in self.words.items() if name in found}
+        _code(codes, others, dictionary := ["", *words], spare=f"other {name}")
+        block.words(name, dictionary, codes)
 
     def _reasons(self, block: Block, name: str) -> None:
         codes = np.zeros(block.rows, np.uint8)
-        words = [""]
-        for row, dead in self.dead.items():
-            word = getattr(dead, name)
-            if word not in words:
-                # A field's name comes out of the message when an unknown field stands there: no end of them.
-                word = word if len(words) < 255 else "value"
-                words += [] if word in words else [word]
-            codes[row] = words.index(word)
-        block.words(name, words, codes)
+        _code(codes, {row: getattr(dead, name) for row, dead in self.dead.items()}, dictionary := [""], spare="value")
+        block.words(name, dictionary, codes)
 
     def tally(self) -> dict[tuple[str, str, str], int]:
         """How many rows are dead, by (error, field, rule)."""
@@ -216,3 +214,18 @@ class _Cells:
             mark = (dead.error, dead.field, dead.rule)
             counts[mark] = counts.get(mark, 0) + 1
         return counts
+
+
+def _code(codes: NDArray[np.uint8], words: Mapping[int, str], dictionary: list[str], *, spare: str) -> None:
+    """Put words into some rows of a column, and into its dictionary.
+
+    Names of unknown fields and words of unknown schemas come out of messages: there is no end of them, but a code is one byte. The
+    256th different one of a block is written as the spare word.
+    """
+    known = {word: code for code, word in enumerate(dictionary)}
+    for row, text in words.items():
+        word = text if text in known or len(dictionary) < 255 else spare
+        if word not in known:
+            known[word] = len(dictionary)
+            dictionary.append(word)
+        codes[row] = known[word]

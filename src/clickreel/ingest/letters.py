@@ -1,0 +1,228 @@
+"""Dead letters: what they are, and how they come to life in their place after a fix."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from clickreel.contract.schema import Schema
+from clickreel.ingest.judge import Dead, Good, Lookup, judge_one
+from clickreel.warehouse.client import Client
+
+VIEW = "dvd_clicks_dead_letters"
+# Rows of one mutation: a statement of some 300 kB.
+_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Where:
+    """Which dead letters are meant; None is any.
+
+    Attributes:
+        topic: The topic.
+        partition: The partition.
+        offset: The offset.
+        field: The field at fault.
+        rule: The broken rule.
+    """
+
+    topic: str
+    partition: int | None = None
+    offset: int | None = None
+    field: str | None = None
+    rule: str | None = None
+
+    def sql(self) -> tuple[str, dict[str, Any]]:
+        """The condition and its parameters."""
+        columns = {
+            "_topic": ("String", self.topic),
+            "_partition": ("Int32", self.partition),
+            "_offset": ("Int64", self.offset),
+            "field": ("String", self.field),
+            "rule": ("String", self.rule),
+        }
+        given = {name: (kind, value) for name, (kind, value) in columns.items() if value is not None}
+        conditions = [f"{name} = {{w_{name}:{kind}}}" for name, (kind, _) in given.items()]
+        return " AND ".join(conditions), {f"w_{name}": value for name, (_, value) in given.items()}
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One dead letter.
+
+    Attributes:
+        topic_id: The topic's id.
+        partition: Its partition.
+        offset: Its offset.
+        timestamp: The record's timestamp.
+        error: ``contract`` or ``schema``.
+        field: The field at fault.
+        rule: The broken rule.
+        reason: What is wrong, in words.
+        key: The key's bytes; None for a null key.
+        value: The value's bytes; None for a null value.
+        headers: The headers.
+    """
+
+    topic_id: str
+    partition: int
+    offset: int
+    timestamp: dt.datetime
+    error: str
+    field: str
+    rule: str
+    reason: str
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+def tally(client: Client, where: Where) -> list[dict[str, Any]]:
+    """How many dead letters there are, by reason, with the first and last instant."""
+    condition, parameters = where.sql()
+    names = ("error", "field", "rule", "count", "first", "last")
+    found = client.rows(
+        f"SELECT error, field, rule, count(), min(_timestamp), max(_timestamp) FROM {VIEW} WHERE {condition} "
+        "GROUP BY error, field, rule ORDER BY count() DESC, field, rule",
+        parameters,
+    )
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def letters(client: Client, where: Where, *, limit: int | None = None) -> Iterator[Letter]:
+    """The dead letters, by partition and offset, a thousand at a time."""
+    condition, parameters = where.sql()
+    after: tuple[str, int, int] = ("", -1, -1)
+    left = limit
+    while left is None or left > 0:
+        found = client.rows(
+            "SELECT _topic_id, _partition, _offset, _timestamp, error, field, rule, reason, hex(key), hex(value), "
+            "_header_keys, arrayMap(x -> hex(x), _header_values) "
+            f"FROM {VIEW} WHERE {condition} AND (_topic_id, _partition, _offset) > ({{id:String}}, {{p:Int32}}, {{o:Int64}}) "
+            "ORDER BY _topic_id, _partition, _offset LIMIT {n:UInt32}",
+            {**parameters, "id": after[0], "p": after[1], "o": after[2], "n": min(_BATCH, left or _BATCH)},
+        )
+        for row in found:
+            yield _letter(row)
+        if not found:
+            return
+        after = (found[-1][0], found[-1][1], found[-1][2])
+        left = None if left is None else left - len(found)
+
+
+def _letter(row: Sequence[Any]) -> Letter:
+    topic_id, partition, offset, timestamp, error, field, rule, reason, key, value, names, data = row
+    return Letter(
+        topic_id,
+        partition,
+        offset,
+        timestamp,
+        error,
+        field,
+        rule,
+        reason,
+        None if key is None else bytes.fromhex(key),
+        None if value is None else bytes.fromhex(value),
+        [(name, bytes.fromhex(text)) for name, text in zip(names, data, strict=True)],
+    )
+
+
+@dataclass
+class Replayed:
+    """What a replay did.
+
+    Attributes:
+        looked: Dead letters that were judged again.
+        landed: How many of them are good now, and events in their place.
+        still_dead: The others by (field, rule) of what is wrong now.
+    """
+
+    looked: int
+    landed: int
+    still_dead: Counter[tuple[str, str]]
+
+
+def replay(
+    client: Client,
+    where: Where,
+    lookup: Lookup,
+    *,
+    schema: Schema | None = None,
+    dry: bool = False,
+    landed: Callable[[int], None] = lambda _: None,
+) -> Replayed:
+    """Judge dead letters again, and make those that are good now events, each at its own offset.
+
+    A row is changed in place, so there is no second one at any instant. A replay that is cut short has changed whole parts of the
+    table; the next one finds the rest, because it looks at dead rows only. Ingest may run beside it.
+
+    Args:
+        client: The database.
+        where: Which ones.
+        lookup: Finds the schemas that messages name.
+        schema: The schema to hold them against, whatever they name; for messages that name none.
+        dry: Only judge.
+        landed: Told of each batch's number of rows.
+    """
+    report = Replayed(0, 0, Counter())
+    batch: dict[int, Good] = {}
+    place: tuple[str, int] | None = None
+    for letter in letters(client, where):
+        report.looked += 1
+        found = judge_one(letter.key, letter.value, letter.headers, lookup, schema=schema)
+        if isinstance(found, Dead):
+            report.still_dead[found.field, found.rule] += 1
+            continue
+        report.landed += 1
+        if place is not None and (place != (letter.topic_id, letter.partition) or len(batch) >= _BATCH) and not dry:
+            _update(client, place, batch)
+            landed(len(batch))
+            batch = {}
+        place = (letter.topic_id, letter.partition)
+        batch[letter.offset] = found
+    if place is not None and batch and not dry:
+        _update(client, place, batch)
+        landed(len(batch))
+    return report
+
+
+def _update(client: Client, place: tuple[str, int], rows: Mapping[int, Good]) -> None:
+    """Change rows of one partition from dead to good."""
+    cells = {offset: {**good.event, **good.words} for offset, good in rows.items()}
+    # Column of the table -> (the event's value as text, how it is made of text).
+    makes: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {
+        "event_id": (lambda event: event["event_id"], "toUUID({})"),
+        "event_ts": (lambda event: event["event_ts"], "toDateTime64({}, 3, 'UTC')"),
+        "user": (lambda event: event["user_id"].removeprefix("u_"), "toUInt64({})"),
+        "session": (lambda event: str(int(event["session_id"].removeprefix("s_"), 16)), "toUInt32({})"),
+        "film_id": (lambda event: str(int(event["film_id"])), "toInt32({})"),
+        "position": (lambda event: str(int(event["position"])), "toInt16({})"),
+        **{
+            name: (lambda event, name=name: event[name], "{}")  # type: ignore[misc]
+            for name in ("event_type", "page", "device", "referrer")
+        },
+    }
+    offsets = list(rows)
+    parameters: dict[str, Any] = {"offsets": offsets, "id": place[0], "partition": place[1]}
+    updates = []
+    for column, (text, cast) in makes.items():
+        parameters[f"v_{column}"] = [text(cells[offset]) for offset in offsets]
+        # A row outside the list is not updated; the default only gives the expression a type.
+        chosen = f"transform(_offset, {{offsets:Array(Int64)}}, {{v_{column}:Array(String)}}, {{v_{column}:Array(String)}}[1])"
+        updates.append(f"{column} = {cast.format(chosen)}")
+    parameters["v_extra"] = [orjson.dumps(good.extra).decode() if good.extra else "" for good in rows.values()]
+    updates.append("extra = transform(_offset, {offsets:Array(Int64)}, {v_extra:Array(String)}, '')")
+    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
+    updates.append(f"reason = concat('replayed at {now}, was ', field::String, ' ', rule::String)")
+    updates += [f"{name} = ''" for name in ("error", "field", "rule")]
+    client.command(
+        f"ALTER TABLE dvd_clicks_landing UPDATE {', '.join(updates)} WHERE _topic_id = {{id:String}} "
+        "AND _partition = {partition:Int32} AND _offset IN {offsets:Array(Int64)} AND error NOT IN ('', 'gap')",
+        parameters,
+        mutations_sync=2,
+    )
