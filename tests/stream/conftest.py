@@ -8,12 +8,19 @@ from collections.abc import Iterator
 
 import pytest
 
+from clickreel.local.home import Home
 from clickreel.stream.broker import Broker
 from clickreel.stream.cluster import Cluster
 from clickreel.stream.memory import MemoryBroker
 from clickreel.stream.profile import Profile
 
 _NUMBERS = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _own_home(home: Home) -> None:
+    """Nothing is written into the developer's own home."""
+    del home
 
 
 @pytest.fixture(params=["memory", "kafka"])

@@ -186,13 +186,14 @@ class Claim:
         self._base = f"{_PREFIX}{run}@{state.name}"
         self._group = self._base + shard.suffix()
         self._shard = shard
+        self._said: dict[int, tuple[int, Note]] = {}
         self.owner = Owner.me()
         self._await_free()
         self._member = broker.join(self._group, state.name, str(self.owner))
         try:
             before = self._notes(self._group)
             self._await_end(before)
-            self.notes = {p: note for p, note in before.items() if note.topic_id in {"", state.topic_id}}
+            self.notes = {p: note for p, note in before.items() if note.topic_id == state.topic_id}
             self.orderly = all(note.released for note in before.values())
             self._hold()
             self._refuse_others()
@@ -255,15 +256,23 @@ class Claim:
     def _hold(self) -> None:
         """Put our name into the notes, before the first record."""
         commits = self._broker.committed(self._group, self._topic.name)
-        named = {}
-        for partition in range(self._topic.partitions):
-            note = self.notes.get(partition, Note(owner=""))
-            offset = commits[partition].offset if partition in commits else 0
-            named[partition] = Commit(offset, dataclasses.replace(note, owner=str(self.owner), released=False).dump())
+        mine = [p for p in range(self._topic.partitions) if self._shard.mine(p)]
+        offsets = {p: commits[p].offset if p in commits else 0 for p in mine}
         try:
-            self._member.commit(named)
+            self._commit({p: (offsets[p], self.notes.get(p, Note(owner=""))) for p in mine})
         except LostError as exc:
             raise self._refusal(None) from exc
+
+    def _commit(self, places: Mapping[int, tuple[int, Note]], *, released: bool = False) -> None:
+        """Leave notes in our name; what is not given stays as it was last."""
+        self._said |= places
+        ours = {"owner": str(self.owner), "topic_id": self._topic.topic_id, "partitions": self._topic.partitions}
+        self._member.commit(
+            {
+                p: Commit(offset, dataclasses.replace(note, **ours, released=released).dump())  # type: ignore[arg-type]
+                for p, (offset, note) in self._said.items()
+            }
+        )
 
     def _refuse_others(self) -> None:
         """Look again, now that our claim can be seen: of a shard and a whole that start together, each sees the other."""
@@ -316,17 +325,8 @@ class Claim:
         Raises:
             ClickreelError: Another writer has taken the place.
         """
-        owned = {
-            p: Commit(
-                offset,
-                dataclasses.replace(
-                    note, owner=str(self.owner), topic_id=self._topic.topic_id, partitions=self._topic.partitions
-                ).dump(),
-            )
-            for p, (offset, note) in places.items()
-        }
         try:
-            self._member.commit(owned)
+            self._commit(places)
         except LostError as exc:
             raise self._lost() from exc
 
@@ -342,17 +342,7 @@ class Claim:
     def release(self, places: Mapping[int, tuple[int, Note]]) -> None:
         """Say goodbye: the next writer need not wait for anything."""
         with contextlib.suppress(ClickreelError):
-            if places:
-                self.progress(
-                    {p: (offset, dataclasses.replace(note, released=True)) for p, (offset, note) in places.items()}
-                )
-            else:
-                commits = self._broker.committed(self._group, self._topic.name)
-                notes = self._notes(self._group)
-                gone = {
-                    p: Commit(commits[p].offset, dataclasses.replace(n, released=True).dump()) for p, n in notes.items()
-                }
-                self._member.commit(gone)
+            self._commit(places, released=True)
         self._member.leave()
 
     def abandon(self) -> None:

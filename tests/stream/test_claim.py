@@ -1,0 +1,173 @@
+"""One writer per run: who owns it, who is dead, who is waited for, who is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from clickreel.errors import ClickreelError
+from clickreel.stream.broker import Broker, Commit, TopicState
+from clickreel.stream.claim import Claim, Note, Owner, SecondWriterError, Shard
+from clickreel.stream.memory import MemoryBroker
+from clickreel.stream.topic import TopicSettings, ensure
+
+ME = Owner.me()
+ELSEWHERE = dataclasses.replace(ME, host="far-away", system="00000000")
+
+
+def dead() -> Owner:
+    """A process of this machine that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return dataclasses.replace(ME, pid=process.pid)
+
+
+def state(broker: Broker, topic: str) -> TopicState:
+    """A topic of two partitions."""
+    return ensure(broker, TopicSettings(name=topic, partitions=2))[0]
+
+
+def occupy(broker: Broker, topic: TopicState, owner: Owner, run: str = "r", suffix: str = "") -> None:
+    """Another process's place in the group, with its note."""
+    group = f"clickreel-writer.{run}@{topic.name}{suffix}"
+    member = broker.join(group, topic.name, str(owner))
+    member.commit({0: Commit(0, Note(str(owner), topic_id=topic.topic_id, start_ms=5, stored=3).dump())})
+
+
+@pytest.mark.parametrize("host", ["laptop", "a-b-c.example", "vm"])
+def test_an_owner_can_be_written_and_read(host: str) -> None:
+    """Also with dashes in the name of the machine."""
+    owner = Owner(host, "0123abcd", 42, 1_764_000_000_000)
+    assert Owner.parse(str(owner)) == owner
+    assert Owner.parse("rdkafka") is None
+    assert Owner.parse("clickreel-x") is None
+
+
+def test_a_process_is_known_by_id_and_start() -> None:
+    """The same id with another start is another process; on another machine nothing can be said."""
+    assert ME.state() == "alive"
+    assert dataclasses.replace(ME, started=ME.started - 5_000).state() == "dead"
+    assert dead().state() == "dead"
+    assert ELSEWHERE.state() == "elsewhere"
+
+
+def test_a_note_survives_and_what_is_none_is_none() -> None:
+    """It fits into Kafka's limit; foreign metadata is ignored."""
+    note = Note(
+        "clickreel-" + "x" * 200, topic_id="i" * 22, partitions=600, start_ms=1, first=2, deliver_ms=3, nth=4, stored=5
+    )
+    assert Note.load(note.dump()) == note
+    assert len(note.dump()) < 1_000
+    for text in ("", "hello", "[]", '{"other": 1}'):
+        assert Note.load(text) is None
+
+
+def test_a_dead_process_of_this_machine_is_not_waited_for(broker: Broker, topic: str) -> None:
+    """Its place is taken at once; its note tells that it did not say goodbye."""
+    where = state(broker, topic)
+    occupy(broker, where, dead())
+    slept: list[float] = []
+    claim = Claim(broker, where, "r", sleep=slept.append)
+    assert slept == []
+    assert not claim.orderly
+    assert claim.notes[0].stored == 3
+    claim.release({})
+
+
+def test_who_said_goodbye_is_not_waited_for_and_leaves_nothing_under_way(broker: Broker, topic: str) -> None:
+    """A static member lingers in the group; its note says that it has gone."""
+    where = state(broker, topic)
+    first = Claim(broker, where, "r")
+    first.release({0: (7, Note("", start_ms=9, stored=7))})
+    second = Claim(broker, where, "r", sleep=lambda _: pytest.fail("nobody is there"))
+    assert second.orderly
+    assert (second.notes[0].start_ms, second.notes[0].stored) == (9, 7)
+    assert second.begun() == 9
+    second.release({})
+
+
+def test_a_living_process_is_refused_by_name(broker: Broker, topic: str) -> None:
+    """With the process to stop."""
+    where = state(broker, topic)
+    first = Claim(broker, where, "r")
+    with pytest.raises(ClickreelError, match=rf"run r is being written to {topic} by process {ME.pid} on ") as caught:
+        Claim(broker, where, "r")
+    assert f"kill {ME.pid}" in caught.value.hint
+    first.check()
+    Claim(broker, where, "another").release({})
+    first.release({})
+
+
+def test_another_machines_silence_is_waited_out() -> None:
+    """It is refused while its member is there, and followed once the coordinator has forgotten it."""
+    broker = MemoryBroker()
+    where = state(broker, "t")
+    occupy(broker, where, ELSEWHERE)
+    with pytest.raises(ClickreelError, match="on far-away"):
+        Claim(broker, where, "r", sleep=lambda _: None)
+    naps = iter(range(8))
+
+    def sleep(_: float) -> None:
+        if next(naps) == 7:
+            broker.expire("clickreel-writer.r@t")
+
+    assert not Claim(broker, where, "r", sleep=sleep).orderly
+
+
+def test_of_two_that_start_together_one_is_stopped_before_its_first_record(topic: str) -> None:
+    """The other takes the place between joining and claiming: the claim is refused."""
+    broker = MemoryBroker()
+    where = state(broker, topic)
+    join = broker.join
+
+    class Racing(MemoryBroker):
+        """Another writer joins right behind every joining."""
+
+    racing = Racing()
+    racing.__dict__ = broker.__dict__
+
+    def twice(group: str, name: str, owner: str) -> object:
+        member = join(group, name, owner)
+        join(group, name, str(ELSEWHERE))
+        return member
+
+    racing.join = twice  # type: ignore[method-assign, assignment]
+    with pytest.raises(ClickreelError, match="is being written to"):
+        Claim(racing, where, "r")
+
+
+def test_who_is_replaced_is_told_and_can_commit_nothing(broker: Broker, topic: str) -> None:
+    """The note of the new one stands."""
+    where = state(broker, topic)
+    claim = Claim(broker, where, "r")
+    occupy(broker, where, ELSEWHERE)
+    with pytest.raises(SecondWriterError, match=r"was taken over by process .* on far-away"):
+        claim.progress({0: (1, Note("", start_ms=1))})
+    claim.abandon()
+
+
+def test_shards_of_one_division_agree_and_all_else_does_not(broker: Broker, topic: str) -> None:
+    """0/2 and 1/2 write side by side; the whole, the same shard and another division are refused."""
+    where = state(broker, topic)
+    claims = [Claim(broker, where, "r", Shard(index, 2)) for index in (0, 1)]
+    for shard in (Shard(), Shard(0, 2), Shard(0, 3)):
+        with pytest.raises(ClickreelError, match="is being written to"):
+            Claim(broker, where, "r", shard)
+    for claim in claims:
+        claim.check()
+        claim.release({})
+    Claim(broker, where, "r").release({})
+
+
+def test_a_topic_made_anew_is_another_topic(topic: str) -> None:
+    """The notes of the old one say nothing of it."""
+    broker = MemoryBroker()
+    where = state(broker, topic)
+    Claim(broker, where, "r").release({0: (7, Note("", start_ms=9, stored=7))})
+    again = dataclasses.replace(where, topic_id="another")
+    claim = Claim(broker, again, "r")
+    assert claim.notes == {}
+    assert claim.begun() is None
