@@ -197,13 +197,18 @@ class _Watch:
         self._terminal = sys.stderr.isatty() and not quiet
         self._before = (time.monotonic(), 0, 0)
         self._shown = ""
-        self._saved = False
+        self._saved = self._behind = False
         self._next_s = 0.0
 
     def __call__(self, account: Account) -> None:
         """Show it, if it is time to."""
         if not self._saved:
             self._begin(account)
+        if self._behind and not account.behind and not self._quiet:
+            self._say(
+                f"run {account.run} has caught up with the clock: {account.target_per_s:,.0f} events/s from here on"
+            )
+        self._behind = account.behind
         now = time.monotonic()
         if self._quiet or now < self._next_s:
             return
@@ -217,6 +222,11 @@ class _Watch:
             sys.stderr.flush()
         elif account.sent:
             say(line)
+
+    def _say(self, text: str) -> None:
+        if self._terminal:
+            sys.stderr.write("\r\x1b[2K")
+        say(text)
 
     def _begin(self, account: Account) -> None:
         from clickreel.local import ready

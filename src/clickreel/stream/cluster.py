@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
 
 from confluent_kafka import (
     OFFSET_INVALID,
@@ -50,6 +50,7 @@ _QUEUE_RECORDS = 200_000
 _QUEUE_KBYTES = 131_072
 # One acknowledgement in this many records is asked for when the local queue is busy: a Python call for each costs 0.3 us of 1.1.
 _MARK_EVERY = 256
+Client = TypeVar("Client", Producer, Consumer, AdminClient)
 _EARLIEST, _LATEST = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 _UNSETTLED = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError._WAIT_CACHE}
@@ -76,7 +77,7 @@ class Cluster:
             return self._client
         config = {**self.profile.admin(), "reconnect.backoff.max.ms": 1000, "socket.connection.setup.timeout.ms": 5000}
         config.pop("session.timeout.ms", None)
-        client = AdminClient({**config, **self._trouble.config()})
+        client = _made(AdminClient, {**config, **self._trouble.config()}, self.profile)
         since = time.monotonic()
         while True:
             try:
@@ -90,7 +91,7 @@ class Cluster:
                     self.fail(exc.args[0])
         self._trouble.errors.clear()
         self._client = client
-        return client
+        return self._client
 
     def fail(self, error: KafkaError, topic: str = "", trouble: Trouble | None = None) -> NoReturn:
         """Raise what an error of librdkafka means, in words."""
@@ -235,7 +236,7 @@ class ClusterReader:
         config = cluster.profile.consumer_config("clickreel-reader")
         # A tail must not wait for half a megabyte to fill, and a far-away broker must not be asked a thousand times a second.
         config |= {"enable.partition.eof": True, "fetch.wait.max.ms": 100, **self._trouble.config()}
-        self._consumer = Consumer(config)
+        self._consumer = _made(Consumer, config, cluster.profile)
         self._consumer.assign([TopicPartition(topic, p, offset) for p, offset in starts.items()])
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
@@ -289,10 +290,12 @@ class ClusterWriter:
     def __init__(self, cluster: Cluster, topic: str, partitions: int, acked: Acked) -> None:
         self._cluster, self._topic, self._acked, self._trouble = cluster, topic, acked, Trouble()
         config = cluster.profile.producer_config()
-        for name in ("queue.buffering.max.ms", "message.timeout.ms", "delivery.timeout.ms"):
-            config.pop(name, None)  # other names of what is set here
+        # Other names of what is set here, and what would make this another kind of producer.
+        for name in ("queue.buffering.max.ms", "delivery.timeout.ms", "transactional.id"):
+            config.pop(name, None)
         config |= {
             "enable.gapless.guarantee": True,
+            "delivery.report.only.error": False,
             "message.timeout.ms": 0,
             "linger.ms": 5,
             "batch.size": 1_000_000,
@@ -300,7 +303,7 @@ class ClusterWriter:
             "queue.buffering.max.kbytes": _QUEUE_KBYTES,
             **self._trouble.config(),
         }
-        self._producer = Producer(config)
+        self._producer = _made(Producer, config, cluster.profile)
         self.sent = [0] * partitions
         self.acknowledged = [0] * partitions
         self.latencies_ms: list[float] = []
@@ -375,6 +378,7 @@ class ClusterMembership:
         self._joined = self._lost = False
         config = cluster.profile.consumer_config(group)
         config |= {
+            "group.protocol": "classic",
             "group.instance.id": "writer",
             "client.id": owner,
             "session.timeout.ms": _GROUP_SESSION_MS,
@@ -383,7 +387,7 @@ class ClusterMembership:
             "on_commit": self._on_commit,
             **self._trouble.config(),
         }
-        self._consumer = Consumer(config)
+        self._consumer = _made(Consumer, config, cluster.profile)
         self._consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_gone, on_lost=self._on_gone)
         deadline = time.monotonic() + _JOIN_S
         while not self._joined:
@@ -441,3 +445,15 @@ class ClusterMembership:
     def leave(self) -> None:
         """Stop being a member; the group forgets it after its session time."""
         self._consumer.close()
+
+
+def _made(kind: Callable[[dict[str, Any]], Client], config: dict[str, Any], profile: Profile) -> Client:
+    """A client of librdkafka, which may find only now that settings do not go together."""
+    try:
+        return kind(config)
+    except KafkaException as exc:
+        said = profile.mask(" ".join(str(exc.args[0].str()).split()))
+        raise UsageError(
+            f"librdkafka refuses the settings of {profile.source or 'the profile'}: {said}",
+            hint="the producer is idempotent with acks=all: remove what contradicts it",
+        ) from exc

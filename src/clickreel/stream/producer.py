@@ -79,7 +79,7 @@ class Account:
         live_sent: Records sent at the clock's pace.
         live_s: For how long.
         target_per_s: Records a second that the run should have at the clock's pace.
-        position_ms: How far the timeline is.
+        position_ms: How far the timeline is: what was to be delivered before this instant has been sent.
         behind: Whether there is past still to write.
         latencies: From handing a record over to its acknowledgement.
         offsets: By partition: the offset after our last acknowledged record.
@@ -229,7 +229,7 @@ class Producer:
         at = min(self._places[p].deliver_ms for p in self._mine)
         self._left = self._limit(at)
         self._cursor = self._world.cursor(at)
-        self._at = self.account.position_ms = at
+        self._at = self._done_ms = self.account.position_ms = at
         now = self._clock()
         self._pace = Pace(self._order.speed, at, now) if self._order.speed else Pace()
 
@@ -290,6 +290,9 @@ class Producer:
             now = self._clock()
             sent = self._release(self._pace.horizon(now), now)
             self._lanes = [lane for lane in self._lanes if lane.next_ms() is not None]
+            self.account.position_ms = min(
+                (ms for lane in self._lanes if (ms := lane.next_ms())), default=self._done_ms
+            )
             idle = bool(self._lanes) and not sent
             self._measure(sent, idle=idle)
             self._writer.poll(self._nap_s(now) if idle else 0)
@@ -347,7 +350,8 @@ class Producer:
             self._lanes.append(Lane(found, p, begin, int(np.searchsorted(every, last, "right"))))
         if end > self._at:
             self._rows_per_ms = 0.5 * self._rows_per_ms + 0.5 * len(found) / (end - self._at)
-        self._at = self.account.position_ms = end
+        self._at = end
+        self._done_ms = int(found.deliver_ms[last]) + 1 if self._left == 0 and len(rows) else end
 
     def _release(self, horizon_ms: int, now_ms: int) -> int:
         """Send what is due, as far as the local queue takes it."""

@@ -1,0 +1,177 @@
+"""``clickreel produce`` as it is typed: its answer, its signals, its refusals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from clickreel.cli.app import run
+from clickreel.local.home import Home
+from clickreel.simulate.world import World
+from clickreel.stream import runs
+from clickreel.stream.broker import Broker
+from clickreel.stream.cluster import Cluster
+from clickreel.stream.profile import Profile
+from clickreel.stream.tail import event_ids
+from clickreel.stream.topic import TopicSettings, ensure
+from tests.conftest import Kafka
+from tests.stream.expected import first, held, pairs
+
+
+@pytest.fixture
+def cluster(kafka: Kafka, topic: str) -> Broker:
+    """The real Kafka, with a topic."""
+    found = Cluster(Profile(kafka={"bootstrap.servers": kafka.bootstrap}))
+    ensure(found, TopicSettings(name=topic, partitions=3))
+    return found
+
+
+@pytest.fixture
+def common(kafka: Kafka, topic: str, tmp_path: Path) -> tuple[str, ...]:
+    """The options that lead there."""
+    profile = tmp_path / "client.properties"
+    profile.write_text(f"bootstrap.servers={kafka.bootstrap}\n", encoding="utf-8")
+    return ("--topic", topic, "--profile", str(profile))
+
+
+def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    """What produce answers in JSON."""
+    assert run(["produce", "--json", *arguments]) == 0
+    found = orjson.loads(capsys.readouterr().out)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_bare_count_is_written_at_once_and_ends_about_now(
+    cluster: Broker, common: tuple[str, ...], topic: str, home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All acknowledged, none failed, all ids distinct, nothing in the future; the settings are kept for verify."""
+    before = time.time()
+    found = answer(capsys, "--count", "5000", "--seed", "7", *common)
+    assert (found["sent"], found["acknowledged"], found["failed"]) == (5000, 5000, 0)
+    assert found["events_per_s"] > 0
+    assert found["seconds"] < 20
+    records = [record for one in held(cluster, topic) for record in one]
+    assert len(records) == 5000
+    _, hi, lo = event_ids([record.value for record in records])
+    assert len(set(zip(hi.tolist(), lo.tolist(), strict=True))) == 5000
+    newest = max(record.timestamp_ms for record in records) / 1000
+    assert before - 60 < newest <= time.time()
+    saved = runs.load(home.path, found["run"])
+    assert saved is not None
+    assert saved["start_ms"] == found["start_ms"]
+    world = World(runs.settings(saved))
+    assert world.run == found["run"]
+    assert pairs(cluster, topic) == first(world, 3, found["start_ms"], 5000)
+
+
+def test_a_rate_is_kept_as_seen_from_outside(
+    cluster: Broker, common: tuple[str, ...], topic: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """200 a second over five seconds: the timestamps of the topic say so, second by second."""
+    found = answer(capsys, "--rate", "200", "--count", "1200", "--seed", "7", *common)
+    stamps = sorted(record.timestamp_ms for one in held(cluster, topic) for record in one)
+    seconds = [sum(stamps[-1] - 1000 * (s + 1) < t <= stamps[-1] - 1000 * s for t in stamps) for s in range(4)]
+    assert all(188 <= n <= 212 for n in seconds), seconds
+    assert found["live_events_per_s"] == pytest.approx(200, rel=0.05)
+    assert found["target_per_s"] == pytest.approx(200, rel=0.01)
+    assert found["latency_ms_p99"] < 2_000
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_signal_waits_for_what_is_under_way_and_reports(
+    cluster: Broker, common: tuple[str, ...], topic: str, number: signal.Signals, code: int
+) -> None:
+    """Ctrl-C and SIGTERM: the account adds up with the topic."""
+    command = [
+        sys.executable,
+        "-m",
+        "clickreel",
+        "produce",
+        "--rate",
+        "100",
+        "--seed",
+        "7",
+        "--from",
+        "1h",
+        "--json",
+        *common,
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ)
+    deadline = time.monotonic() + 60
+    while sum(b.high for b in cluster.bounds(topic)) < 1000:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    found = orjson.loads(out)
+    assert (process.returncode, found["failed"], err) == (code, 0, b"")
+    assert found["sent"] == found["acknowledged"] == sum(map(len, held(cluster, topic)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--rate", "0"), "--rate is 0"),
+        (("--rate", "-3"), "--rate is -3"),
+        (("--rate", "5", "--mean-rate", "5"), "both --rate 5 and --mean-rate 5"),
+        (("--count", "0"), "--count is 0"),
+        (("--speed", "0"), "--speed is 0"),
+        (("--from", "2099-01-01"), "--from 2099-01-01 lies in the future"),
+        (("--from", "soon"), "--from is 'soon'"),
+        (("--from", "1h", "--until", "2h"), "--until 2h is not after the beginning"),
+        (("--until", "1h"), "--until 1h is not after the beginning"),
+        (("--shard", "2/2"), "--shard is '2/2'"),
+        (("--shard", "x"), "--shard is 'x'"),
+        (("--films", "/nonexistent.csv"), "/nonexistent.csv"),
+    ],
+)
+@pytest.mark.usefixtures("cluster")
+def test_impossible_orders_are_refused_before_anything_is_written(
+    common: tuple[str, ...], arguments: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two lines and exit code 2."""
+    assert run(["produce", *arguments, *common]) == 2
+    error, hint = capsys.readouterr().err.splitlines()
+    assert says in error
+    assert hint.startswith("hint: ")
+
+
+def test_a_missing_topic_is_said_with_the_command_that_makes_it(
+    kafka: Kafka, common: tuple[str, ...], topic: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 1."""
+    assert kafka
+    assert run(["produce", "--count", "5", *common]) == 1
+    assert capsys.readouterr().err.splitlines()[1] == f"hint: clickreel topic create --topic {topic}"
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_profile_that_contradicts_the_guarantees_is_refused(
+    kafka: Kafka, topic: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Librdkafka's own objection, in words."""
+    profile = tmp_path / "other.properties"
+    profile.write_text(
+        f"bootstrap.servers={kafka.bootstrap}\nmax.in.flight.requests.per.connection=50\n", encoding="utf-8"
+    )
+    assert run(["produce", "--count", "5", "--topic", topic, "--profile", str(profile)]) == 2
+    assert "max.in.flight" in capsys.readouterr().err
+
+
+def test_a_backfill_older_than_the_retention_is_warned_of(
+    cluster: Broker, common: tuple[str, ...], topic: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On stderr, with the command that keeps it."""
+    cluster.alter(topic, {"retention.ms": "86400000"})
+    assert run(["produce", "--count", "5", "--seed", "1", "--from", "14d", *common]) == 0
+    assert "clickreel topic alter --retention 18d" in " ".join(capsys.readouterr().err.split())
