@@ -4,86 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from clickreel.local.child import Process
+from tests.local.conftest import Cli, until
 
 # A command that hangs must not hang the run.
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(90)]
-
-
-@dataclass
-class Cli:
-    """Runs `clickreel` with a home of its own."""
-
-    home: Path
-    env: dict[str, str]
-
-    def start(self, *arguments: str, **env: str) -> subprocess.Popen[str]:
-        """Begin a command."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "clickreel", *arguments],
-            env={**self.env, **env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def __call__(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        process = self.start(*arguments, **env)
-        out, err = process.communicate(timeout=120)
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
-
-    def status(self) -> dict[str, Any]:
-        """`status --json`, the parts by name."""
-        answer: dict[str, Any] = json.loads(self("status", "--json").stdout)
-        return {**answer, "parts": {part["name"]: part for part in answer["parts"]}}
-
-    def processes(self) -> list[Process]:
-        """All that was recorded: parts, their keepers, supervisors."""
-        found = []
-        for path in [*self.home.glob("parts/*.json"), *self.home.glob("supervisors/*.json")]:
-            entry = json.loads(path.read_text())
-            found.append(Process(entry["pid"], entry["birth"]))
-            if "keeper_pid" in entry:
-                found.append(Process(entry["keeper_pid"], entry["keeper_birth"]))
-        return found
-
-
-def until(done: Callable[[], object], seconds: float = 30) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.05)
-
-
-@pytest.fixture
-def cli() -> Iterator[Cli]:
-    """A command line with an empty home; whatever it started is ended after the test."""
-    # A home as a person may have it: with a blank, and with letters beyond ASCII and beyond Latin-1.
-    home = Path(tempfile.mkdtemp(prefix="clickreel ü ż "))
-    env = {name: value for name, value in os.environ.items() if not name.startswith("CLICKREEL_")}
-    cli = Cli(home, {**env, "CLICKREEL_HOME": str(home), "COLUMNS": "200"})
-    left = cli.processes
-    yield cli
-    cli("down")
-    assert not [process for process in left() if process.alive()]
-    shutil.rmtree(home, ignore_errors=True)
 
 
 def test_a_stack_lives_through_up_crash_up_and_down(cli: Cli) -> None:

@@ -192,7 +192,7 @@ def _answer(stack: Stack) -> dict[str, Any]:
     parts = stack.status()
     lives = {part.name: part.state for part in parts}
     return {
-        "ok": lives["kafka"] == "running" and not {"crashed", "starting"} & set(lives.values()),
+        "ok": lives["kafka"] in {"running", "elsewhere"} and not {"crashed", "starting"} & set(lives.values()),
         "home": str(stack.home.path),
         "topic": pipeline.topic_name(),
         "run": streaming.run(stack.home),

@@ -14,6 +14,7 @@ from clickreel.errors import ClickreelError
 from clickreel.local import jars, java, ports
 from clickreel.local.home import Home
 from clickreel.local.parts import NAMES
+from clickreel.local.pipeline import drift, given_profile
 from clickreel.local.stack import Stack
 
 # A home holds its data, a cache 340 MB of jars and 210 MB unpacked; a day of 20 events/s is 400 MB.
@@ -150,10 +151,8 @@ def _clock(stack: Stack) -> Finding:
 
 
 def _topic(stack: Stack) -> Finding:
-    if "kafka" not in stack.addresses():
+    if "kafka" not in stack.addresses() and not given_profile(stack.home):
         return Finding("topic", ok=None, detail="Kafka does not run")
-    from clickreel.local.pipeline import drift
-
     differs = drift(stack.home)
     if differs:
         return Finding("topic", ok=False, detail="; ".join(differs), hint="clickreel topic check")
@@ -176,7 +175,7 @@ CHECKS: tuple[tuple[str, Callable[[Stack], Finding]], ...] = (
 
 def _parts(stack: Stack) -> Iterator[Finding]:
     for part in stack.status():
-        if part.state == "running":
+        if part.state in {"running", "elsewhere"}:
             yield Finding(part.name, ok=True, detail=part.address or f"process {part.pid}")
         elif part.state == "stopped":
             yield Finding(part.name, ok=None, detail="not started")

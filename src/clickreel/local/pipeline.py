@@ -12,7 +12,6 @@ from clickreel.local.home import Home
 from clickreel.local.part import Context, Launch, Part, Task
 
 if TYPE_CHECKING:
-    from clickreel.stream.profile import Profile
     from clickreel.stream.topic import TopicSettings
 
 # Options of `up` that are the producer's, in the order in which they are passed on.
@@ -47,7 +46,7 @@ def _clickhouse_ready(address: str) -> bool:
 
 def _console(where: Context) -> Launch:
     port = ports.take(where.home, "console", where.settings.console_port)
-    return Launch(_clickreel("console", f"--port={port}"), address=f"http://{ports.HOST}:{port}")
+    return Launch(_clickreel("console", f"--port={port}"), address=f"http://{ports.HOST}:{port}", env=_ENVIRONMENT)
 
 
 def given_profile(home: Home) -> str:
@@ -62,45 +61,23 @@ def provided(home: Home) -> frozenset[str]:
         return frozenset()
     from clickreel.stream.profile import read
 
-    profile = read(Path(named))
-    return frozenset({"kafka", "registry"} | ({"clickhouse"} if profile.clickhouse_url else set()))
+    given = read(Path(named))
+    return frozenset({"kafka", "registry"} | ({"clickhouse"} if given.clickhouse_url else set()))
 
 
-def target(home: Home) -> Profile:
-    """Where the stack of a home streams to."""
-    named = given_profile(home)
-    if not named:
-        from clickreel.local.stack import profile
-
-        return profile(home)
-    from clickreel.stream.profile import read
-
-    return read(Path(named))
-
-
-def _environment(where: Context) -> dict[str, str]:
-    """What our own parts are told of a given profile: a copy of it that names the local ClickHouse where it names none."""
-    named = given_profile(where.home)
-    if not named:
-        return {}
-    lines = Path(named).read_text(encoding="utf-8").rstrip()
-    local = where.addresses.get("clickhouse")
-    if local:
-        lines += f"\nclickhouse.url={local}"
-    merged = where.home.path / "profile.properties"
-    merged.touch(mode=0o600)  # it may hold secrets
-    merged.write_text(f"{lines}\n", encoding="utf-8")
-    return {"CLICKREEL_PROFILE": str(merged)}
+# Our own parts ask the home where to stream; a profile in the environment of `up` is in the home's memory already.
+_ENVIRONMENT = {"CLICKREEL_PROFILE": ""}
 
 
 def _producer(where: Context) -> Launch:
     options: dict[str, Any] = where.home.read(RUN_FILE)
     flags = [f"--{name.replace('_', '-')}={options[name]}" for name in RUN_OPTIONS if options.get(name) is not None]
-    return Launch(_clickreel("produce", *flags), env=_environment(where))
+    return Launch(_clickreel("produce", *flags), env=_ENVIRONMENT)
 
 
 def _ingest(where: Context) -> Launch:
-    return Launch(_clickreel("ingest"), env=_environment(where))
+    del where
+    return Launch(_clickreel("ingest"), env=_ENVIRONMENT)
 
 
 def _topic_settings() -> TopicSettings:
@@ -116,21 +93,23 @@ def topic_name() -> str:
 
 
 def _make_topic(where: Context) -> str:
+    from clickreel.local.stack import profile
     from clickreel.stream import topic
     from clickreel.stream.cluster import Cluster
 
-    state, _, drifted = topic.ensure(Cluster(target(where.home)), _topic_settings())
+    state, _, drifted = topic.ensure(Cluster(profile(where.home)), _topic_settings())
     note = f", differs from the settings in {len(drifted)}: clickreel topic check" if drifted else ""
     return f"{state.name}, {state.partitions} partitions{note}"
 
 
 def drift(home: Home) -> list[str]:
     """What differs between the topic as it is and as the settings want it, one text each."""
+    from clickreel.local.stack import profile
     from clickreel.stream import topic
     from clickreel.stream.cluster import Cluster
 
     wanted = _topic_settings()
-    found = Cluster(target(home)).topic(wanted.name)
+    found = Cluster(profile(home)).topic(wanted.name)
     if found is None:
         return [f"there is no topic {wanted.name}"]
     return [f"{one.setting} is {one.real}, wanted {one.wanted}" for one in topic.drift(wanted, found)]
@@ -139,11 +118,12 @@ def drift(home: Home) -> list[str]:
 def _register_contract(where: Context) -> str:
     from clickreel.contract.publish import publish
     from clickreel.contract.registry import HttpRegistry
+    from clickreel.local.stack import profile
 
-    profile = target(where.home)
-    if not profile.registry_url:
+    target = profile(where.home)
+    if not target.registry_url:
         return "the profile names no registry"
-    with HttpRegistry(profile.registry_url, profile.registry_auth) as registry:
+    with HttpRegistry(target.registry_url, target.registry_auth) as registry:
         states = publish(registry, topic_name())
     known = ((state.registered.subject, state.registered.version) for state in states if state.registered)
     return ", ".join(f"{subject} version {version}" for subject, version in known)

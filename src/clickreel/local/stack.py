@@ -19,7 +19,7 @@ from clickreel.local.failure import explained
 from clickreel.local.home import Home, write_json
 from clickreel.local.part import Context, Part, Task
 from clickreel.local.parts import NAMES, PARTS, TASKS
-from clickreel.local.pipeline import provided
+from clickreel.local.pipeline import given_profile, provided
 from clickreel.local.settings import LocalSettings
 from clickreel.local.steps import Event, Report, Step, run, silent
 
@@ -37,7 +37,6 @@ CONTENTS = (
     "run.json",
     "runs",
     "ingest.json",
-    "profile.properties",
     "lock",
 )
 
@@ -55,7 +54,8 @@ class PartStatus:
 
     Args:
         name: The part.
-        state: ``running``, ``starting`` (alive, does not answer yet), ``crashed`` (ended by itself) or ``stopped``.
+        state: ``running``, ``starting`` (alive, does not answer yet), ``crashed`` (ended by itself), ``stopped``, or ``elsewhere`` (a
+            service of the profile that ``up`` was given).
         address: Where it serves, or served last.
         pid: Its process id, or ``None``.
         version: Of its program.
@@ -86,21 +86,22 @@ class Stopped:
 
 
 def profile(home: Home | None = None) -> Profile:
-    """The profile of a home's running stack: what every command talks to when no other profile is named.
+    """What every command talks to when no other profile is named: the running stack, with the services of ``up --profile`` if given.
 
     Raises:
         UnreachableError: Its Kafka does not run.
     """
-    from clickreel.stream.profile import Profile
+    from clickreel.stream.profile import Profile, read
 
     stack = Stack(home)
-    bootstrap = stack.address("kafka")
     addresses = stack.addresses()
-    return Profile(
-        {"bootstrap.servers": bootstrap},
-        registry_url=addresses.get("registry", ""),
-        clickhouse_url=addresses.get("clickhouse", ""),
-        flink_gateway_url=addresses.get("flink", ""),
+    named = given_profile(stack.home)
+    base = read(Path(named)) if named else Profile({"bootstrap.servers": stack.address("kafka")})
+    return dataclasses.replace(
+        base,
+        registry_url=base.registry_url or addresses.get("registry", ""),
+        clickhouse_url=base.clickhouse_url or addresses.get("clickhouse", ""),
+        flink_gateway_url=base.flink_gateway_url or addresses.get("flink", ""),
     )
 
 
@@ -146,7 +147,13 @@ class Stack:
 
     def status(self) -> list[PartStatus]:
         """How each part is, in the fixed order; every part that lives is asked."""
-        return [self._status(name) for name in NAMES]
+        elsewhere = provided(self.home)
+        return [self._elsewhere(name) if name in elsewhere else self._status(name) for name in NAMES]
+
+    def _elsewhere(self, name: str) -> PartStatus:
+        given = profile(self.home)
+        addresses = {"kafka": given.bootstrap, "registry": given.registry_url, "clickhouse": given.clickhouse_url}
+        return PartStatus(name, "elsewhere", addresses[name])
 
     def _status(self, name: str) -> PartStatus:
         record = self.record(name)

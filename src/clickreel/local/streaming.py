@@ -15,7 +15,7 @@ def remembered(home: Home) -> dict[str, Any]:
     return home.read(RUN_FILE)
 
 
-def choose(stack: Stack, options: Mapping[str, Any]) -> bool:
+def choose(stack: Stack, options: Mapping[str, Any]) -> list[str]:
     """Set the run to stream; a producer that streams another one is ended, so that the next start begins the new one.
 
     Args:
@@ -24,17 +24,19 @@ def choose(stack: Stack, options: Mapping[str, Any]) -> bool:
             When any is given they are the run as a whole, so that the same command always gives the same stream.
 
     Returns:
-        Whether a producer was ended.
+        The parts that were ended.
     """
     assert set(options) <= {*RUN_OPTIONS, "profile"}, options
     given = {name: str(value) for name, value in options.items() if value is not None}
-    if not given:
-        return False
+    before = remembered(stack.home)
+    if not given or given == before:
+        return []
     stack.home.make()
-    changed = given != remembered(stack.home)
-    if changed:
-        stack.home.write(RUN_FILE, given)
-    return changed and stack.stop("producer")
+    # The producer streams another run; with another profile all of ours would talk to the wrong services.
+    names = ("producer", "ingest", "console") if given.get("profile") != before.get("profile") else ("producer",)
+    ended = [name for name in names if stack.stop(name)]
+    stack.home.write(RUN_FILE, given)
+    return ended
 
 
 def run(home: Home) -> str | None:
