@@ -1,3 +1,5 @@
+import uuid
+
 import numpy as np
 import pytest
 
@@ -6,9 +8,15 @@ from clickreel.audit.realism.topic import read_topic
 from clickreel.audit.realism.warehouse import read_warehouse
 from clickreel.audit.realism.worlds import columns_of_world
 from clickreel.errors import UsageError
+from clickreel.simulate.settings import WorldSettings
+from clickreel.simulate.world import World
+from clickreel.stream.blocks import block
+from clickreel.stream.cluster import Cluster
 from clickreel.stream.memory import MemoryBroker
+from clickreel.stream.profile import Profile
 from clickreel.warehouse.client import Client
 from tests.audit.worlds import SPAN_MS, START_MS, Streamed
+from tests.conftest import Kafka
 from tests.ingest.messages import NAME
 
 NAMES = ("ts_ms", "user", "session", "film", "event_type", "page", "position", "device", "referrer", "id_hi", "id_lo")
@@ -39,6 +47,28 @@ def test_topic_warehouse_and_world_give_the_same_columns(streamed: Streamed) -> 
     assert topic.partition is not None
     assert warehouse.partition is not None
     assert np.bincount(topic.partition).tolist() == np.bincount(warehouse.partition).tolist()
+
+
+@pytest.mark.stack
+def test_a_topic_of_a_real_kafka_gives_what_was_produced(kafka: Kafka) -> None:
+    """Records that break the contract are counted."""
+    world = World(WorldSettings(rate=10.0, films=50))
+    made = block(world.deliveries(START_MS, START_MS + SPAN_MS), START_MS, START_MS + SPAN_MS, 3)
+    name = f"realism-{uuid.uuid4().hex[:8]}"
+    cluster = Cluster(Profile({"bootstrap.servers": kafka.bootstrap}))
+    cluster.create(name, 3, 1, {})
+    writer = cluster.writer(name, lambda *_: None)
+    for partition in range(3):
+        keys, values = made.take(made.rows(partition))
+        assert (
+            writer.send(partition, [*keys, b"no key"], [*values, b"no event"], [START_MS] * (len(keys) + 1))
+            == len(keys) + 1
+        )
+    assert writer.flush(30) == 0
+    columns = read_topic(cluster, name)
+    cluster.close()
+    assert (_rows(columns) == _rows(columns_of_world(world, START_MS, START_MS + SPAN_MS))).all()
+    assert columns.malformed == 3
 
 
 def test_order_within_a_partition_is_that_of_delivery(streamed: Streamed) -> None:

@@ -17,7 +17,7 @@ from clickreel.contract.vocabulary import DEVICES, EVENT_TYPES, PAGES, REFERRERS
 from clickreel.errors import ClickreelError, MissingError, UsageError
 
 # Rows of a Parquet block; 64 MB of text. Both keep a block under about 300 MB when it is decoded.
-BLOCK_ROWS = 1 << 20
+BLOCK_ROWS = 1 << 18
 BLOCK_BYTES = 64 << 20
 
 # Public name of a column, and its name in the simulator's own columns.
