@@ -42,7 +42,7 @@ VIRAL_CLICK = 0.40
 STOP = round(0.30 * 65536)  # having opened a film, leave its list
 TRAILER_SHARE = round(0.24 * 65536)
 WATCHLIST_SHARE = round(0.055 * 65536)
-AGAIN = round(0.07 * 65536)  # open the same film once more
+AGAIN = round(0.035 * 65536)  # open the same film once more
 DIRECT = round(0.0012 * 65536)  # save a film straight from the list
 
 # Mean dwell in milliseconds, before the person's pace.

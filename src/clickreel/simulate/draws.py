@@ -125,15 +125,15 @@ def normal(key: U64, n: int) -> F64:
 
 def gumbel(key: U64) -> NDArray[np.float32]:
     """Standard Gumbel noise: adding it to log weights and sorting draws without replacement (Plackett, Luce)."""
-    # 24 bits, the precision of float32; at least half a step away from 0 and 1, where the logarithm ends.
-    u = (key >> np.uint64(40)).astype(np.float32)
+    # 23 bits and a half are what float32 holds exactly: never 0 and never 1, where the logarithm ends.
+    u: NDArray[np.float32] = (key >> np.uint64(41)).astype(np.float32)
     u += np.float32(0.5)
-    u *= np.float32(2.0**-24)
+    u *= np.float32(2.0**-23)
     np.log(u, out=u)
     np.negative(u, out=u)
     np.log(u, out=u)
-    np.negative(u, out=u)
-    return u
+    noise: NDArray[np.float32] = np.negative(u, out=u)
+    return noise
 
 
 def poisson(u: F64, mean: F64, most: int) -> NDArray[np.int64]:
@@ -169,4 +169,5 @@ def weibull_ms(shape: float, bits: int = 16) -> NDArray[np.float32]:
     """
     u = (np.arange(1 << bits) + 0.5) / (1 << bits)
     quantiles = (-np.log(u)) ** (1.0 / shape)
-    return (quantiles / quantiles.mean()).astype(np.float32)
+    table: NDArray[np.float32] = (quantiles / quantiles.mean()).astype(np.float32)
+    return table

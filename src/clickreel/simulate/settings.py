@@ -11,8 +11,8 @@ from clickreel.errors import UsageError
 from clickreel.settings import setting
 
 USERS_MAX = 100_000_000
-# Events a person makes on a day when nothing else is said: 5 M events in 28 days for 20,000 people.
-EVENTS_PER_USER_DAY = 9.0
+# Events a person makes on a day when nothing else is said: a little over 5 M events in 28 days for 20,000 people.
+EVENTS_PER_USER_DAY = 9.2
 MEAN_RATE_DEFAULT = 20.0
 
 
@@ -48,7 +48,7 @@ class WorldSettings:
         None, "Events a second on the mean, with the rhythm of day and week.", minimum=0.001, maximum=1_000_000
     )
     activity_sigma: float = setting(
-        1.25, "Spread of people's activity: sigma of a log-normal, calibrated to a top fifth that makes 55-80 % of the events.",
+        1.4, "Spread of people's activity: sigma of a log-normal, calibrated to a top fifth that makes 55-80 % of the events.",
         minimum=0.0, maximum=2.5,
     )  # fmt: skip
     churn: float = setting(
@@ -64,9 +64,9 @@ class WorldSettings:
         maximum=360,
     )
     visits_mean: float = setting(
-        2.4, "Mean number of lists a person looks at in a session.", minimum=1.0, maximum=200.0
+        2.6, "Mean number of lists a person looks at in a session.", minimum=1.0, maximum=200.0
     )
-    visits_sigma: float = setting(0.95, "Spread of that number: sigma of a log-normal.", minimum=0.0, maximum=2.0)
+    visits_sigma: float = setting(1.25, "Spread of that number: sigma of a log-normal.", minimum=0.0, maximum=2.0)
     click_factor: float = setting(
         1.0, "Scales the probability that a film in a list is opened.", minimum=0.0, maximum=5.0
     )
@@ -87,7 +87,7 @@ class WorldSettings:
         0.03, "Share of the lists shown in random order, for unbiased evaluation.", minimum=0.0, maximum=1.0
     )
     bursts_per_week: float = setting(1.5, "Films that go viral per week.", minimum=0.0, maximum=50.0)
-    burst_peak: float = setting(0.25, "Share of the lists a viral film is in, at its peak.", minimum=0.0, maximum=0.8)
+    burst_peak: float = setting(0.4, "Share of the lists a viral film is in, at its peak.", minimum=0.0, maximum=0.8)
     launches_per_week: float = setting(
         0.25, "Films that enter the catalogue late, per week.", minimum=0.0, maximum=20.0
     )

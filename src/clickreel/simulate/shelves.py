@@ -3,11 +3,11 @@
 Every list of a day stands in one table, a row a list, best first:
 
 * ``home``: for each segment of taste, several variants (nobody sees exactly what another sees);
-* ``browse``: for each category, several variants;
+* ``browse``: for each segment the films of its main category, several variants;
 * ``near``: for each film, the films that are watched by the same people ("more like this", and what follows in a search).
 
-The ranker's score is ``rho * truth + sqrt(1 - rho**2) * noise``: rho is a setting, the noise is drawn anew each week (a new model goes live on Monday), and the order of each
-variant of a day is a Plackett-Luce draw from the scores (Gumbel noise added to the log scores). So the table is a function of (seed, day).
+The ranker's score is ``rho * truth + sqrt(1 - rho**2) * noise``: rho is a setting, a tenth of the noise is drawn anew each week (a new model goes live on Monday), and the order of each
+variant is a Plackett-Luce draw from the scores (Gumbel noise added to the log scores) that lasts sixteen days. So the table is a function of (seed, day).
 """
 
 from __future__ import annotations
@@ -24,11 +24,17 @@ from clickreel.simulate.taste import Taste
 from clickreel.simulate.trends import Trends
 
 DEPTH = 40  # films in a list; people look at 30 at most, the last one is spare
-HOME_VARIANTS = 16
-BROWSE_VARIANTS = 16
+VARIANTS = 16  # of each segment's home list and browse list
+NEAR_VARIANTS = 4  # of each film's near list
+LASTS_DAYS = (
+    16  # a variant; drawn anew every day, all at once, they would make films jump from day to day by several times
+)
 _NEAR_CANDIDATES = 96
 _SHARPNESS = 1.0  # of the ranker: log scores are multiplied by it before the Gumbel noise
 _NEAR_NOISE = 0.6
+BROWSE_TASTE = 0.7  # how far a category's list follows the taste of who looks at it; the rest is popularity
+LASTING_ERROR = 0.9  # part of the variance of the ranker's error that stays when a new model goes live
+_ALL_WEEKS = 1 << 20
 _OTHER_CATEGORY = -7.0  # log score of a film in a category's list that is not of it: only when nothing else is left
 _ABSENT = np.float32(-1e30)
 
@@ -39,9 +45,9 @@ class Shelves:
 
     Attributes:
         films: Films as places in the catalogue, best first (int32[rows, depth]).
-        home: First row of the home lists: row ``home + segment * HOME_VARIANTS + variant``.
-        browse: First row of the browse lists: row ``browse + category * BROWSE_VARIANTS + variant``.
-        near: First row of the near lists: row ``near + film``.
+        home: First row of the home lists: row ``home + segment * VARIANTS + variant``.
+        browse: First row of the browse lists: row ``browse + segment * VARIANTS + variant``.
+        near: First row of the near lists: row ``near + film * NEAR_VARIANTS + variant``.
         present: The films that are there on the day (int32[m]).
         anchors: Cumulative shares of the films by which a segment is searched, one row a segment (float64[k, n]).
     """
@@ -71,43 +77,45 @@ class Ranker:
         taste = self._taste
         absent = self._trends.absent(day)
         home_scores, browse_scores = self._week_scores(day // 7)
-        key = root(self._settings.seed, Purpose.SHELF, day)
-        home = [self._draw(scores, absent, child1(key, row), HOME_VARIANTS) for row, scores in enumerate(home_scores)]
+        key = root(self._settings.seed, Purpose.SHELF)
+        home = [self._draw(scores, absent, child1(key, row), day) for row, scores in enumerate(home_scores)]
         browse = [
-            self._draw(scores, absent, child1(key, 10_000 + row), BROWSE_VARIANTS)
-            for row, scores in enumerate(browse_scores)
+            self._draw(scores, absent, child1(key, 10_000 + row), day) for row, scores in enumerate(browse_scores)
         ]
-        near = self._near(absent, root(self._settings.seed, Purpose.NEAR, day))
+        near = self._near(absent, day)
         liking = np.exp(taste.log_liking)
         liking[:, absent] = 0.0
         anchors = np.cumsum(liking, axis=1)
         return Shelves(
             films=np.concatenate([*home, *browse, near]),
             home=0,
-            browse=len(home) * HOME_VARIANTS,
-            near=len(home) * HOME_VARIANTS + len(browse) * BROWSE_VARIANTS,
+            browse=len(home) * VARIANTS,
+            near=(len(home) + len(browse)) * VARIANTS,
             present=np.setdiff1d(np.arange(len(taste.weight), dtype=np.int32), absent).astype(np.int32),
             anchors=anchors / anchors[:, -1:],
         )
 
     def _make_week_scores(self, week: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What the ranker of a week thinks of each film: for each segment, for each category."""
+        """What the ranker of a week thinks of each film: for each segment, and for each segment in its main category."""
         taste, rho = self._taste, self._settings.ranker
         n = len(taste.weight)
-        in_category = np.where(taste.has_category, 0.0, _OTHER_CATEGORY) + np.log(taste.weight)
+        of_category = np.where(taste.has_category[taste.segment_category], 0.0, _OTHER_CATEGORY)
+        in_category = of_category + BROWSE_TASTE * taste.log_liking + (1 - BROWSE_TASTE) * np.log(taste.weight)
         scores = []
         for part, truth in enumerate((taste.log_liking, in_category)):
-            key = root(self._settings.seed, Purpose.RANKER, week, part)
-            noise = normal(child(key, np.arange(truth.size)), 0).reshape(truth.shape) * np.log(taste.weight).std()
+            errors = [
+                normal(child(root(self._settings.seed, Purpose.RANKER, version, part), np.arange(truth.size)), 0)
+                for version in (_ALL_WEEKS, week)
+            ]
+            noise = LASTING_ERROR**0.5 * errors[0] + (1 - LASTING_ERROR) ** 0.5 * errors[1]
+            noise = noise.reshape(truth.shape) * np.log(taste.weight).std()
             scores.append((_SHARPNESS * (rho * truth + (1 - rho**2) ** 0.5 * noise)).astype(np.float32))
         assert scores[0].shape[1] == n
         return scores[0], scores[1]
 
-    def _draw(
-        self, scores: NDArray[np.float32], absent: NDArray[np.int64], key: int, variants: int
-    ) -> NDArray[np.int32]:
+    def _draw(self, scores: NDArray[np.float32], absent: NDArray[np.int64], key: int, day: int) -> NDArray[np.int32]:
         """Several Plackett-Luce orders of the films, their best ``depth``."""
-        noisy = gumbel(child(key, np.arange(variants * len(scores)))).reshape(variants, -1) + scores
+        noisy = _noise(key, VARIANTS, len(scores), day) + scores
         noisy[:, absent] = _ABSENT
         return _best(noisy, self._depth)
 
@@ -132,20 +140,30 @@ class Ranker:
             nearness[films] = np.take_along_axis(score, best, axis=1)
         return candidates, nearness
 
-    def _near(self, absent: NDArray[np.int64], key: int) -> NDArray[np.int32]:
-        """The near lists of a day: the neighbours in an order a little different each day."""
+    def _near(self, absent: NDArray[np.int64], day: int) -> NDArray[np.int32]:
+        """The near lists of a day: for each film, its neighbours in several orders that differ a little."""
         n, width = self._candidates.shape
-        own = np.arange(n, dtype=np.int32)[:, None]
+        own = np.repeat(np.arange(n, dtype=np.int32), NEAR_VARIANTS)[:, None]
         if width == 0:
             return own
-        noisy = self._nearness + _NEAR_NOISE * gumbel(child(key, np.arange(n * width))).reshape(n, width)
+        noise = _noise(root(self._settings.seed, Purpose.NEAR), NEAR_VARIANTS, n * width, day)
+        noisy = self._nearness + _NEAR_NOISE * noise.reshape(NEAR_VARIANTS, n, width)
         if len(absent):
             gone = np.zeros(n, bool)
             gone[absent] = True
-            noisy[gone[self._candidates]] = _ABSENT
-        best = np.take_along_axis(self._candidates, _best(noisy, min(self._depth, width)), axis=1)
+            noisy[:, gone[self._candidates]] = _ABSENT
+        best = _best(noisy.transpose(1, 0, 2).reshape(n * NEAR_VARIANTS, width), min(self._depth, width))
+        films = np.take_along_axis(np.repeat(self._candidates, NEAR_VARIANTS, axis=0), best, axis=1)
         # In a catalogue smaller than a list the film itself is the spare one.
-        return best if width >= self._depth else np.concatenate([best, own], axis=1)
+        return films if width >= self._depth else np.concatenate([films, own], axis=1)
+
+
+def _noise(key: int, variants: int, count: int, day: int) -> NDArray[np.float32]:
+    """Gumbel noise of each variant of a list, for each of ``count`` films. A variant lasts 16 days, and each day one in sixteen is renewed."""
+    number = np.arange(variants)
+    epoch = (day + number * (LASTS_DAYS // variants)) // LASTS_DAYS
+    keys = child(child(key, number), epoch)
+    return gumbel(child(np.repeat(keys, count), np.tile(np.arange(count), variants))).reshape(variants, count)
 
 
 def _best(scores: NDArray[np.float32], count: int) -> NDArray[np.int32]:

@@ -16,7 +16,7 @@ from scipy.special import ndtri
 from clickreel.errors import UsageError
 from clickreel.simulate.people import SESSIONS_PER_USER_DAY_MAX, capped_scale, population
 from clickreel.simulate.settings import EVENTS_PER_USER_DAY, WorldSettings
-from clickreel.simulate.traffic import DAY_MS, Traffic, pause_ms, shares_by_quarter_hour, slots_per_day
+from clickreel.simulate.traffic import DAY_MS, Traffic, pause_ms, shares_by_quarter_hour, slots_per_day, visits_chances
 
 if TYPE_CHECKING:
     from clickreel.simulate.timeline import Scene
@@ -29,6 +29,8 @@ _SESSIONS_MEAN_MAX = 2.5
 _PILOT_DAY = 20_513  # 2026-03-01, a Sunday: any day would do
 _PILOT_PEOPLE = 12_000
 _PILOT_SESSIONS_PER_DAY = 0.5
+# Sessions of alike length: the first groups are single numbers of lists, the last is all above.
+_GROUPS = np.array([2, 3, 4, 5, 6, 8, 11, 16, 26, 50])
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +99,26 @@ def _round_the_clock(settings: WorldSettings, per_session: float) -> Audience:
 def events_per_session(scene: Scene) -> float:
     """Mean number of events of a session, measured on a pilot of this world.
 
-    The pilot measures events per list; the number of lists per session is known, and carries most of the spread.
+    The pilot measures events per list, apart for short and long sessions; how many sessions are how long is known exactly, and carries
+    most of the spread.
     """
     settings = scene.settings
     crowd = population(settings, _PILOT_PEOPLE, _PILOT_SESSIONS_PER_DAY)
     if settings.round_the_clock:
         crowd = population(settings, 64, _PILOT_SESSIONS_PER_DAY)
     sessions = Traffic(settings, crowd).sessions(_PILOT_DAY)
-    events = sum(len(part) for part, _, _ in scene.expand(sessions))
+    numbers = np.concatenate([part.session for part, _, _ in scene.expand(sessions)])
+    order = np.argsort(sessions.number)
+    place = np.searchsorted(sessions.number, numbers, sorter=order)
+    events = np.bincount(order[place], minlength=len(sessions))
     if settings.bots or settings.monsters or settings.round_the_clock:
-        return events / len(sessions)
-    return events / int(sessions.visits.sum()) * settings.visits_mean
+        return int(events.sum()) / len(sessions)
+    chance = visits_chances(settings, int(sessions.visits.max()))
+    group = np.searchsorted(_GROUPS, np.arange(len(chance)), side="right")
+    lists = np.bincount(group, chance * np.arange(len(chance)))
+    seen = np.bincount(group[sessions.visits], sessions.visits, len(lists))
+    made = np.bincount(group[sessions.visits], events, len(lists))
+    return float((lists * made / np.maximum(seen, 1)).sum())
 
 
 def kept_sessions(settings: WorldSettings, candidates: float) -> float:

@@ -22,7 +22,7 @@ _HEAD, _TAIL = 0.6, 1.5
 _FILMS_PER_SEGMENT = 32
 _SEGMENTS_MAX = 64
 # Log affinity of a film to a segment that is its own, shares its main category, shares any category, shares nothing.
-_OWN, _MAIN, _SHARED, _FAR = 0.0, -2.1, -2.9, -4.6
+_OWN, _MAIN, _SHARED, _FAR = 0.0, -2.7, -3.5, -5.2
 _PERSONAL = 0.5  # spread of the affinity between two films of equal category: no category explains all of taste
 
 # Weight of a category in the morning (5-11 h), by day (11-18 h), in the evening (18-23 h) and at night, where it is not 1.

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from clickreel.simulate import ids
 from clickreel.simulate.draws import F64, U64, Purpose, child, draw, mix, normal, poisson, root, uniform
@@ -219,8 +220,7 @@ class Traffic:
     def _visits(self, key: U64, bot: NDArray[np.bool_]) -> NDArray[np.int32]:
         """How many lists each session means to look at: a rounded log-normal, at least 1."""
         settings = self._settings
-        sigma = settings.visits_sigma
-        visits = 1.0 + np.exp(sigma * normal(key, Of.VISITS)) * (settings.visits_mean - 1.0) * np.exp(-0.5 * sigma**2)
+        visits = _visits_wanted(settings, normal(key, Of.VISITS))
         # Floor takes half a visit on the mean: the fraction decides by chance instead.
         visits = np.floor(visits + draw(key, Of.VISIT))
         monster = draw(key, Of.MONSTER) < settings.monsters
@@ -244,6 +244,24 @@ class Traffic:
         for key in self._round_keys:
             left, right = right, left ^ (mix(right + np.uint64(key & 0xFFFFFFFFFFFF)) & np.uint64(0xFFFF))
         return ((left << np.uint64(16)) | right).astype(np.uint32)
+
+
+def _visits_wanted(settings: WorldSettings, z: F64) -> F64:
+    """Number of lists before rounding, for standard normals."""
+    sigma = settings.visits_sigma
+    wanted: F64 = 1.0 + np.exp(sigma * z) * ((settings.visits_mean - 1.0) * np.exp(-0.5 * sigma**2))
+    return wanted
+
+
+def visits_chances(settings: WorldSettings, most: int) -> F64:
+    """Chance of a session of 0, 1, ... ``most`` lists; what is longer counts as ``most``. Without bots and monsters."""
+    wanted = np.minimum(_visits_wanted(settings, ndtri((np.arange(1 << 16) + 0.5) / (1 << 16))), most - 1e-9)
+    whole = wanted.astype(np.int64)
+    up = wanted - whole
+    chance: F64 = np.bincount(whole, 1 - up, most + 1)
+    chance += np.bincount(whole + 1, up, most + 1)
+    chance /= chance.sum()
+    return chance
 
 
 def _by_start(

@@ -1,6 +1,6 @@
 """What happens to films: bursts, launches and removals, each week a function of (seed, week).
 
-A burst is a film that goes viral: the share of the lists it is put into jumps and then decays as a power law, exponent 0.5 to 1.3 (Crane, Sornette,
+A burst is a film that goes viral: the share of the lists it is put into jumps and then decays as a power law, exponent 0.5 to 1.0 (Crane, Sornette,
 PNAS 2008; Dezso et al. 2005), over a Poisson background. A launch is a film that was not there for eight weeks and arrives with a burst; a removal takes a film away
 for eight weeks. Eight weeks and not for ever, because a world has no beginning: for ever would have emptied the catalogue long ago.
 """
@@ -128,8 +128,8 @@ class Trends:
             film=int(self._films[int(film * len(self._films))]),
             start_ms=week * WEEK_MS + int(when * WEEK_MS),
             peak=self._settings.burst_peak * (0.6 + 0.4 * size),
-            exponent=0.5 + 0.8 * exponent,
-            scale_ms=int((1 + 2 * scale) * HOUR_MS),
+            exponent=0.5 + 0.5 * exponent,
+            scale_ms=int((0.3 + 0.4 * scale) * HOUR_MS),
             cause="viral",
         )
 

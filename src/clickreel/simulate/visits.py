@@ -17,7 +17,7 @@ from clickreel.contract import vocabulary
 from clickreel.simulate.draws import F64, U64, child, draw, normal, uniform
 from clickreel.simulate.films import Catalogue
 from clickreel.simulate.settings import WorldSettings
-from clickreel.simulate.shelves import BROWSE_VARIANTS, HOME_VARIANTS, Shelves
+from clickreel.simulate.shelves import NEAR_VARIANTS, VARIANTS, Shelves
 from clickreel.simulate.taste import DAYPART_OF_HOUR, Taste, pick
 from clickreel.simulate.traffic import HOUR_MS, Actor, Of, Sessions
 from clickreel.simulate.trends import Burst, pick_burst
@@ -212,18 +212,18 @@ def _rows(
 ) -> NDArray[np.int64]:
     """The row of each visit's list in the day's shelves."""
     u = draw(key, VisitDraw.VARIANT)
-    categories = len(taste.categories)
-    u_category = draw(key, VisitDraw.CATEGORY)
-    # Above OWN_CATEGORY the rest of the same draw, stretched, picks any category.
-    other = ((u_category - OWN_CATEGORY) / (1 - OWN_CATEGORY) * categories).astype(np.int64)
-    category = np.where(u_category < OWN_CATEGORY, taste.segment_category[mood], other)
+    segments = len(taste.segment_category)
+    u_shelf = draw(key, VisitDraw.CATEGORY)
+    # Above OWN_CATEGORY the rest of the same draw, stretched, picks any shelf.
+    other = ((u_shelf - OWN_CATEGORY) / (1 - OWN_CATEGORY) * segments).astype(np.int64)
+    shelf = np.where(u_shelf < OWN_CATEGORY, mood, other)
     return np.select(
         [page == HOME, page == BROWSE],
         [
-            shelves.home + mood * HOME_VARIANTS + (u * HOME_VARIANTS).astype(np.int64),
-            shelves.browse + category * BROWSE_VARIANTS + (u * BROWSE_VARIANTS).astype(np.int64),
+            shelves.home + mood * VARIANTS + (u * VARIANTS).astype(np.int64),
+            shelves.browse + shelf * VARIANTS + (u * VARIANTS).astype(np.int64),
         ],
-        default=shelves.near + anchor,
+        default=shelves.near + anchor * NEAR_VARIANTS + (u * NEAR_VARIANTS).astype(np.int64),
     )
 
 

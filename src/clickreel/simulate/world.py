@@ -12,19 +12,23 @@ The path, each step a function in a module of its own:
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from clickreel.errors import UsageError
 from clickreel.simulate import ids
 from clickreel.simulate.events import Deliveries, Events
 from clickreel.simulate.films import Catalogue, invent
+from clickreel.simulate.ledger import ledger
 from clickreel.simulate.pace import Paced
 from clickreel.simulate.people import population
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.size import audience
 from clickreel.simulate.timeline import Happenings, Reader, Scene, Timeline
-from clickreel.simulate.traffic import Traffic
+from clickreel.simulate.traffic import EVENT_SLACK_MS, Traffic
 
 _LAST_MS = 4_102_444_800_000  # 2100-01-01: what an event's timestamp can hold
 
@@ -81,6 +85,34 @@ class World:
     def cursor(self, start_ms: int) -> Cursor:
         """Read the deliveries in sequence from an instant on: the cheap form of :meth:`deliveries`."""
         return Cursor(self, self._timeline.reader(start_ms), start_ms)
+
+    def ledger(self, start_ms: int, end_ms: int) -> Iterator[pa.RecordBatch]:
+        """What is true about [start_ms, end_ms) and cannot be read off its events; see :mod:`clickreel.simulate.ledger`."""
+        _check_span(start_ms, end_ms)
+        return ledger(self, start_ms, end_ms)
+
+    @property
+    def flaw_rates(self) -> dict[str, float]:
+        """Configured rate of each flaw, as a share of the events."""
+        return {}
+
+    @property
+    def shift_ms(self) -> int:
+        """How far a flat rate moves events at most."""
+        return EVENT_SLACK_MS if self.settings.flat else 0
+
+    def moments(self, events: Events) -> NDArray[np.int64]:
+        """When events of :attr:`happenings` take place in this world: moved a little when the rate is flat."""
+        if not self.settings.flat or len(events) == 0:
+            return events.ts_ms
+        placed = self._timeline.between(
+            int(events.ts_ms.min()) - self.shift_ms, int(events.ts_ms.max()) + self.shift_ms + 1
+        )
+        name = (placed.session.astype(np.uint64) << np.uint64(16)) | placed.ordinal
+        order = np.argsort(name)
+        wanted = (events.session.astype(np.uint64) << np.uint64(16)) | events.ordinal
+        moments: NDArray[np.int64] = placed.ts_ms[order[np.searchsorted(name, wanted, sorter=order)]]
+        return moments
 
     def deliver(self, events: Events) -> Deliveries:
         """Events as they are delivered when nothing goes wrong: at once."""
