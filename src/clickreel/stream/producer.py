@@ -293,14 +293,15 @@ class Producer:
             self.account.position_ms = min(
                 (ms for lane in self._lanes if (ms := lane.next_ms())), default=self._done_ms
             )
-            idle = bool(self._lanes) and not sent
-            self._measure(sent, idle=idle)
-            self._writer.poll(self._nap_s(now) if idle else 0)
+            # What is left of the block is not due yet: the past is written. In the past whole blocks are due.
+            live = bool(self._lanes)
+            self._measure(sent, live=live)
+            self._writer.poll(self._nap_s(now) if live else 0)
             self._tend()
 
-    def _measure(self, sent: int, *, idle: bool) -> None:
-        """The achieved rate counts from the first moment when nothing was due: what is written before that is the past."""
-        if idle and self.account.behind:
+    def _measure(self, sent: int, *, live: bool) -> None:
+        """The achieved rate counts from the first moment when something was not due yet: what is written before that is the past."""
+        if live and self.account.behind:
             self.account.behind, self._live_since = False, time.monotonic()
         elif not self.account.behind:
             self.account.live_sent += sent
