@@ -97,3 +97,8 @@ def test_dwell_is_the_time_to_the_next_event_of_the_session() -> None:
     line = timeline(stream(ts_ms=[0, 2000, 5000, 9000], session=[1, 1, 1, 2], page=["home", "search", "home", "home"]))
     assert dwells_s(line, PAGES.index("home")).tolist() == [2.0]
     assert dwells_s(line, PAGES.index("search")).tolist() == [3.0]
+
+
+def test_equal_dwells_have_no_finite_shape() -> None:
+    """A machine's pace."""
+    assert weibull_shape(np.full(1000, 10.0)) == np.inf

@@ -1,0 +1,137 @@
+"""A world of 1.3 M events is spoiled in one respect at a time: the test for it must fall out, having held before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clickreel.audit.realism import TESTS, Columns, Evidence, Ledger, Result, timeline
+from clickreel.audit.realism.columns import DAY_MS, HOUR_MS
+from clickreel.audit.realism.worlds import columns_of_world, ledger_of_world, weeks
+from clickreel.contract.vocabulary import EVENT_TYPES
+from clickreel.simulate.settings import WorldSettings
+from clickreel.simulate.world import World
+
+VIEW, DETAIL = EVENT_TYPES.index("view"), EVENT_TYPES.index("detail_view")
+World_ = tuple[Columns, Ledger]
+Spoil = Callable[[Columns, np.random.Generator], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def world() -> World_:
+    """5,000 people, 28 days, with their ledger."""
+    made = World(WorldSettings(users=5_000))
+    span = weeks(28)
+    return columns_of_world(made, *span), ledger_of_world(made, *span)
+
+
+def _outside(columns: Columns, ledger: Ledger, test_id: str) -> tuple[str, ...]:
+    test = next(test for test in TESTS if test.id == test_id)
+    return Result(test, test.function(Evidence(columns, timeline(columns), ledger))).outside()
+
+
+def _split_sessions(columns: Columns, rng: np.random.Generator) -> dict[str, Any]:
+    """Sessions of at most two interactions: every event draws one of two ids beside its own."""
+    return {"session": columns.session ^ rng.integers(0, 32, len(columns), dtype=np.uint32)}
+
+
+def _even_gaps(columns: Columns, rng: np.random.Generator) -> dict[str, Any]:
+    """All events of a session ten seconds apart."""
+    del rng
+    order = np.lexsort((columns.ts_ms, columns.session))
+    session = columns.session[order]
+    new = np.concatenate([[True], session[1:] != session[:-1]])
+    first = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
+    ts_ms = np.empty_like(columns.ts_ms)
+    ts_ms[order] = columns.ts_ms[order][first] + (np.arange(len(order)) - first) * 10_000
+    return {"ts_ms": ts_ms}
+
+
+def _new_users(columns: Columns, rng: np.random.Generator) -> dict[str, Any]:
+    """Each session belongs to a person drawn evenly."""
+    bits, place = np.unique(columns.session, return_inverse=True)
+    return {"user": rng.integers(1, 5_001, len(bits), dtype=np.uint32)[place]}
+
+
+def _shuffled(name: str) -> Spoil:
+    """One column in random order."""
+    return lambda columns, rng: {name: rng.permutation(getattr(columns, name))}
+
+
+def _even_films(columns: Columns, rng: np.random.Generator) -> dict[str, Any]:
+    return {"film": rng.integers(1, 1001, len(columns), dtype=np.int32)}
+
+
+def _opened_films_dealt_out(columns: Columns, rng: np.random.Generator) -> dict[str, Any]:
+    """Who opened what is lost, how often each film was opened is kept."""
+    film = columns.film.copy()
+    opened = np.flatnonzero(columns.event_type == DETAIL)
+    film[opened] = rng.permutation(film[opened])
+    return {"film": film}
+
+
+def _round_the_clock(columns: Columns, rng: np.random.Generator) -> dict[str, Any]:
+    """Each session is moved by some hours."""
+    bits, place = np.unique(columns.session, return_inverse=True)
+    return {"ts_ms": columns.ts_ms + rng.integers(0, DAY_MS, len(bits))[place]}
+
+
+def _in_bunches(columns: Columns, rng: np.random.Generator) -> dict[str, Any]:
+    """Sessions start on the full hour."""
+    del rng
+    return {"ts_ms": columns.ts_ms // HOUR_MS * HOUR_MS}
+
+
+SPOILED: tuple[tuple[str, str, Spoil, str], ...] = (
+    ("R1", "sessions are cut to pieces", _split_sessions, "mean"),
+    ("R2", "sessions ignore time", _split_sessions, "agreement"),
+    ("R3", "events come evenly", _even_gaps, "k home"),
+    ("R4", "all are equally active", _new_users, "p95/p50"),
+    ("R5", "all films are equally popular", _even_films, "top 1% share"),
+    ("R6", "the rank means nothing", _shuffled("position"), "slope"),
+    ("R7", "events have no order", _shuffled("event_type"), "preceded by a view"),
+    ("R8", "nobody sleeps", _round_the_clock, "peak/trough"),
+    ("R8", "sessions come in bunches", _in_bunches, "dispersion"),
+    ("R9", "nobody has favourites", _even_films, "repeat in history"),
+    ("R10", "nobody has taste", _opened_films_dealt_out, "lift"),
+    ("R12", "devices change", _shuffled("device"), "device changes"),
+    ("R12", "referrers mean nothing", _shuffled("referrer"), "p of no information"),
+)
+
+
+@pytest.mark.parametrize(
+    ("test_id", "what", "spoil", "figure"), SPOILED, ids=[f"{row[0]}: {row[1]}" for row in SPOILED]
+)
+def test_a_world_spoiled_in_one_respect_falls_out(
+    world: World_, test_id: str, what: str, spoil: Spoil, figure: str
+) -> None:
+    """The figure held before."""
+    del what
+    columns, ledger = world
+    before = _outside(columns, ledger, test_id)
+    after = _outside(replace(columns, **spoil(columns, np.random.default_rng(21))), ledger, test_id)
+    assert before == ()
+    assert figure in after
+
+
+def test_a_ledger_of_other_films_finds_no_burst(world: World_) -> None:
+    """R13: the bursts are there, but not where this ledger has them."""
+    columns, ledger = world
+    bursts = replace(ledger.bursts, film=ledger.bursts.film % 1000 + 1)
+    launches = replace(ledger.launches, film=ledger.launches.film % 1000 + 1)
+    assert "precision" not in _outside(columns, ledger, "R13")
+    assert {"recall", "precision"} <= set(_outside(columns, replace(ledger, bursts=bursts, launches=launches), "R13"))
+
+
+def test_an_event_delivered_late_that_the_ledger_does_not_know_is_found(world: World_) -> None:
+    """R11: one in a million."""
+    columns, ledger = world
+    order = np.arange(len(columns))
+    order[[1000, 5000]] = order[[5000, 1000]]
+    moved = replace(columns, **{name: getattr(columns, name)[order] for name in ("ts_ms", "id_hi", "id_lo")})
+    assert _outside(columns, ledger, "R11") == ()
+    assert "not in both" in _outside(moved, ledger, "R11")
