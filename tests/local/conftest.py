@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from clickreel.local.child import Process
@@ -57,6 +58,18 @@ class Cli:
             if "keeper_pid" in entry:
                 found.append(Process(entry["keeper_pid"], entry["keeper_birth"]))
         return found
+
+
+def foreign_addresses(pid: int) -> list[str]:
+    """Where a process and its children listen beyond loopback."""
+    own = psutil.Process(pid)
+    found = [
+        connection.laddr.ip
+        for process in [own, *own.children(recursive=True)]
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    return [address for address in found if not address.removeprefix("::ffff:").startswith("127.")]
 
 
 def until(done: Callable[[], object], seconds: float = 30) -> None:

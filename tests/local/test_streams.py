@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from clickreel.contract.check import check
 from tests.conftest import Kafka, Registry
-from tests.local.conftest import Cli, until
+from tests.local.conftest import Cli, foreign_addresses, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 
@@ -54,6 +54,11 @@ def test_up_streams_to_the_kafka_of_a_profile_and_goes_on_after_a_crash(
     assert (status["topic"], parts["kafka"]["state"], parts["registry"]["state"]) == (topic, "elsewhere", "elsewhere")
     assert parts["kafka"]["address"] == kafka.bootstrap
     assert [parts[name]["state"] for name in ("clickhouse", "ingest", "producer")] == ["running"] * 3
+    assert {name: foreign_addresses(part["pid"]) for name, part in parts.items() if part["pid"]} == {
+        "clickhouse": [],
+        "ingest": [],
+        "producer": [],
+    }
     until(lambda: len(events(kafka, topic)) > 50)
 
     os.kill(parts["producer"]["pid"], signal.SIGKILL)

@@ -25,6 +25,8 @@ _USED = "-XX:SharedArchiveFile="
 # The dump stops the program for a second or two: not while the stack is still starting and its first events are awaited.
 CALM_S = 5.0
 _DUMP_S = 120.0
+# Parts start in threads, and one archive of Java's classes serves them all.
+_GUARD = threading.Lock()
 
 
 def options(name: str, classpath: str) -> tuple[str, ...]:
@@ -92,12 +94,17 @@ def _dump(program: Path, pid: int, target: Path) -> None:
 
 def _base() -> Path | None:
     """The archive of Java's own classes, made when it is missing."""
+    with _GUARD:
+        return _made()
+
+
+def _made() -> Path | None:
     program = java.java()
     folder = jars.folder().parent / "classes" / _identity(program)
     base = folder / "base.jsa"
     if base.exists():
         return base
-    beside = folder / f".base.{os.getpid()}.{threading.get_ident()}"
+    beside = folder / f".base.{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         jars.require_space(folder, 200 << 20)

@@ -26,6 +26,8 @@ from clickreel.local.steps import Event, Report, Step, run, silent
 if TYPE_CHECKING:
     from clickreel.stream.profile import Profile
 
+# A new home takes 2 MB and an hour of 20 events/s some 30 MB; on a full disk Kafka would end itself at the first segment that it rolls.
+HOME_BYTES = 256 << 20
 # What a home holds; `purge` deletes these names and no others, so that a home set to a wrong folder costs nothing.
 CONTENTS = (
     "parts",
@@ -219,6 +221,7 @@ class Stack:
             missing = [name for name in wanted if name in PARTS and not self.running(name)]
             tasks = [name for name in wanted if name in TASKS]
             if missing:
+                jars.require_space(self.home.path, HOME_BYTES)
                 elders.register(self.home, ends_with_parts=False)
             cancel = threading.Event()
             try:
