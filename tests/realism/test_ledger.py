@@ -40,6 +40,7 @@ def test_a_ledger_reads_the_same_from_both_formats(tmp_path: Path, suffix: str) 
     ledger = read_ledger(_write(tmp_path / f"ledger{suffix}"))
     assert (ledger.bursts.film.tolist(), ledger.launches.film.tolist()) == ([12], [13])
     assert ledger.list_session.tolist() == [10]
+    assert ledger.flaws is not None
     assert (ledger.flaws.name.tolist(), ledger.flaws.delay_ms.tolist()) == ([FLAWS.index("late")], [60])
     assert ledger.flaws.id_lo.tolist() == [0x80000000000000FF]
     assert ledger.configured == {"late": 0.02}
@@ -48,6 +49,7 @@ def test_a_ledger_reads_the_same_from_both_formats(tmp_path: Path, suffix: str) 
 def test_an_empty_ledger() -> None:
     """A run without flaws, bursts or random lists."""
     ledger = of_table(_table(ROWS[:1]))
+    assert ledger.flaws is not None
     assert (len(ledger.bursts), len(ledger.flaws), len(ledger.list_session)) == (0, 0, 0)
 
 

@@ -3,11 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clickreel.audit.realism import Floor, score
+from clickreel.audit.realism import Floor, score, timeline
 from clickreel.audit.realism.worlds import (
     MARKS,
     Medians,
     columns_of_world,
+    ledger_of_saved_run,
     ledger_of_world,
     seeds_of,
     weeks,
@@ -16,6 +17,8 @@ from clickreel.audit.realism.worlds import (
 from clickreel.errors import UsageError
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
+from clickreel.stream import runs
+from clickreel.stream.producer import Account
 from tests.realism.naive import naive
 
 
@@ -30,8 +33,6 @@ def test_a_world_and_its_ledger_fit_each_other() -> None:
     world = World(WorldSettings(users=500, films=200))
     span = weeks(3)
     columns, ledger = columns_of_world(world, *span), ledger_of_world(world, *span)
-    from clickreel.audit.realism import timeline
-
     line = timeline(columns)
     assert ledger.random_rows(line).mean() == pytest.approx(0.03, rel=0.3)
     assert np.isin(ledger.bursts.film, world.catalogue.film_id).all()
@@ -91,3 +92,22 @@ def test_a_document_without_marks_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("nothing")
     with pytest.raises(UsageError, match="has no place for the table"):
         write_between_marks(tmp_path / "a.md", "text")
+
+
+def test_the_ledger_of_the_last_run_from_here_is_made_again(tmp_path: Path) -> None:
+    """Over the time of the stream; its flaws are left to verify."""
+    world = World(WorldSettings(users=300, films=200, random_lists=0.5))
+    span = weeks(1)
+    runs.save(tmp_path, world, Account(world.run, "clicks", start_ms=span[0]))
+    columns = columns_of_world(world, *span)
+    found = ledger_of_saved_run(tmp_path, "clicks", columns)
+    assert found is not None
+    run, ledger = found
+    assert run == world.run
+    assert ledger.flaws is None
+    assert ledger.random_rows(timeline(columns)).mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_without_a_run_from_here_there_is_no_ledger(tmp_path: Path) -> None:
+    """Or with one into another topic."""
+    assert ledger_of_saved_run(tmp_path, "clicks", naive(10)) is None

@@ -12,7 +12,7 @@ from clickreel.cli.output import Json, emit, say, table
 from clickreel.cli.world import Flaws, Scenario
 
 if TYPE_CHECKING:
-    from clickreel.audit.realism import Columns, Report, Result
+    from clickreel.audit.realism import Columns, Ledger, Report, Result
     from clickreel.audit.realism.worlds import Medians
 
 Source = Annotated[
@@ -74,7 +74,9 @@ def realism(
         _worlds(seeds, days, settings, anyway=anyway, picture=picture, markdown=markdown, json=json)
         return
     truth = read_ledger(ledger) if ledger else None
-    seen = evidence(_columns(source, topic, profile), ledger=truth, floor=_floor(anyway))
+    columns = _columns(source, topic, profile)
+    truth = truth or _own_ledger(source, topic, columns)
+    seen = evidence(columns, ledger=truth, floor=_floor(anyway))
     report = judge(seen)
     if picture:
         draw(seen, picture)
@@ -108,6 +110,22 @@ def _columns(source: str, topic: str | None, profile: Path | None) -> Columns:
     if source not in (TOPIC, WAREHOUSE):
         return columns_of(source, None, "")
     return columns_of(source, cluster.profile(profile), cluster.topic_name(topic))
+
+
+def _own_ledger(source: str, topic: str | None, columns: Columns) -> Ledger | None:
+    """The ledger of the run that was last produced from here, when it is the topic or the warehouse that is scored."""
+    from clickreel.audit.realism.sources import TOPIC, WAREHOUSE
+    from clickreel.audit.realism.worlds import ledger_of_saved_run
+    from clickreel.cli.cluster import topic_name
+    from clickreel.local.home import Home
+
+    if source not in (TOPIC, WAREHOUSE):
+        return None
+    found = ledger_of_saved_run(Home.default().path, topic_name(topic), columns)
+    if found is None:
+        return None
+    say(f"ledger: of run {found[0]}, made again from its settings")
+    return found[1]
 
 
 def _worlds(

@@ -74,6 +74,8 @@ def flaws(evidence: Evidence) -> Found:
     told = "seen: " + ", ".join(f"{name} {count:,}" for name, count in seen.items())
     if evidence.ledger is None:
         return Found({}, f"configured rates are known from a ledger only: not judged; {told}")
+    if evidence.ledger.flaws is None:
+        return Found({}, f"of a stream that may still grow 'clickreel verify' proves the flaws: not judged; {told}")
     if prints is None:
         return Found({}, f"the stream has no event ids: not judged; {told}")
     ledger, configured = evidence.ledger.flaws, evidence.ledger.configured

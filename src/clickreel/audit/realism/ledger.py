@@ -89,7 +89,7 @@ class Ledger:
         list_end_ms: Last event that belongs to it, inclusive (int64[n]).
         bursts: Films that went viral.
         launches: Films that were new; they may trend as well, which is no false alarm.
-        flaws: The defects; empty when the run has none.
+        flaws: The defects; empty when the run has none, None when they are not to be judged.
         configured: Configured rate by ``late``, ``out_of_order``, ``duplicate``, ``malformed``.
     """
 
@@ -98,7 +98,7 @@ class Ledger:
     list_end_ms: NDArray[np.int64]
     bursts: Bursts
     launches: Bursts
-    flaws: Flaws
+    flaws: Flaws | None
     configured: Mapping[str, float] = field(default_factory=dict)
 
     def random_rows(self, timeline: Timeline) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,37 @@ def columns_of_world(world: World, start_ms: int, end_ms: int) -> Columns:
 def ledger_of_world(world: World, start_ms: int, end_ms: int) -> Ledger:
     """The world's own ledger of the same stretch."""
     return of_table(pa.Table.from_batches(world.ledger(start_ms, end_ms)))
+
+
+def ledger_of_saved_run(home: Path, topic: str, columns: Columns) -> tuple[str, Ledger] | None:
+    """The ledger of the run that was produced from here into a topic last, made again from its settings, over the time of a stream.
+
+    Its flaws are left out: which of them have been delivered already cannot be told from the newest event, since late ones are under way.
+
+    Args:
+        home: The home of the local stack, where the producer writes down its runs.
+        topic: The topic.
+        columns: The stream.
+
+    Returns:
+        The run's name and its ledger; None when no run was produced from here, or the stream is empty.
+    """
+    from clickreel.audit.run import saved
+    from clickreel.simulate.films import read_csv
+    from clickreel.simulate.world import World
+    from clickreel.stream import runs
+
+    if len(columns) == 0:
+        return None
+    try:
+        entry = saved(home, topic, None)
+    except UsageError:
+        return None
+    settings = runs.settings(entry)
+    films = read_csv(Path(settings.films_csv)) if settings.films_csv else None
+    world = World(replace(settings, run=entry["run"]), films)
+    ledger = ledger_of_world(world, int(columns.ts_ms.min()), int(columns.ts_ms.max()) + 1)
+    return entry["run"], replace(ledger, flaws=None)
 
 
 def _blocks(world: World, start_ms: int, end_ms: int) -> Iterator[Deliveries]:
