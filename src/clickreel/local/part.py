@@ -56,12 +56,14 @@ class Task:
         run: Does it, the second time as the first; returns what the checklist shows behind its name.
         needs: Names of parts and tasks that come before.
         available: Whether this installation can do it at all.
+        settled: Whether it was done before in this home and still holds: it is done again, and nobody waits for it.
     """
 
     name: str
     run: Callable[[Context], str]
     needs: tuple[str, ...] = ()
     available: Callable[[], bool] = lambda: True
+    settled: Callable[[Home], bool] = lambda _: False
 
 
 @dataclass(frozen=True)

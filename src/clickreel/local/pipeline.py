@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 RUN_OPTIONS = ("rate", "mean_rate", "seed", "from", "speed", "films", "users", "scenario", "flaws", "run")
 # The run's options and the profile, as `up` was last given them.
 RUN_FILE = "run.json"
+# The contract that was registered from this home.
+_REGISTERED = "contract.json"
 
 
 def _exists(module: str) -> bool:
@@ -115,6 +117,18 @@ def drift(home: Home) -> list[str]:
     return [f"{one.setting} is {one.real}, wanted {one.wanted}" for one in topic.drift(wanted, found)]
 
 
+def _contract(home: Home) -> dict[str, Any]:
+    """What is registered where, to know later whether it still is."""
+    from clickreel.contract.publish import ours
+
+    return {"topic": topic_name(), "profile": given_profile(home), "key": ours("key").body, "value": ours("value").body}
+
+
+def _contract_is_registered(home: Home) -> bool:
+    """The local registry keeps what it was given, and takes 3 s of processor time to say so: the stream need not wait for that."""
+    return not given_profile(home) and home.read(_REGISTERED) == _contract(home)
+
+
 def _register_contract(where: Context) -> str:
     from clickreel.contract.publish import publish
     from clickreel.contract.registry import HttpRegistry
@@ -125,6 +139,7 @@ def _register_contract(where: Context) -> str:
         return "the profile names no registry"
     with HttpRegistry(target.registry_url, target.registry_auth) as registry:
         states = publish(registry, topic_name())
+    where.home.write(_REGISTERED, _contract(where.home))
     known = ((state.registered.subject, state.registered.version) for state in states if state.registered)
     return ", ".join(f"{subject} version {version}" for subject, version in known)
 
@@ -133,7 +148,7 @@ CLICKHOUSE = Part(
     "clickhouse", _clickhouse, _clickhouse_ready, available=lambda: _exists("clickreel.local.clickhouse.__main__")
 )
 TOPIC = Task("topic", _make_topic, needs=("kafka",), available=lambda: _exists("clickreel.stream.topic"))
-CONTRACT = Task("contract", _register_contract, needs=("registry", "kafka"))
+CONTRACT = Task("contract", _register_contract, needs=("registry", "kafka"), settled=_contract_is_registered)
 INGEST = Part(
     "ingest", _ingest, needs=("kafka", "clickhouse", "topic"), available=lambda: _exists("clickreel.cli.ingest")
 )

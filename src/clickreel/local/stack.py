@@ -38,6 +38,7 @@ CONTENTS = (
     "ports.json",
     "run.json",
     "runs",
+    "contract.json",
     "ingest.json",
     "lock",
 )
@@ -233,8 +234,9 @@ class Stack:
 
     def _steps(self, names: Sequence[str], tasks: Sequence[str], report: Report, cancel: threading.Event) -> list[Step]:
         steps = []
+        settled = {name for name in tasks if TASKS[name].settled(self.home)}
         for part in (PARTS[name] for name in names):
-            needs = part.needs
+            needs = tuple(need for need in part.needs if need not in settled)
             if jars.missing(part.jars):
                 fetch = f"{part.name} jars"
                 steps.append(Step(fetch, partial(self._fetch, part, fetch, report, cancel)))
