@@ -28,6 +28,8 @@ _ANSWER_S = 10.0
 # Two poll's worth of messages are fetched ahead. Past that librdkafka pauses fetching, by default for a whole second.
 _AHEAD = {"queued.min.messages": 100_000, "queued.max.messages.kbytes": 65_536, "fetch.queue.backoff.ms": 20}
 _METADATA_MAGIC = b"CGMDv2:"
+# A broker's refusal of a static member whose name another has taken, and what librdkafka makes of it.
+_TAKEN = {KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL}
 _RETRYABLE = {
     KafkaError.REBALANCE_IN_PROGRESS,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
@@ -90,7 +92,8 @@ class GroupSource:
 
     def _change(self, partitions: frozenset[int]) -> None:
         self._begun = False
-        self._assignment = Assignment(self._assignment.number + 1, partitions, self._generation())
+        # The generation is not asked for here: inside a callback of `close` librdkafka waits for the answer for ever.
+        self._assignment = Assignment(self._assignment.number + 1, partitions, -1)
 
     def _generation(self) -> int:
         """The group's generation out of librdkafka's description of this member; -1 where its form is not known."""
@@ -112,11 +115,13 @@ class GroupSource:
             if error is not None:
                 self._trouble.heard(error)
         self._raise()
+        if self._assignment.partitions and self._assignment.generation < 0:
+            self._assignment = self._assignment._replace(generation=self._generation())
         return self._assignment
 
     def _raise(self) -> None:
         for error in (self._trouble.fatal, *self._trouble.errors):
-            if error is not None and (error.fatal() or error.code() == KafkaError.FENCED_INSTANCE_ID):
+            if error is not None and (error.fatal() or error.code() in _TAKEN):
                 raise LostError(
                     f"another process has taken the place of instance {self.instance} in the group {self.group}",
                     hint="give each process its own --instance",
@@ -210,8 +215,14 @@ class GroupSource:
             return
         self._trouble.heard(error)
         self._raise()
-        if error.code() in _RETRYABLE | LOST:  # the client joins again by itself
-            raise UnreachableError(f"the group {self.group} has gone on without this process", hint="clickreel status")
+        if error.code() in LOST:
+            self._change(
+                frozenset()
+            )  # nothing is ours, and nothing is claimed, before the client has joined again, by itself
+        if error.code() in _RETRYABLE | LOST:
+            raise UnreachableError(
+                f"the group {self.group} has gone on without this process ({error.name()})", hint="clickreel status"
+            )
         raise explain(error, self._profile, self._trouble, self.topic)
 
     def commit(self, landed: Mapping[int, int]) -> None:
