@@ -40,16 +40,17 @@ soak-ingest: $(VENV)/.ready-dev
 soak-flink: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.soak.flink $(ARGS)
 
-# Pins: one file for users, one that adds what developers need. No index address stands in either.
+# Pins: one file for users, one that adds what developers need, one for uv itself. No index address stands in either.
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --quiet pyproject.toml -o requirements.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --quiet pyproject.toml --group dev -o requirements-dev.txt
+	echo uv | uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet - -o .ci/uv.txt
 
 # The programs of the local stack: resolved, fetched, measured. Change the versions in the module, run this, read the difference.
 jars-lock: $(VENV)/.ready
 	$(BIN)/python -m clickreel.local.lock
 
-# uv where it is present (seconds), else pip (a minute): the same pinned files, the same hashes.
+# uv where it is present, else pip fetches it first, else pip alone: the same pinned files, the same hashes.
 $(VENV)/.ready: requirements.txt pyproject.toml
 	@.ci/environment $(PYTHON) $(VENV) requirements.txt
 	@touch $@
