@@ -86,15 +86,14 @@ def up(  # noqa: PLR0917 - one parameter an option
 
 def _check(options: dict[str, Any]) -> None:
     """Refuse now what the producer would refuse once everything else has started."""
-    from clickreel import settings
     from clickreel.errors import UsageError
-    from clickreel.simulate.settings import WorldSettings
+    from clickreel.simulate import scenarios
     from clickreel.stream import moment
     from clickreel.stream.pace import wall_clock
     from clickreel.stream.profile import read
 
     names = ("rate", "mean_rate", "seed", "users", "scenario", "flaws", "run")
-    settings.load(WorldSettings, "world", flags={name: options[name] for name in names})
+    scenarios.load({name: options[name] for name in names})
     speed, start, films = options["speed"], options["from"], options["films"]
     if speed is not None and not 0 < speed <= 1e6:
         raise UsageError(f"--speed is {speed:g}", hint="allowed: above 0, up to 1,000,000")

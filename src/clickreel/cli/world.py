@@ -37,13 +37,12 @@ def world(**flags: Any) -> World:
     Raises:
         UsageError: The settings are impossible, or the films cannot be read.
     """
-    from clickreel import settings
+    from clickreel.simulate import scenarios
     from clickreel.simulate.films import read_csv
-    from clickreel.simulate.settings import WorldSettings
     from clickreel.simulate.world import World
 
     films = flags.pop("films", None)
     if films is not None:
         flags["films" if films.isdigit() else "films_csv"] = int(films) if films.isdigit() else films
-    found = settings.load(WorldSettings, "world", flags=flags)
+    found = scenarios.load(flags)
     return World(found, read_csv(Path(found.films_csv)) if found.films_csv else None)

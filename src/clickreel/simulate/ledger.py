@@ -11,7 +11,7 @@ One row an entry, the same columns for every kind, null where a kind has no use 
 | ranker | week of the model | the week | value: correlation with true taste |
 | random_list | page | first and last event of the list | user_id, session_id |
 | flaw | which | event time, delivery | event_id, user_id, session_id, film_id |
-| bot | bot | the stretch | user_id |
+| bot, monster | the same | start of the session, its end at the latest | user_id, session_id |
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from clickreel.contract import vocabulary
 from clickreel.simulate.events import Deliveries, Events
-from clickreel.simulate.traffic import DAY_MS, HOUR_MS
+from clickreel.simulate.traffic import DAY_MS, HOUR_MS, is_monster
 from clickreel.simulate.trends import WEEK_MS, Burst
 
 if TYPE_CHECKING:
@@ -56,15 +56,14 @@ _LEFT_OF_BURST = 0.05
 def ledger(world: World, start_ms: int, end_ms: int) -> Iterator[pa.RecordBatch]:
     """The entries that touch [start_ms, end_ms): the run first, then what happens to films, then lists and flaws in order of time."""
     yield _batch([_run(world, start_ms, end_ms), *_films(world, start_ms, end_ms), *_rankers(world, start_ms, end_ms)])
+    cursor = world.cursor(start_ms) if world.delivery.rates.any() else None
     for first in range(start_ms, end_ms, _STRETCH_MS):
         end = min(first + _STRETCH_MS, end_ms)
-        batch = _random_lists(world, first, end)
-        if batch.num_rows:
-            yield batch
-        if world.settings.flaws:
-            batch = _flaws(world.deliveries(first, end))
-            if batch.num_rows:
-                yield batch
+        yield _random_lists(world, first, end)
+        if world.settings.bots or world.settings.monsters:
+            yield _oddities(world, first, end)
+        if cursor is not None:
+            yield _flaws(cursor.advance(end))
 
 
 def _batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
@@ -85,7 +84,7 @@ def _run(world: World, start_ms: int, end_ms: int) -> dict[str, Any]:
         "run_tag": world.run_tag,
         "users": world.users,
         "events_per_s": world.expected_rate,
-        "flaws": world.flaw_rates,
+        "flaws": dataclasses.asdict(world.delivery.rates),
         "settings": dataclasses.asdict(world.settings),
     }
     return {
@@ -171,6 +170,22 @@ def _random_lists(world: World, start_ms: int, end_ms: int) -> pa.RecordBatch:
         end_ms=end[inside],
         user_id=user_ids(chosen.user),
         session_id=session_ids(chosen.session),
+    )
+
+
+def _oddities(world: World, start_ms: int, end_ms: int) -> pa.RecordBatch:
+    """The sessions of bots, and those that go on and on, that start in [start_ms, end_ms)."""
+    sessions = world.happenings.sessions(start_ms, end_ms)
+    monster = is_monster(sessions.key, world.settings)
+    chosen = sessions.take(sessions.bot | monster)
+    return _columns(
+        len(chosen),
+        kind=np.where(chosen.bot, "bot", "monster").tolist(),
+        name=np.where(chosen.bot, "bot", "monster").tolist(),
+        start_ms=chosen.start_ms,
+        end_ms=chosen.start_ms + chosen.limit_ms,
+        user_id=user_ids(chosen.user),
+        session_id=session_ids(chosen.number),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from clickreel.errors import UsageError
 from clickreel.settings import setting
+from clickreel.simulate.flaws import Rates, parse
 
 USERS_MAX = 100_000_000
 # Events a person makes on a day when nothing else is said: a little over 5 M events in 28 days for 20,000 people.
@@ -116,11 +117,17 @@ class WorldSettings:
                 raise UsageError(f"--{name.replace('_', '-')} is {value:g}", hint="allowed: a number above 0")
         if self.run is not None and not self.run.strip():
             raise UsageError("the run's name is empty", hint="leave --run out to name the run after seed and settings")
+        parse(self.flaws)
 
     @property
     def flat(self) -> bool:
         """Whether the day is flat: asked for by ``rate``."""
         return self.rate is not None
+
+    @property
+    def flaw_rates(self) -> Rates:
+        """What goes wrong on the way, as shares of the events."""
+        return parse(self.flaws)
 
     @property
     def target_rate(self) -> float | None:

@@ -7,16 +7,28 @@ the mean number of candidate sessions that gives the rate.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from clickreel.errors import UsageError
-from clickreel.simulate.people import SESSIONS_PER_USER_DAY_MAX, capped_scale, population
+from clickreel.simulate.people import SESSIONS_PER_USER_DAY_MAX, Population, capped_scale, population
 from clickreel.simulate.settings import EVENTS_PER_USER_DAY, WorldSettings
-from clickreel.simulate.traffic import DAY_MS, Traffic, pause_ms, shares_by_quarter_hour, slots_per_day, visits_chances
+from clickreel.simulate.traffic import (
+    BOT_VISITS,
+    DAY_MS,
+    MONSTER_VISITS,
+    Sessions,
+    Traffic,
+    pause_ms,
+    shares_by_quarter_hour,
+    slots_per_day,
+    visits_chances,
+)
 
 if TYPE_CHECKING:
     from clickreel.simulate.timeline import Scene
@@ -97,27 +109,52 @@ def _round_the_clock(settings: WorldSettings, per_session: float) -> Audience:
 
 
 def events_per_session(scene: Scene) -> float:
-    """Mean number of events of a session, measured on a pilot of this world.
-
-    The pilot measures events per list, apart for short and long sessions; how many sessions are how long is known exactly, and carries
-    most of the spread.
-    """
+    """Mean number of events of a session, measured on pilots of this world: people, bots, and sessions that go on and on."""
     settings = scene.settings
-    crowd = population(settings, _PILOT_PEOPLE, _PILOT_SESSIONS_PER_DAY)
     if settings.round_the_clock:
-        crowd = population(settings, 64, _PILOT_SESSIONS_PER_DAY)
+        # With few people it matters who they are: the pilot is they themselves.
+        crowd = population(settings, min(settings.users or 64, 256), _PILOT_SESSIONS_PER_DAY)
+        sessions, events = _pilot(scene, settings, crowd)
+        return int(events.sum()) / len(sessions)
+    usual = dataclasses.replace(settings, bots=0.0, monsters=0.0)
+    mean = _stratified(scene, usual, _PILOT_PEOPLE, (0, 1))
+    if settings.monsters:
+        endless = dataclasses.replace(usual, monsters=1.0)
+        mean += settings.monsters * (_stratified(scene, endless, _PILOT_PEOPLE // 10, MONSTER_VISITS) - mean)
+    if settings.bots:
+        swarm = dataclasses.replace(usual, bots=1.0)
+        mean += settings.bots * (_stratified(scene, swarm, _PILOT_PEOPLE // 6, (0, BOT_VISITS)) - mean)
+    return mean
+
+
+def _pilot(scene: Scene, settings: WorldSettings, crowd: Population) -> tuple[Sessions, NDArray[np.int64]]:
+    """A day's sessions of a crowd, and the number of events of each."""
     sessions = Traffic(settings, crowd).sessions(_PILOT_DAY)
     numbers = np.concatenate([part.session for part, _, _ in scene.expand(sessions)])
     order = np.argsort(sessions.number)
-    place = np.searchsorted(sessions.number, numbers, sorter=order)
-    events = np.bincount(order[place], minlength=len(sessions))
-    if settings.bots or settings.monsters or settings.round_the_clock:
-        return int(events.sum()) / len(sessions)
-    chance = visits_chances(settings, int(sessions.visits.max()))
+    place = order[np.searchsorted(sessions.number, numbers, sorter=order)]
+    return sessions, np.bincount(place, minlength=len(sessions))
+
+
+def _stratified(scene: Scene, settings: WorldSettings, people: int, line: tuple[int, int]) -> float:
+    """Events per session of a pilot, weighted so that its sessions are as long as sessions are.
+
+    The pilot measures events per list, apart for short and long sessions; how many sessions are how long is known exactly, and carries
+    most of the spread.
+
+    Args:
+        scene: What events are made from.
+        settings: What the pilot's people are like.
+        people: How many.
+        line: How their number of lists follows from the usual one: so many, and so many for each.
+    """
+    sessions, events = _pilot(scene, settings, population(settings, people, _PILOT_SESSIONS_PER_DAY))
+    usual = (sessions.visits - line[0]) // line[1]
+    chance = visits_chances(settings, int(usual.max()))
     group = np.searchsorted(_GROUPS, np.arange(len(chance)), side="right")
-    lists = np.bincount(group, chance * np.arange(len(chance)))
-    seen = np.bincount(group[sessions.visits], sessions.visits, len(lists))
-    made = np.bincount(group[sessions.visits], events, len(lists))
+    lists = np.bincount(group, chance * (line[0] + line[1] * np.arange(len(chance))))
+    seen = np.bincount(group[usual], line[0] + line[1] * usual, len(lists))
+    made = np.bincount(group[usual], events, len(lists))
     return float((lists * made / np.maximum(seen, 1)).sum())
 
 

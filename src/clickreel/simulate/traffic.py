@@ -30,6 +30,8 @@ EVENT_SLACK_MS = 8 * MINUTE_MS  # how far a flat rate may move an event
 START_SLACK_MS = 4 * MINUTE_MS  # and, before that, the start of a session
 _CANDIDATES_MAX = 8
 _VISITS_MAX = 1500
+BOT_VISITS = 25  # lists of a bot's session, for one of a person's
+MONSTER_VISITS = (120, 40)  # lists of a session that goes on and on: so many, and so many for each of a usual session
 _HABIT_H = 1.0  # spread of the hour people prefer
 _CHUNK = 1 << 16
 _NEW_YEAR_2026 = 20_454
@@ -105,6 +107,10 @@ class Traffic:
         self._population = population
         self._pause_ms = pause_ms(settings)
         self._profiles = [_profile(settings, weekday) for weekday in range(7)]
+        weekdays = WEEKDAYS if settings.weekly else np.ones(7)
+        sizes = weekdays * [profile.size for profile in self._profiles]
+        # Whatever the shape of the week, its mean day is the mean day.
+        self._weekday_factor = sizes / sizes.mean()
         # Room for each hour's sessions in the 32 bits of a session number: four times the busiest hour that is expected, and more.
         busiest = population.places * population.sessions_per_day / 24 * _peak(settings)
         self._stride = 1 << int(4 * busiest + 64).bit_length()
@@ -117,10 +123,7 @@ class Traffic:
         if settings.flat or settings.round_the_clock:
             return 1.0
         factor = (1.0 + settings.growth) ** ((day - _NEW_YEAR_2026) / 365.25)
-        weekday = (day + 3) % 7  # 1970-01-01 was a Thursday
-        factor *= self._profiles[weekday].size
-        if settings.weekly:
-            factor *= WEEKDAYS[weekday]
+        factor *= float(self._weekday_factor[(day + 3) % 7])  # 1970-01-01 was a Thursday
         if settings.holidays:
             date = np.datetime64(day, "D").item()
             factor *= _HOLIDAY_FACTOR if (date.month, date.day) in _HOLIDAYS else 1.0
@@ -223,9 +226,10 @@ class Traffic:
         visits = _visits_wanted(settings, normal(key, Of.VISITS))
         # Floor takes half a visit on the mean: the fraction decides by chance instead.
         visits = np.floor(visits + draw(key, Of.VISIT))
-        monster = draw(key, Of.MONSTER) < settings.monsters
-        visits = np.where(monster, 120 + 40 * visits, visits)
-        bounded: NDArray[np.int32] = np.minimum(np.where(bot, 25 * visits, visits), _VISITS_MAX).astype(np.int32)
+        visits = np.where(is_monster(key, settings), MONSTER_VISITS[0] + MONSTER_VISITS[1] * visits, visits)
+        bounded: NDArray[np.int32] = np.minimum(np.where(bot, BOT_VISITS * visits, visits), _VISITS_MAX).astype(
+            np.int32
+        )
         return bounded
 
     def _numbers(self, day: int, in_day: NDArray[np.int64]) -> NDArray[np.uint32]:
@@ -246,6 +250,11 @@ class Traffic:
         return ((left << np.uint64(16)) | right).astype(np.uint32)
 
 
+def is_monster(key: U64, settings: WorldSettings) -> NDArray[np.bool_]:
+    """Whether a session goes on and on."""
+    return draw(key, Of.MONSTER) < settings.monsters
+
+
 def _visits_wanted(settings: WorldSettings, z: F64) -> F64:
     """Number of lists before rounding, for standard normals."""
     sigma = settings.visits_sigma
@@ -258,8 +267,8 @@ def visits_chances(settings: WorldSettings, most: int) -> F64:
     wanted = np.minimum(_visits_wanted(settings, ndtri((np.arange(1 << 16) + 0.5) / (1 << 16))), most - 1e-9)
     whole = wanted.astype(np.int64)
     up = wanted - whole
-    chance: F64 = np.bincount(whole, 1 - up, most + 1)
-    chance += np.bincount(whole + 1, up, most + 1)
+    chance = np.bincount(whole, weights=1 - up, minlength=most + 1).astype(np.float64)
+    chance += np.bincount(whole + 1, weights=up, minlength=most + 1)
     chance /= chance.sum()
     return chance
 

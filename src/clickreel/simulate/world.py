@@ -19,9 +19,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clickreel.errors import UsageError
-from clickreel.simulate import ids
 from clickreel.simulate.events import Deliveries, Events
 from clickreel.simulate.films import Catalogue, invent
+from clickreel.simulate.flaws import Delivery, concat, in_order
 from clickreel.simulate.ledger import ledger
 from clickreel.simulate.pace import Paced
 from clickreel.simulate.people import population
@@ -30,6 +30,7 @@ from clickreel.simulate.size import audience
 from clickreel.simulate.timeline import Happenings, Reader, Scene, Timeline
 from clickreel.simulate.traffic import EVENT_SLACK_MS, Traffic
 
+_FIRST_MS = 2 * 86_400_000  # the day before the first is needed for its sessions under way
 _LAST_MS = 4_102_444_800_000  # 2100-01-01: what an event's timestamp can hold
 
 
@@ -49,6 +50,7 @@ class World:
         users: Number of people on the platform at any time.
         expected_rate: Mean number of events a second.
         happenings: The timeline as people make it.
+        delivery: How events become deliveries, with their flaws.
     """
 
     def __init__(self, settings: WorldSettings | None = None, catalogue: Catalogue | None = None) -> None:
@@ -62,6 +64,7 @@ class World:
         self.expected_rate = self.audience.rate
         self.traffic = Traffic(self.settings, population(self.settings, self.users, self.audience.sessions_per_day))
         self.happenings = Happenings(self.scene, self.traffic, self.users, self.expected_rate)
+        self.delivery = Delivery(self.settings.seed, self.run_tag, self.settings.flaw_rates)
         self._timeline: Timeline = self.happenings
         if self.settings.flat:
             self._timeline = Paced(self.happenings, self.expected_rate)
@@ -80,21 +83,23 @@ class World:
 
     def deliveries(self, start_ms: int, end_ms: int) -> Deliveries:
         """What is handed to Kafka in [start_ms, end_ms), in order of (deliver_ms, ts_ms, user, ordinal, copy)."""
-        return self.deliver(self.events(start_ms, end_ms))
+        _check_span(start_ms, end_ms)
+        before = self.delivery.rates.delay_max_ms
+        made = self.delivery.of(self.events(max(start_ms - before, _FIRST_MS), end_ms))
+        low, high = np.searchsorted(made.deliver_ms, [start_ms, end_ms])
+        return made.take(slice(int(low), int(high)))
 
     def cursor(self, start_ms: int) -> Cursor:
         """Read the deliveries in sequence from an instant on: the cheap form of :meth:`deliveries`."""
-        return Cursor(self, self._timeline.reader(start_ms), start_ms)
+        _check_span(start_ms, start_ms)
+        before = self.delivery.rates.delay_max_ms
+        late = self.delivery.of(self.events(max(start_ms - before, _FIRST_MS), start_ms)) if before else None
+        return Cursor(self._timeline.reader(start_ms), self.delivery, start_ms, late)
 
     def ledger(self, start_ms: int, end_ms: int) -> Iterator[pa.RecordBatch]:
         """What is true about [start_ms, end_ms) and cannot be read off its events; see :mod:`clickreel.simulate.ledger`."""
         _check_span(start_ms, end_ms)
         return ledger(self, start_ms, end_ms)
-
-    @property
-    def flaw_rates(self) -> dict[str, float]:
-        """Configured rate of each flaw, as a share of the events."""
-        return {}
 
     @property
     def shift_ms(self) -> int:
@@ -114,12 +119,6 @@ class World:
         moments: NDArray[np.int64] = placed.ts_ms[order[np.searchsorted(name, wanted, sorter=order)]]
         return moments
 
-    def deliver(self, events: Events) -> Deliveries:
-        """Events as they are delivered when nothing goes wrong: at once."""
-        hi, lo = ids.make(self.run_tag, events.ts_ms, events.user, events.ordinal)
-        n = len(events)
-        return Deliveries(events, hi, lo, events.ts_ms, np.zeros(n, np.uint8), np.zeros(n, np.uint32))
-
 
 class Cursor:
     """The deliveries of a world in sequence.
@@ -128,22 +127,29 @@ class Cursor:
         position_ms: Everything before this instant has been given out.
     """
 
-    def __init__(self, world: World, reader: Reader, start_ms: int) -> None:
-        _check_span(start_ms, start_ms)
-        self._world = world
+    def __init__(self, reader: Reader, delivery: Delivery, start_ms: int, late: Deliveries | None) -> None:
         self._reader = reader
+        self._delivery = delivery
         self.position_ms = start_ms
+        # Deliveries that are not due yet: of events that are late, and second copies.
+        self._held = None if late is None else late.take(late.deliver_ms >= start_ms)
 
     def advance(self, end_ms: int) -> Deliveries:
         """What is handed to Kafka from the position up to ``end_ms``, which becomes the new position."""
         _check_span(self.position_ms, end_ms)
         self.position_ms = end_ms
-        return self._world.deliver(self._reader.advance(end_ms))
+        made = self._delivery.of(self._reader.advance(end_ms))
+        if self._held is None:
+            return made
+        due = made.deliver_ms < end_ms
+        held_due = self._held.deliver_ms < end_ms
+        given = in_order(concat([self._held.take(held_due), made.take(due)]))
+        self._held = concat([self._held.take(~held_due), made.take(~due)])
+        return given
 
 
 def _check_span(start_ms: int, end_ms: int) -> None:
-    # The day before the first is needed for its sessions under way.
-    if not 2 * 86_400_000 <= start_ms <= end_ms <= _LAST_MS:
+    if not _FIRST_MS <= start_ms <= end_ms <= _LAST_MS:
         raise UsageError(
             f"the span from {start_ms} to {end_ms} ms since 1970",
             hint="allowed: from 1970-01-03 to 2100-01-01, the end not before the start",
