@@ -33,7 +33,7 @@ STUBBORN = (
 FAMILY = "import subprocess, sys, time\nprint(subprocess.Popen(['/bin/sleep', '600']).pid, flush=True)\ntime.sleep(600)"
 
 
-def until(done: Callable[[], object], seconds: float = 10) -> None:
+def until(done: Callable[[], object], seconds: float = 30) -> None:
     """Wait for a condition."""
     deadline = time.monotonic() + seconds
     while not done():

@@ -15,7 +15,7 @@ from clickreel.contract.check import check
 from tests.conftest import Kafka, Registry
 from tests.local.conftest import Cli, foreign_addresses, until
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
 
 def events(kafka: Kafka, topic: str) -> list[tuple[bytes, bytes]]:

@@ -14,7 +14,7 @@ from clickreel.local.child import Process
 from tests.local.conftest import Cli, until
 
 # A command that hangs must not hang the run.
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 
 
 def test_a_stack_lives_through_up_crash_up_and_down(cli: Cli) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 RUN_OPTIONS = ("rate", "mean_rate", "seed", "from", "speed", "films", "users", "scenario", "flaws", "run")
 # The run's options and the profile, as `up` was last given them.
 RUN_FILE = "run.json"
+# Our own parts ask the home where to stream; a profile in the environment of `up` is in the home's memory already. A crash inside a
+# library (librdkafka, the ClickHouse engine) says in the log where Python was.
+_ENVIRONMENT = {"CLICKREEL_PROFILE": "", "PYTHONFAULTHANDLER": "1"}
 # The contract that was registered from this home.
 _REGISTERED = "contract.json"
 
@@ -39,6 +43,8 @@ def _clickhouse(where: Context) -> Launch:
     return Launch(
         (sys.executable, "-m", "clickreel.local.clickhouse", "--data", str(data), "--port", str(port)),
         address=f"http://{ports.HOST}:{port}",
+        env=_ENVIRONMENT,
+        version=f"chDB {metadata.version('chdb')}",
     )
 
 
@@ -65,10 +71,6 @@ def provided(home: Home) -> frozenset[str]:
 
     given = read(Path(named))
     return frozenset({"kafka", "registry"} | ({"clickhouse"} if given.clickhouse_url else set()))
-
-
-# Our own parts ask the home where to stream; a profile in the environment of `up` is in the home's memory already.
-_ENVIRONMENT = {"CLICKREEL_PROFILE": ""}
 
 
 def _producer(where: Context) -> Launch:
