@@ -21,6 +21,7 @@ GROUPS: tuple[str, ...] = (
     "jars",
     "topic",
     "contract",
+    "simulate",
     "produce",
     "messages",
     "monitor",
@@ -30,6 +31,7 @@ GROUPS: tuple[str, ...] = (
     "sql",
     "verify",
     "insight",
+    "bench",
 )
 
 app = typer.Typer(

@@ -1,0 +1,309 @@
+"""``clickreel simulate``, ``ledger``, ``id`` and ``scenarios``: a world as files, its truth, its ids, its named forms."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.world import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
+
+if TYPE_CHECKING:
+    from clickreel.simulate.world import World
+
+From = Annotated[str | None, typer.Option("--from", help="Begin: a time, or 28d (ago). [default: 2026-01-05]")]
+Until = Annotated[str | None, typer.Option("--until", help="End: a time, or 2h (ago).")]
+Days = Annotated[float | None, typer.Option("--days", help="Length, in place of --until.")]
+
+# A Monday. Fixed, so that the same command gives the same file on any day.
+_START_MS = 1_767_571_200_000
+_DAY_MS = 86_400_000
+_COUNT = 1_000_000
+_LAST_MS = 4_102_444_800_000
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(simulate)
+    app.command()(ledger)
+    app.command()(scenarios)
+    group = typer.Typer(
+        no_args_is_help=True, help="Read event ids back. Example: [bold]clickreel id explain UUID[/bold]"
+    )
+    group.command()(explain)
+    app.add_typer(group, name="id")
+
+
+def simulate(  # noqa: PLR0917 - one parameter an option
+    out: Annotated[Path, typer.Option("--out", help="File to write: .parquet, .csv or .jsonl.")],
+    count: Annotated[
+        int | None, typer.Option("--count", help="Stop after so many. [default: 1,000,000 where no end is given]")
+    ] = None,
+    start: From = None,
+    until: Until = None,
+    days: Days = None,
+    seed: Seed = None,
+    rate: Rate = None,
+    mean_rate: MeanRate = None,
+    users: Users = None,
+    films: Films = None,
+    scenario: Scenario = None,
+    flaws: Flaws = None,
+    run: Run = None,
+    workers: Annotated[int, typer.Option("--workers", help="Processes; the file is the same for any number.")] = 1,
+    json: Json = False,
+) -> None:
+    """Write a world's events to a file: the same events, in the same order, as `produce` streams.
+
+    Example: [bold]clickreel simulate --out events.parquet --users 20000 --days 28[/bold]
+    """
+    from clickreel.cli.world import world as make_world
+    from clickreel.errors import UsageError
+    from clickreel.simulate import files
+
+    if count is not None and count < 1:
+        raise UsageError(f"--count is {count}", hint="allowed: at least 1")
+    if not 1 <= workers <= 64:
+        raise UsageError(f"--workers is {workers}", hint="allowed: from 1 to 64")
+    files.shape(out)
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"no folder {out.absolute().parent}", hint=f"mkdir -p {out.absolute().parent}")
+    world = make_world(
+        seed=seed, rate=rate, mean_rate=mean_rate, users=users, films=films, scenario=scenario, flaws=flaws, run=run
+    )
+    first, end = _span(start, until, days)
+    if end is None and count is None:
+        count = _COUNT
+    begun = time.monotonic()
+    written, left_out = _write(world, out, (first, end or _LAST_MS), count, workers)
+    seconds = time.monotonic() - begun
+    size_bytes = out.stat().st_size
+    answer = {
+        "run": world.run,
+        "file": str(out),
+        "events": written,
+        "left_out": left_out,
+        "bytes": size_bytes,
+        "seconds": round(seconds, 3),
+        "events_per_s": round(written / max(seconds, 1e-9)),
+    }
+    if json:
+        emit(answer)
+    else:
+        say(f"{written:,} events of run {world.run} in {out} ({size_bytes / 1e6:,.1f} MB, {seconds:.1f} s)")
+        if left_out:
+            say(f"{left_out:,} malformed ones cannot stand in {out.suffix}; .jsonl holds them")
+
+
+def _span(start: str | None, until: str | None, days: float | None) -> tuple[int, int | None]:
+    """First instant and end; no end where only a count can end it."""
+    from clickreel.errors import UsageError
+    from clickreel.stream import moment
+    from clickreel.stream.pace import wall_clock
+
+    if until is not None and days is not None:
+        raise UsageError("both --until and --days", hint="give one of them")
+    now = wall_clock()
+    first = _START_MS if start is None else moment.instant_ms(start, now, "--from")
+    if days is not None:
+        if not 0 < days <= 36_500:
+            raise UsageError(f"--days is {days:g}", hint="allowed: above 0, up to 36,500")
+        return first, first + round(days * _DAY_MS)
+    if until is None:
+        # What began at a time of the user's choice ends now; the fixed beginning ends by count.
+        return first, now if start is not None and first < now else None
+    end = moment.instant_ms(until, now, "--until")
+    if end <= first:
+        raise UsageError("--until is not after the beginning", hint="give a later time, or --days")
+    return first, end
+
+
+def _write(world: World, out: Path, span: tuple[int, int], count: int | None, workers: int) -> tuple[int, int]:
+    """Write the file; returns rows written and rows it cannot hold."""
+    from clickreel.simulate import blocks, files
+
+    made = left_out = 0
+    shape = files.shape(out)
+    expected = count or max(1, int(world.expected_rate * (span[1] - span[0]) / 1000))
+    parts = blocks.each(world, span, shape, workers)
+    with files.writing(out) as writer, _progress(expected) as told:
+        for (first, end), whole in parts:
+            part = whole
+            if count is not None and made + part.rows > count:
+                part = shape(world.deliveries(first, end).take(slice(0, count - made)))
+            writer.write(part.data)
+            made, left_out = made + part.rows, left_out + part.left_out
+            told(made)
+            if made == count:
+                break
+    return made - left_out, left_out
+
+
+@contextlib.contextmanager
+def _progress(expected: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal's stderr; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=expected)
+        yield lambda done: bar.update(task, completed=min(done, expected))
+
+
+def ledger(  # noqa: PLR0917 - one parameter an option
+    run: Annotated[
+        str | None, typer.Option("--run", help="A run that was produced from here; else the options below say which.")
+    ] = None,
+    form: Annotated[Literal["jsonl", "parquet"], typer.Option("--format", help="jsonl or parquet.")] = "jsonl",
+    out: Annotated[Path | None, typer.Option("--out", help="File to write. [default: stdout]")] = None,
+    start: From = None,
+    until: Until = None,
+    days: Days = None,
+    seed: Seed = None,
+    rate: Rate = None,
+    mean_rate: MeanRate = None,
+    users: Users = None,
+    films: Films = None,
+    scenario: Scenario = None,
+    flaws: Flaws = None,
+    json: Json = False,
+) -> None:
+    """Write the truth about a run: flaws, bursts, launches, removals, rankers, lists in random order, bots.
+
+    Example: [bold]clickreel ledger --run demo --format parquet --out ledger.parquet[/bold]
+
+    It is derived from seed and settings whenever it is asked for, and stored nowhere.
+    """
+    from clickreel.errors import UsageError
+    from clickreel.stream.pace import wall_clock
+
+    options = {
+        "seed": seed, "rate": rate, "mean_rate": mean_rate, "users": users, "films": films, "scenario": scenario, "flaws": flaws,
+    }  # fmt: skip
+    world, began = _known(run, options)
+    first, end = _span(start, until, days)
+    if start is None and began is not None:
+        first = began
+    if end is None:
+        end = wall_clock() if began is not None or start is not None else first + 28 * _DAY_MS
+    if end <= first:
+        raise UsageError("the stretch is empty", hint="give --from and --until, or --days")
+    if out is None and form == "parquet" and sys.stdout.isatty():
+        raise UsageError("Parquet is not for a terminal", hint="--out ledger.parquet, or --format jsonl")
+    rows = _put(world.ledger(first, end), form, out)
+    if json and out is not None:
+        emit({"run": world.run, "file": str(out), "entries": rows})
+    else:
+        say(f"{rows:,} entries of run {world.run}")
+
+
+def _known(run: str | None, options: dict[str, Any]) -> tuple[World, int | None]:
+    """The world that is meant, and where its run began: as it was produced from here, or as the options say."""
+    import dataclasses
+
+    from clickreel.cli.world import world as make_world
+    from clickreel.local.home import Home
+    from clickreel.simulate.films import read_csv
+    from clickreel.simulate.world import World
+    from clickreel.stream import runs
+
+    entry = None
+    if run is not None and all(value is None for value in options.values()):
+        entry = runs.load(Home.default().path, run)
+    if entry is None:
+        return make_world(run=run, **options), None
+    settings = dataclasses.replace(runs.settings(entry), run=run)
+    csv = settings.films_csv
+    return World(settings, read_csv(Path(csv)) if csv else None), int(entry["start_ms"])
+
+
+def _put(batches: Iterator[Any], form: str, out: Path | None) -> int:
+    """Write a ledger's batches; returns the number of entries."""
+    import orjson
+    import pyarrow.parquet as pq
+
+    from clickreel.simulate.ledger import SCHEMA
+
+    rows = 0
+    with contextlib.ExitStack() as stack:
+        sink = sys.stdout.buffer if out is None else stack.enter_context(out.open("wb"))
+        parquet = stack.enter_context(pq.ParquetWriter(sink, SCHEMA, compression="zstd")) if form == "parquet" else None
+        for batch in batches:
+            rows += batch.num_rows
+            if parquet is not None:
+                parquet.write_batch(batch)
+            else:
+                for row in batch.to_pylist():
+                    sink.write(
+                        orjson.dumps({k: v for k, v in row.items() if v is not None}, option=orjson.OPT_APPEND_NEWLINE)
+                    )
+        if out is None:
+            sink.flush()
+    return rows
+
+
+def scenarios(json: Json = False) -> None:
+    """List the named worlds.
+
+    Example: [bold]clickreel scenarios[/bold], then [bold]clickreel produce --scenario tiny[/bold]
+    """
+    from clickreel.simulate import scenarios as named
+
+    if json:
+        emit({"scenarios": [{"name": n, "about": named.about(n), "settings": named.values(n)} for n in named.names()]})
+        return
+    table(["scenario", "what it is"], [(name, named.about(name)) for name in named.names()])
+
+
+def explain(
+    event_id: Annotated[str, typer.Argument(help="An event id.", show_default=False)], json: Json = False
+) -> None:
+    """Tell an event's run, time, user and place from its id alone.
+
+    Example: [bold]clickreel id explain 4f686cc3-e283-43fc-801c-79c99cfc5ace[/bold]
+    """
+    from datetime import UTC, datetime
+
+    from clickreel.local.home import Home
+    from clickreel.simulate import ids
+
+    place = ids.explain(event_id)
+    name = _name_of(Home.default().path / "runs", place.run_tag)
+    moment = datetime.fromtimestamp(place.ts_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    answer = {
+        "event_id": event_id,
+        "run_tag": f"{place.run_tag:08x}",
+        "run": name,
+        "event_ts": moment,
+        "user_id": f"u_{place.user}",
+        "session_of_day": place.session_of_day,
+        "event_of_session": place.event_of_session,
+    }
+    if json:
+        emit(answer)
+    else:
+        table(
+            ["", ""],
+            [(key.replace("_", " "), "not produced from here" if v is None else v) for key, v in answer.items()],
+        )
+
+
+def _name_of(folder: Path, run_tag: int) -> str | None:
+    """The name of a run that was produced from here."""
+    import orjson
+
+    for file in sorted(folder.glob("*.json")):
+        with contextlib.suppress(OSError, ValueError):
+            entry = orjson.loads(file.read_bytes())
+            if isinstance(entry, dict) and entry.get("run_tag") == run_tag:
+                return str(entry["run"])
+    return None
