@@ -60,6 +60,8 @@ class Scene:
         Args:
             sessions: In order of start; those of several days may be mixed.
         """
+        if len(sessions) == 0:
+            return
         day = sessions.start_ms // DAY_MS
         piece = (np.cumsum(sessions.visits) - 1) // _VISITS_AT_ONCE
         cuts = np.flatnonzero((np.diff(day, prepend=-1) != 0) | (np.diff(piece, prepend=0) != 0))
