@@ -50,7 +50,7 @@ def test_the_same_commands_work_behind_a_login(
     address = kafka_with_login.tls if tls else kafka_with_login.sasl
     path = str(profile(tmp_path, address, security_protocol=protocol, **tls))
     common = ("--topic", topic, "--profile", path, "--json")
-    assert run(["topic", "create", *common]) == 0
+    assert run(["topic", "create", "--retention", "forever", *common]) == 0
     capsys.readouterr()
     assert run(["produce", "--count", "200", "--seed", "7", "--from", "2025-11-24", *common]) == 0
     answer = orjson.loads(capsys.readouterr().out)

@@ -11,6 +11,7 @@ from clickreel.errors import ClickreelError, UsageError
 from clickreel.stream.broker import Bounds, Broker, Commit, LostError, Record, Writer
 
 T0 = 1_764_000_000_000
+KEPT = {"retention.ms": "-1"}  # the records here are older than a topic keeps them by default
 
 
 def write(
@@ -58,9 +59,9 @@ def test_a_topic_is_what_it_was_created_as(broker: Broker, topic: str) -> None:
 
 def test_creating_a_topic_twice_is_refused(broker: Broker, topic: str) -> None:
     """Nothing is changed in silence."""
-    broker.create(topic, 1, 1, {})
+    broker.create(topic, 1, 1, KEPT)
     with pytest.raises(UsageError, match="already exists"):
-        broker.create(topic, 2, 1, {})
+        broker.create(topic, 2, 1, KEPT)
     with pytest.raises(UsageError):
         broker.create(topic + "x", 1, 3, {})
     assert broker.topic(topic + "x") is None
@@ -93,7 +94,7 @@ def test_a_topic_that_is_not_there_is_said_with_the_command_that_makes_it(broker
 
 def test_records_come_back_as_they_were_sent(broker: Broker, topic: str) -> None:
     """In order, with key, value, timestamp and offset; the acknowledgement of the last one tells its offset and count."""
-    broker.create(topic, 2, 1, {})
+    broker.create(topic, 2, 1, KEPT)
     values = [b"%d" % i for i in range(1000)]
     acks = write(broker, topic, 1, values)
     assert acks[-1] == (1, 1000, 999)
@@ -107,7 +108,7 @@ def test_records_come_back_as_they_were_sent(broker: Broker, topic: str) -> None
 
 def test_a_reader_knows_when_it_has_met_the_end(broker: Broker, topic: str) -> None:
     """And goes on when more arrives."""
-    broker.create(topic, 1, 1, {})
+    broker.create(topic, 1, 1, KEPT)
     write(broker, topic, 0, [b"a"])
     reader = broker.reader(topic, {0: 0})
     seen: list[Record] = []
@@ -130,7 +131,7 @@ def test_a_reader_knows_when_it_has_met_the_end(broker: Broker, topic: str) -> N
 
 def test_an_offset_outside_of_the_partition_is_refused(broker: Broker, topic: str) -> None:
     """Never a jump to somewhere else."""
-    broker.create(topic, 1, 1, {})
+    broker.create(topic, 1, 1, KEPT)
     write(broker, topic, 0, [b"a"])
     reader = broker.reader(topic, {0: 5})
     with pytest.raises(UsageError, match=f"partition 0 of {topic} does not hold offset 5"):
@@ -140,7 +141,7 @@ def test_an_offset_outside_of_the_partition_is_refused(broker: Broker, topic: st
 
 def test_offsets_are_found_by_time(broker: Broker, topic: str) -> None:
     """The first record of that time or later, by partition; the end where there is none."""
-    broker.create(topic, 2, 1, {})
+    broker.create(topic, 2, 1, KEPT)
     write(broker, topic, 0, [b"x"] * 10)
     assert broker.offsets_at(topic, T0 + 4) == [4, 0]
     assert broker.offsets_at(topic, T0 + 10) == [10, 0]
@@ -148,7 +149,7 @@ def test_offsets_are_found_by_time(broker: Broker, topic: str) -> None:
 
 def test_a_full_queue_takes_no_more_and_loses_nothing(broker: Broker, topic: str) -> None:
     """Back-pressure: what was not taken is sent again by the caller, and the order stays."""
-    broker.create(topic, 1, 1, {})
+    broker.create(topic, 1, 1, KEPT)
     total = 300_000 if broker.address != "memory" else 30_000
     writer: Writer = broker.writer(topic, lambda *_: None)
     sent, refusals = 0, 0
@@ -171,7 +172,7 @@ def test_a_full_queue_takes_no_more_and_loses_nothing(broker: Broker, topic: str
 
 def test_a_member_commits_an_offset_and_a_note_for_each_partition(broker: Broker, topic: str) -> None:
     """They outlive the member; another group knows nothing of them."""
-    broker.create(topic, 2, 1, {})
+    broker.create(topic, 2, 1, KEPT)
     group = f"clickreel-writer.{topic}"
     assert broker.committed(group, topic) == {}
     member = broker.join(group, topic, "me")
@@ -183,7 +184,7 @@ def test_a_member_commits_an_offset_and_a_note_for_each_partition(broker: Broker
 
 def test_who_joins_takes_the_place_and_the_other_one_is_told(broker: Broker, topic: str) -> None:
     """The lock's foundation: at any time one member can commit, the last that joined."""
-    broker.create(topic, 1, 1, {})
+    broker.create(topic, 1, 1, KEPT)
     group = f"clickreel-writer.{topic}"
     first = broker.join(group, topic, "first")
     first.commit({0: Commit(1, "first")})

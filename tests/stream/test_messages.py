@@ -42,7 +42,7 @@ def read(broker: Broker, topic: str, place: str) -> list[tuple[int, int]]:
 
 def test_reading_begins_where_one_says(broker: Broker, topic: str) -> None:
     """Earliest, latest, an offset, so many before the end, a time, a span ago."""
-    ensure(broker, TopicSettings(name=topic, partitions=2))
+    ensure(broker, TopicSettings(name=topic, partitions=2, retention="forever"))
     fill(broker, topic, [b"%d" % i for i in range(10)])
     fill(broker, topic, [b"x", b"y"], partition=1)
     assert len(read(broker, topic, "earliest")) == 12
@@ -59,7 +59,7 @@ def test_reading_begins_where_one_says(broker: Broker, topic: str) -> None:
 
 def test_the_newest_come_oldest_first(broker: Broker, topic: str) -> None:
     """Over all partitions, filtered."""
-    ensure(broker, TopicSettings(name=topic, partitions=2))
+    ensure(broker, TopicSettings(name=topic, partitions=2, retention="forever"))
     fill(broker, topic, [b"%d" % i for i in range(10)])
     fill(broker, topic, [b"a", b"b"], partition=1, first_ms=T0 + 8_500)
     begin = messages.starts(broker, topic, "latest", T0, last=3)
@@ -70,7 +70,7 @@ def test_the_newest_come_oldest_first(broker: Broker, topic: str) -> None:
 
 def test_following_waits_for_more(broker: Broker, topic: str) -> None:
     """Until it is stopped."""
-    ensure(broker, TopicSettings(name=topic, partitions=1))
+    ensure(broker, TopicSettings(name=topic, partitions=1, retention="forever"))
     fill(broker, topic, [b"1"])
     stop = threading.Event()
     seen: list[bytes | None] = []
@@ -123,7 +123,7 @@ def test_bytes_that_would_play_with_the_terminal_are_escaped() -> None:
 
 def test_the_monitor_counts_messages_and_bytes(broker: Broker, topic: str) -> None:
     """By partition, from the moment it begins; skew, freshness, and the lag of a group that has read nothing."""
-    ensure(broker, TopicSettings(name=topic, partitions=2))
+    ensure(broker, TopicSettings(name=topic, partitions=2, retention="forever"))
     fill(broker, topic, [b"before"])
     stop = threading.Event()
     figures = monitor.watch(broker, topic, group=f"nobody-{topic}", interval_s=0.3, stop=stop)
@@ -152,7 +152,7 @@ def test_the_commands(kafka: Kafka, topic: str, tmp_path: Path, capsys: pytest.C
     from clickreel.stream.profile import Profile
 
     broker = Cluster(Profile(kafka={"bootstrap.servers": kafka.bootstrap}))
-    state, *_ = ensure(broker, TopicSettings(name=topic, partitions=2))
+    state, *_ = ensure(broker, TopicSettings(name=topic, partitions=2, retention="forever"))
     Producer(broker, state, World(WorldSettings(seed=3, rate=50.0)), Order(lambda: T0, count=400)).run()
     profile = tmp_path / "client.properties"
     profile.write_text(f"bootstrap.servers={kafka.bootstrap}\n", encoding="utf-8")

@@ -109,7 +109,7 @@ def _sides(bootstrap: str, folder: Path, events: int) -> dict[str, Callable[[], 
 
 def _topic(cluster: Cluster) -> str:
     name = f"bench-{uuid.uuid4().hex[:8]}"
-    cluster.create(name, _PARTITIONS, 1, {})
+    cluster.create(name, _PARTITIONS, 1, {"retention.ms": "-1"})  # the events are of the past
     return name
 
 

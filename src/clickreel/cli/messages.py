@@ -59,7 +59,7 @@ def messages(  # noqa: PLR0917 - one parameter an option
     place = start or "latest"
     most = limit if limit is not None or follow else 20
     # The newest of a filter may lie anywhere: then the whole topic is looked through.
-    last = 0 if follow and limit is None else None if wanted else most
+    last = 0 if follow else None if wanted else most
     begin = reading.starts(cluster, name, place, wall_clock(), last=last)
     if place == "latest" and wanted and not follow:
         begin = reading.starts(cluster, name, "earliest", wall_clock())

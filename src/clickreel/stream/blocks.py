@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from clickreel.contract.codec import Encoded, encode
 from clickreel.simulate.events import Deliveries
+from clickreel.simulate.world import World
 from clickreel.stream.partition import partitions
 
 
@@ -82,3 +83,46 @@ def block(deliveries: Deliveries, start_ms: int, end_ms: int, count: int) -> Blo
     """
     encoded = encode(deliveries)
     return Block(start_ms, end_ms, deliveries.deliver_ms, partitions(encoded.keys, encoded.values, count), encoded)
+
+
+class Stretch:
+    """A run's deliveries from an instant on, each made once.
+
+    To begin in the middle of a run is dear (hours of late events are looked back for), so what the last records of a topic are compared
+    with, counted in and gone on from is one stretch.
+
+    Args:
+        world: The run.
+        count: The topic's number of partitions.
+        start_ms: Its first instant.
+
+    Attributes:
+        start_ms: Its first instant.
+        cursor: Goes on where the stretch ends.
+    """
+
+    def __init__(self, world: World, count: int, start_ms: int) -> None:
+        self.start_ms, self.cursor = start_ms, world.cursor(start_ms)
+        self._count = count
+        self._made: Block | None = None
+
+    def upto(self, end_ms: int) -> Block:
+        """All of it, made at least up to an instant."""
+        at = self.cursor.position_ms
+        if self._made is None or end_ms > at:
+            more = block(self.cursor.advance(max(at, end_ms)), at, max(at, end_ms), self._count)
+            self._made = more if self._made is None else _joined(self._made, more)
+        return self._made
+
+
+def _joined(first: Block, second: Block) -> Block:
+    keys, values = (
+        pa.concat_arrays([getattr(part.encoded, column) for part in (first, second)]) for column in ("keys", "values")
+    )
+    return Block(
+        first.start_ms,
+        second.end_ms,
+        np.concatenate([first.deliver_ms, second.deliver_ms]),
+        np.concatenate([first.partition, second.partition]),
+        Encoded(keys, values),
+    )

@@ -8,6 +8,7 @@ for. The lock (:mod:`.claim`) keeps writers apart; what it cannot keep out is a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from clickreel.simulate.world import World
 from clickreel.stream.broker import Broker
@@ -19,6 +20,15 @@ _SUSPICION_MS = 30_000
 _SELDOM_MS = 10_000
 _OFTEN_MS = 1_000
 _RECORDS_MAX = 20_000
+
+
+class Span(NamedTuple):
+    """Offsets to look at, and how many records we had written before them and at their end."""
+
+    first: int
+    last: int
+    before: int
+    upto: int
 
 
 class Others:
@@ -36,20 +46,20 @@ class Others:
         self._broker, self._topic, self._run, self._run_tag = broker, topic, world.run, world.run_tag
         self.nexts = list(nexts)
         self._counts = [0] * len(self.nexts)
-        self._spans: dict[
-            int, tuple[int, int, int]
-        ] = {}  # by partition: first and last offset, and how many of them are ours
+        self._spans: dict[int, Span] = {}
         self._since_ms = self._looked_ms = since_ms
 
     def acked(self, partition: int, count: int, offset: int) -> None:
         """Note an acknowledgement (see :data:`clickreel.stream.broker.Acked`)."""
-        ours, expected = count - self._counts[partition], self.nexts[partition]
+        before, expected = self._counts[partition], self.nexts[partition]
         self._counts[partition], self.nexts[partition] = count, offset + 1
-        if offset != expected + ours - 1:
-            first, _, before = self._spans.get(partition, (expected, 0, 0))
-            if offset + 1 - first > _RECORDS_MAX:
-                first, before = expected, 0
-            self._spans[partition] = first, offset, before + ours
+        if offset == expected + count - before - 1:
+            return
+        # From the first gap to the last one everything counts, what we wrote between them included.
+        span = self._spans.get(partition, Span(expected, 0, before, 0))
+        if offset + 1 - span.first > _RECORDS_MAX:
+            span = Span(expected, 0, before, 0)
+        self._spans[partition] = span._replace(last=offset, upto=count)
 
     def check(self, now_ms: int) -> None:
         """Look into the gaps, as often as there is reason to.
@@ -62,14 +72,13 @@ class Others:
             return
         self._looked_ms = now_ms
         spans, self._spans = self._spans, {}
-        for partition, records in read(
-            self._broker, self._topic, {p: (a, z + 1) for p, (a, z, _) in spans.items()}
-        ).items():
-            own = len(tail(records, self._run_tag).own())
-            first, last, ours = spans[partition]
-            if own > ours:
+        wanted = {p: (span.first, span.last + 1) for p, span in spans.items()}
+        for partition, records in read(self._broker, self._topic, wanted).items():
+            span, own = spans[partition], len(tail(records, self._run_tag).own())
+            extra = own - (span.upto - span.before)
+            if extra > 0:
                 raise SecondWriterError(
-                    f"another program writes run {self._run} too: partition {partition} of {self._topic} holds {own - ours} records "
-                    f"of it between offsets {first:,} and {last:,} that this one has not written",
+                    f"another program writes run {self._run} too: partition {partition} of {self._topic} holds {extra} records "
+                    f"of it between offsets {span.first:,} and {span.last:,} that this one has not written",
                     hint="stop the other one; clickreel verify tells what is there twice",
                 )

@@ -209,6 +209,7 @@ class Producer:
         bounds = self._settled()
         survey = resume.Survey(self._broker, self._state, self._world, self._claim.notes, bounds)
         found = survey.standings(self._mine)
+        self._stretch = survey.stretch
         self.account.resumed = found is not None
         start = survey.start_ms if found is not None else self._claim.begun() or self._order.start()
         assert start is not None
@@ -226,10 +227,13 @@ class Producer:
         self._writer = self._broker.writer(self._state.name, self._others.acked)
         self._opened = True
         self._claim.progress(self._notes())
-        at = min(self._places[p].deliver_ms for p in self._mine)
+        at = self.account.position_ms = min(self._places[p].deliver_ms for p in self._mine)
+        if self._stretch is not None and self._stretch.start_ms <= at:
+            at, self._cursor = self._stretch.start_ms, self._stretch.cursor
+        else:
+            self._stretch, self._cursor = None, self._world.cursor(at)
         self._left = self._limit(at)
-        self._cursor = self._world.cursor(at)
-        self._at = self._done_ms = self.account.position_ms = at
+        self._at = self._done_ms = at
         now = self._clock()
         self._pace = Pace(self._order.speed, at, now) if self._order.speed else Pace()
 
@@ -264,7 +268,8 @@ class Producer:
         ahead = {p: self._places[p] for p in since if self._places[p] != since[p][0]}
         counted = {p: known for p, (_, known) in since.items()}
         if ahead:
-            counted |= resume.count(self._world, self._state.partitions, {p: since[p] for p in ahead}, ahead)
+            earlier = {p: since[p] for p in ahead}
+            counted |= resume.count(self._world, self._state.partitions, earlier, ahead, self._stretch)
         return [counted.get(p, -1) for p in range(self._state.partitions)]
 
     def _limit(self, at: int) -> int | None:
@@ -336,8 +341,14 @@ class Producer:
         return True
 
     def _generate(self, end: int) -> None:
-        found = block(self._cursor.advance(end), self._at, end, self._state.partitions)
+        if self._stretch is not None:  # made for the comparison already
+            found, self._stretch = self._stretch.upto(self._at), None
+            end = found.end_ms
+        else:
+            found = block(self._cursor.advance(end), self._at, end, self._state.partitions)
         wanted = found.after(self._places) & np.isin(found.partition, self._mine)
+        if self._order.until_ms is not None:
+            wanted &= found.deliver_ms < self._order.until_ms
         rows = np.flatnonzero(wanted)
         if self._left is not None:
             whole_run = self._order.total and self._order.shard.of > 1

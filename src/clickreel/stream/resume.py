@@ -15,7 +15,7 @@ that does not hold it refuses, in words, and never guesses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ from clickreel.errors import ClickreelError
 from clickreel.simulate import ids
 from clickreel.simulate.world import World
 from clickreel.stream import moment
-from clickreel.stream.blocks import Block, Place, block
+from clickreel.stream.blocks import Block, Place, Stretch, block
 from clickreel.stream.broker import Bounds, Broker, TopicState
 from clickreel.stream.claim import Note
 from clickreel.stream.partition import partitions
@@ -37,8 +37,9 @@ _ENOUGH = 32
 _WINDOW = 128
 # Records of others that are read through on the way back, per partition: some seconds of reading.
 _SEARCH_MAX = 2_000_000
-# No event is delivered later than this after it happened (the flaw `late_batch` is the longest).
-_DELAY_MAX_MS = 8 * 3_600_000
+# Deliveries that are kept at once; where partitions lie further apart, each is looked at alone.
+_STRETCH_EVENTS_MAX = 1_000_000
+_FIRST_AHEAD_MS = 1_000
 # Where each partition goes on, by its number.
 Places = dict[int, "Standing"]
 
@@ -69,6 +70,7 @@ class Survey:
     Attributes:
         world: The run.
         start_ms: Where it begins; ``None`` until that is known.
+        stretch: Deliveries made for the comparison, which the producer can go on from.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Survey:
     ) -> None:
         self._broker, self._state, self.world, self._notes, self._bounds = broker, state, world, notes, bounds
         self.start_ms = next((note.start_ms for note in notes.values() if note.start_ms), None)
+        self.stretch: Stretch | None = None
         before = {note.partitions for note in notes.values()} - {0, state.partitions}
         if before:
             raise self._grown(before.pop())
@@ -96,7 +99,9 @@ class Survey:
             return None
         if self.start_ms is None:
             self.start_ms = self._beginning(found, absent)
-        places = {p: Aligner(self, p, seen).standing() for p, seen in found.items()}
+        aligners = {p: Aligner(self, p, seen) for p, seen in found.items()}
+        self._prepare(aligners)
+        places = {p: aligner.standing() for p, aligner in aligners.items()}
         for partition in absent:
             places[partition] = self._unreadable_only(partition, tails[partition])
         return places
@@ -145,10 +150,31 @@ class Survey:
 
     # Step 2: the run's own deliveries
 
+    def _prepare(self, aligners: Mapping[int, Aligner]) -> None:
+        """Begin the stretch where everything can be seen that will be asked for, the counted part included."""
+        if not aligners:
+            return
+        firsts = [max(one.newest - one.back, self.start_ms or 0) for one in aligners.values()]
+        noted = [note.deliver_ms for p in aligners if (note := self._notes.get(p)) and note.start_ms]
+        for start in (min(firsts + noted), min(firsts)):
+            if self._fits(start, max(one.newest for one in aligners.values())):
+                self.stretch = Stretch(self.world, self._state.partitions, start)
+                return
+
+    def _fits(self, start_ms: int, end_ms: int) -> bool:
+        return self.world.expected_rate * (end_ms - start_ms) / 1000 <= _STRETCH_EVENTS_MAX
+
     def stream(self, partition: int, start_ms: int, end_ms: int) -> tuple[Block, NDArray[np.intp]]:
-        """What the run delivers to a partition in a span of time."""
-        found = block(self.world.deliveries(start_ms, end_ms), start_ms, end_ms, self._state.partitions)
-        return found, found.rows(partition)
+        """What the run delivers to a partition in a span of time: a block that holds it, and its rows there."""
+        stretch = self.stretch
+        if stretch is None or start_ms < stretch.start_ms or not self._fits(stretch.start_ms, end_ms):
+            stretch = Stretch(self.world, self._state.partitions, start_ms)
+            if self.stretch is None or self._fits(start_ms, self.stretch.cursor.position_ms):
+                self.stretch = stretch
+        found = stretch.upto(end_ms)
+        rows = found.rows(partition)
+        low, high = np.searchsorted(found.deliver_ms[rows], [start_ms, end_ms])
+        return found, rows[low:high]
 
     def gives(self, value: bytes | None) -> bool:
         """Whether the run's settings give the event that a value names."""
@@ -238,13 +264,15 @@ class Aligner:
 
     def __init__(self, survey: Survey, partition: int, seen: Tail) -> None:
         self._survey, self._partition, self._seen = survey, partition, seen
+        ts = seen.ts_ms[seen.own()]
+        self.newest, self._oldest = int(ts.max()), int(ts.min())
+        # The middle of the records was delivered at its time; a late one among them does not widen the first look.
+        self.back = max(1_000, 2 * (self.newest - int(np.quantile(ts, 0.25))))
 
     def standing(self) -> Standing:
         """Widen the stretch of deliveries until the tail matches in one place."""
-        survey, seen = self._survey, self._seen
-        ts = seen.ts_ms[seen.own()]
-        newest = int(ts.max())
-        back, ahead = max(1_000, 2 * (newest - int(np.quantile(ts, 0.25)))), 1_000
+        survey, newest, back, ahead = self._survey, self.newest, self.back, _FIRST_AHEAD_MS
+        delay = survey.world.delivery.rates.delay_max_ms
         while True:
             start = max(newest - back, survey.start_ms or 0)
             found, rows = survey.stream(self._partition, start, newest + ahead)
@@ -255,8 +283,7 @@ class Aligner:
                 return standing
             if not matches:
                 self._refuse_strangers()
-            delay = _DELAY_MAX_MS if survey.world.settings.flaws else 0
-            if back > delay + newest - int(ts.min()) and ahead > delay:
+            if back > delay + newest - self._oldest and ahead > delay:
                 raise self._misfit()
             back *= 4
             ahead *= 4
@@ -350,7 +377,11 @@ class Match:
 
 
 def count(
-    world: World, partitions_: int, since: Mapping[int, tuple[Place, int]], places: Mapping[int, Place]
+    world: World,
+    partitions_: int,
+    since: Mapping[int, tuple[Place, int]],
+    places: Mapping[int, Place],
+    stretch: Stretch | None = None,
 ) -> dict[int, int]:
     """How many records of a run each partition holds.
 
@@ -359,19 +390,26 @@ def count(
         partitions_: The topic's number of partitions.
         since: By partition: an earlier place, and how many records there were up to it.
         places: By partition: the place in question, not before the earlier one.
+        stretch: Deliveries that are made already; used if they reach back far enough.
     """
-    first = min(place.deliver_ms for place, _ in since.values())
+    at = min(place.deliver_ms for place, _ in since.values())
     end = max(place.deliver_ms for place in places.values()) + 1
     totals = {p: known for p, (_, known) in since.items()}
-    cursor, at = world.cursor(first), first
-    while at < end:
-        # A quarter of an hour at a time bounds the memory.
-        upto = min(at + 900_000, end)
-        found = block(cursor.advance(upto), at, upto, partitions_)
+    if stretch is not None and stretch.start_ms <= at:
+        blocks: Iterable[Block] = [stretch.upto(end)]
+    else:
+        blocks = _blocks(world, partitions_, at, end)
+    for found in blocks:
         for p, place in places.items():
             rows = found.rows(p)
-            begun = found.index(rows, since[p][0]) if since[p][0].deliver_ms >= at else 0
-            ended = found.index(rows, place) if place.deliver_ms >= at else 0
+            begun = found.index(rows, since[p][0]) if since[p][0].deliver_ms >= found.start_ms else 0
+            ended = found.index(rows, place) if place.deliver_ms >= found.start_ms else 0
             totals[p] += max(0, ended - begun)
-        at = upto
     return totals
+
+
+def _blocks(world: World, partitions_: int, start_ms: int, end_ms: int) -> Iterator[Block]:
+    cursor = world.cursor(start_ms)
+    for at in range(start_ms, end_ms, 900_000):  # a quarter of an hour at a time bounds the memory
+        upto = min(at + 900_000, end_ms)
+        yield block(cursor.advance(upto), at, upto, partitions_)
