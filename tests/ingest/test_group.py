@@ -12,8 +12,10 @@ from collections.abc import Callable
 
 import pytest
 from confluent_kafka import Producer
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from clickreel.ingest.group import GroupSource
+from clickreel.ingest.group import GroupSource, runs
 from clickreel.ingest.run import Wishes, ingest
 from clickreel.ingest.settings import IngestSettings
 from tests.conftest import Kafka
@@ -127,3 +129,35 @@ def test_the_generation_is_read(stage: Stage) -> None:
     wait_for(lambda: bool(source.assignment(0.1).partitions))
     assert source.assignment(0).generation >= 1
     source.close()  # in a callback of which librdkafka would wait for ever if it were asked for the generation
+
+
+class Told:
+    """Stands for a message; only what `runs` asks."""
+
+    def __init__(self, partition: int, offset: int) -> None:
+        self._place = (partition, offset)
+
+    def partition(self) -> int:
+        """Its partition."""
+        return self._place[0]
+
+    def offset(self) -> int:
+        """Its offset."""
+        return self._place[1]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 40), st.sampled_from([0, 0, 0, 1, 5])), max_size=30))
+def test_runs_are_found_by_their_ends(stretches: list[tuple[int, int, int]]) -> None:
+    """Whatever the lengths, the interleaving and the gaps: what comes out is what went in, message by message."""
+    nexts, messages = [0, 0, 0], []
+    for partition, length, gap in stretches:
+        nexts[partition] += gap
+        messages += [Told(partition, nexts[partition] + number) for number in range(length)]
+        nexts[partition] += length
+    found = [
+        (partition, first + number)
+        for partition, first, begin, end in runs(messages)  # type: ignore[arg-type]
+        for number in range(end - begin)
+    ]
+    assert found == [(message.partition(), message.offset()) for message in messages]

@@ -42,9 +42,11 @@ def of_cluster(profile: Profile, topic: str) -> Read:
         try:
             while open_ones:
                 paused = _pause(consumer, topic, paused, held() & open_ones, open_ones)
-                messages = consumer.consume(_POLL_ROWS, 0.2)
-                open_ones -= _ended(messages, profile, trouble, topic)
-                yield from _wanted(group.batches([m for m in messages if m.error() is None]), stops, open_ones)
+                with group.uncollected():
+                    messages = consumer.consume(_POLL_ROWS, 0.2)
+                    open_ones -= _ended(messages, profile, trouble, topic)
+                    found = group.batches([m for m in messages if m.error() is None])
+                yield from _wanted(found, stops, open_ones)
                 if messages or paused:
                     heard_s = time.monotonic()
                 elif time.monotonic() > heard_s + _ANSWER_S:

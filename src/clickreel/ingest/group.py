@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
-import itertools
+import bisect
+import gc
 import struct
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -157,13 +159,18 @@ class GroupSource:
     def poll(self, limit: int, timeout_s: float) -> list[Batch]:
         """What has come."""
         number = self._assignment.number
-        messages = self._consumer.consume(limit, timeout_s)
-        if number != self._assignment.number:
-            return []
-        self._raise()
-        if any(error is not None for error in map(Message.error, messages)):
-            messages = [message for message in messages if not self._failed(message)]
-        return batches(messages)
+        with uncollected():
+            messages = self._consumer.consume(limit, timeout_s)
+            if number != self._assignment.number:
+                return []
+            self._raise()
+            return batches(self._good(messages))
+
+    def _good(self, messages: list[Message]) -> list[Message]:
+        """The messages that are none of librdkafka's remarks, which have no key and mostly stand at the end."""
+        if None not in map(Message.key, messages):
+            return messages
+        return [message for message in messages if not self._failed(message)]
 
     def _failed(self, message: Message) -> bool:
         error = message.error()
@@ -257,25 +264,89 @@ def out_of_range(topic: str, partition: int, offset: int) -> OutOfRangeError:
     )
 
 
-def batches(messages: list[Any]) -> list[Batch]:
-    """Messages by partition, as columns."""
-    by_partition: dict[Any, list[Any]] = {}
-    for partition, run in itertools.groupby(messages, Message.partition):
-        by_partition.setdefault(partition, []).extend(run)
-    return [_batch(partition, run) for partition, run in by_partition.items()]
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the garbage collector out.
+
+    Each message is an object that it counts, so it runs some 30 times while 20,000 are fetched, and finds nothing: 1.1 us a message
+    instead of 0.5, of 2.9 for the whole pipeline. The messages go again by themselves when they have been read.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
-def _batch(partition: int, messages: list[Any]) -> Batch:
-    count = len(messages)
-    stamps = [stamp if kind else -1 for kind, stamp in map(Message.timestamp, messages)]
-    return Batch(
-        partition,
-        np.fromiter(map(Message.offset, messages), np.int64, count),
-        np.array(stamps, np.int64),
-        list(map(Message.key, messages)),
-        list(map(Message.value, messages)),
-        {row: _headers(headers) for row, headers in enumerate(map(Message.headers, messages)) if headers},
-    )
+def batches(messages: list[Message]) -> list[Batch]:
+    """Messages by partition, as columns; none may be an error.
+
+    Every call of a message's method costs some 40 ns, a tenth of the pipeline, so only four are made for each message: offsets and
+    partitions are those of runs, which are found by their ends.
+    """
+    keys, values = list(map(Message.key, messages)), list(map(Message.value, messages))
+    # One by one: a list of all these pairs would set the garbage collector going, which then takes longer than all else here.
+    stamps = (stamp if kind else -1 for kind, stamp in map(Message.timestamp, messages))
+    timestamps = np.fromiter(stamps, np.int64, len(messages))
+    headers = list(map(Message.headers, messages))
+    headed = [row for row, found in enumerate(headers) if found] if any(headers) else []
+    by_partition: dict[int, list[tuple[int, int, int]]] = {}
+    for partition, first, begin, end in runs(messages):
+        by_partition.setdefault(partition, []).append((first, begin, end))
+    out = []
+    for partition, found in by_partition.items():
+        out.append(
+            Batch(
+                partition,
+                np.concatenate([np.arange(first, first + end - begin) for first, begin, end in found]),
+                np.concatenate([timestamps[begin:end] for _, begin, end in found]),
+                [key for _, begin, end in found for key in keys[begin:end]],
+                [value for _, begin, end in found for value in values[begin:end]],
+                _placed(found, headed, headers),
+            )
+        )
+    return out
+
+
+def runs(messages: list[Message]) -> Iterator[tuple[int, int, int, int]]:
+    """Stretches of neighbours of one partition with offsets in a row: partition, first offset, first place, place after the last.
+
+    Messages of one partition come in the order of their offsets. So when one further on has the offset that it has in an unbroken
+    run, all in between belong to it: the end is found in a few looks.
+    """
+    begin = 0
+    while begin < len(messages):
+        partition, first = messages[begin].partition(), messages[begin].offset()
+        assert partition is not None, "a message has a partition"
+        assert first is not None, "a message has an offset"
+
+        def belongs(place: int, begin: int = begin, partition: int = partition, first: int = first) -> bool:
+            return messages[place].offset() == first + place - begin and messages[place].partition() == partition
+
+        inside, step = begin, 1
+        while inside + step < len(messages) and belongs(inside + step):
+            inside, step = inside + step, 2 * step
+        while step > 1:
+            step //= 2
+            if inside + step < len(messages) and belongs(inside + step):
+                inside += step
+        yield partition, first, begin, inside + 1
+        begin = inside + 1
+
+
+def _placed(
+    found: list[tuple[int, int, int]], headed: list[int], headers: list[Any]
+) -> dict[int, list[tuple[str, bytes | None]]]:
+    """The headers of a partition's messages by their rows."""
+    out: dict[int, list[tuple[str, bytes | None]]] = {}
+    row = 0
+    for _, begin, end in found if headed else ():
+        places = headed[bisect.bisect_left(headed, begin) : bisect.bisect_left(headed, end)]
+        out |= {row + place - begin: _headers(headers[place]) for place in places}
+        row += end - begin
+    return out
 
 
 def _headers(headers: Any) -> list[tuple[str, bytes | None]]:

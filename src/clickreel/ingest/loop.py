@@ -47,7 +47,8 @@ from clickreel.warehouse.client import Client, RefusedError
 _PASSING = {159, 164, 202, 209, 210, 241, 242, 243, 252, 319, 394, 473, 499, 999}
 # How long the loop may wait for messages before it looks at everything else: closing a block, the group, a stop.
 _LOOK_S = 0.05
-_POLL_ROWS = 20_000
+# The most messages asked for at once: with six partitions some 8,000 of each, from where on their number no longer matters to the decoder.
+_POLL_ROWS = 50_000
 # A gap of more offsets than this is no transaction's marker: the topic is compacted, or records were deleted from its middle.
 _GAP_MAX = 1_000_000
 
@@ -196,7 +197,9 @@ class Ingest:
         now = time.monotonic()
         left_s = self._pending.since_s + self._pace.wait_s - now if self._pending.rows else _LOOK_S
         room = max(1, min(_POLL_ROWS, self.settings.flush_rows - self._pending.rows))
-        for batch in self.source.poll(room, max(0.001, min(left_s, _LOOK_S))):
+        found = self.source.poll(room, max(0.001, min(left_s, _LOOK_S)))
+        self._pace.behind = sum(map(len, found)) >= room
+        for batch in found:
             self._take(batch)
         self._advance()
         return until_caught_up and self._caught_up()

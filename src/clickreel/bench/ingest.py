@@ -1,0 +1,239 @@
+"""``clickreel bench ingest``: a full topic into ClickHouse, beside ClickHouse reading the same events from a file; and the latency of a slow one.
+
+Theirs: ``INSERT INTO ... SELECT * FROM file(..., 'JSONEachRow')`` into a table of the same types, with the same durability, by the same
+engine, with as many threads as it likes. It neither checks a contract, nor keeps offsets, nor reads Kafka. Ours is the whole pipeline:
+Kafka, the contract, the block, the fence, the insert. Both turn by turn.
+
+Latency: a producer sends 1,000 events a second; a reader asks ClickHouse all the time how far each partition is. An event's latency is
+from its record's timestamp to the end of the first query that shows it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import tempfile
+import threading
+import time
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clickreel.bench.machine import machine
+
+if TYPE_CHECKING:
+    from clickreel.stream.profile import Profile
+    from clickreel.warehouse.client import Client
+
+_PARTITIONS = 6
+_TYPES = (
+    "event_id UUID, event_ts DateTime64(3, 'UTC'), user_id String, session_id String, film_id Int32, "
+    "event_type LowCardinality(String), page LowCardinality(String), position Int16, device LowCardinality(String), "
+    "referrer LowCardinality(String)"
+)
+
+
+def run(
+    events: int = 1_000_000, repeats: int = 3, *, latency_s: float = 20.0, latency_rate: int = 1_000
+) -> dict[str, Any]:
+    """Measure rate and latency.
+
+    Args:
+        events: Events in the topic.
+        repeats: How often each side runs.
+        latency_s: How long the slow stream runs; 0 leaves it out.
+        latency_rate: Its events a second.
+    """
+    from clickreel.local.home import Home
+    from clickreel.local.stack import Stack
+    from clickreel.stream.profile import Profile
+    from clickreel.warehouse.client import connect
+
+    with tempfile.TemporaryDirectory(prefix="clickreel-bench-") as folder:
+        stack = Stack(Home(Path(folder)))
+        try:
+            stack.ensure(["kafka", "clickhouse"], attached=True)
+            addresses = stack.addresses()
+            profile = Profile({"bootstrap.servers": addresses["kafka"]}, clickhouse_url=addresses["clickhouse"])
+            file = Path(folder) / "events.jsonl"
+            topic, sent = _fill(profile, events, file)
+            client = connect(profile)
+            ours, theirs = [], []
+            for _ in range(repeats):
+                theirs.append(sent / _theirs(client, file, sent))
+                ours.append(sent / _ours(profile, topic, sent))
+            latency = _latency(profile, latency_rate, latency_s) if latency_s else {}
+        finally:
+            stack.down()
+    return {
+        "name": "ingest",
+        "ratios": {
+            "ingest, over INSERT SELECT FROM file(JSONEachRow)": _spread(
+                [a / b for a, b in zip(ours, theirs, strict=True)]
+            )
+        },
+        "figures": {
+            "events": sent,
+            "ours_events_per_s": [round(rate) for rate in ours],
+            "theirs_events_per_s": [round(rate) for rate in theirs],
+            **latency,
+        },
+        "machine": machine(),
+    }
+
+
+def _fill(profile: Profile, events: int, file: Path) -> tuple[str, int]:
+    """A topic with the events of a run, and the same events as a file of lines."""
+    from confluent_kafka import Producer
+
+    from clickreel.simulate.settings import WorldSettings
+    from clickreel.simulate.world import World
+    from clickreel.stream.blocks import block
+    from clickreel.stream.cluster import Cluster
+
+    topic = f"bench_{uuid.uuid4().hex[:8]}"
+    Cluster(profile).create(topic, _PARTITIONS, 1, {"retention.ms": "-1"})
+    producer = Producer(profile.producer_config() | {"linger.ms": 50, "queue.buffering.max.messages": 500_000})
+    cursor, at, sent = World(WorldSettings(rate=2_000.0)).cursor(1_767_225_600_000), 1_767_225_600_000, 0
+    with file.open("wb") as lines:
+        while sent < events:
+            made = block(cursor.advance(at + 30_000), at, at + 30_000, _PARTITIONS)
+            keys, values = made.encoded.keys.to_pylist(), made.encoded.values.to_pylist()
+            for key, value, partition in zip(keys, values, made.partition.tolist(), strict=True):
+                while True:
+                    try:
+                        producer.produce(topic, value, key, partition)
+                        break
+                    except BufferError:
+                        producer.poll(0.1)
+            lines.write(b"\n".join(values) + b"\n")
+            at += 30_000
+            sent += len(values)
+    assert producer.flush(60) == 0, "records were not stored within a minute"
+    return topic, sent
+
+
+def _theirs(client: Client, file: Path, events: int) -> float:
+    """Seconds that ClickHouse takes to read the file."""
+    client.command("DROP TABLE IF EXISTS plain SYNC")
+    client.command(
+        f"CREATE TABLE plain ({_TYPES}) ENGINE = MergeTree ORDER BY event_ts "
+        "SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"
+    )
+    began = time.perf_counter()
+    client.command(
+        f"INSERT INTO plain SELECT * FROM file('{file}', 'JSONEachRow', '{_TYPES.replace(chr(39), chr(92) + chr(39))}')"
+    )
+    seconds = time.perf_counter() - began
+    assert client.command("SELECT count() FROM plain") == events, "ClickHouse did not read all events"
+    return seconds
+
+
+def _ours(profile: Profile, topic: str, events: int) -> float:
+    """Seconds that the pipeline takes, from the first request to Kafka to the last insert's answer."""
+    from clickreel.ingest.run import Wishes, ingest
+    from clickreel.ingest.settings import IngestSettings
+    from clickreel.warehouse import migrate
+    from clickreel.warehouse.client import connect
+
+    name = f"bench_{uuid.uuid4().hex[:8]}"
+    profile = replace(profile, clickhouse_database=name)
+    client = connect(profile, create=True)
+    migrate.migrate(client)
+    began = time.perf_counter()
+    settings = IngestSettings(topic=topic, group=name, metrics_port=-1)
+    report = ingest(profile, settings, Wishes(until_caught_up=True), stop=threading.Event())
+    seconds = time.perf_counter() - began
+    assert report.rows == events == client.command("SELECT count() FROM dvd_clicks"), "not all events were landed"
+    client.command(f"DROP DATABASE {name} SYNC")
+    client.close()
+    return seconds
+
+
+def _latency(profile: Profile, rate: int, seconds: float) -> dict[str, Any]:
+    """Latencies of a slow stream, from produced to queryable."""
+    from clickreel.ingest.run import Wishes, ingest
+    from clickreel.ingest.settings import IngestSettings
+    from clickreel.stream.cluster import Cluster
+    from clickreel.warehouse import migrate
+    from clickreel.warehouse.client import connect
+
+    name = f"bench_{uuid.uuid4().hex[:8]}"
+    profile = replace(profile, clickhouse_database=name)
+    client = connect(profile, create=True)
+    migrate.migrate(client)
+    Cluster(profile).create(name, _PARTITIONS, 1, {})
+    stop = threading.Event()
+    settings = IngestSettings(topic=name, group=name, metrics_port=-1)
+    threads = [
+        threading.Thread(target=ingest, args=(profile, settings, Wishes()), kwargs={"stop": stop}),
+        threading.Thread(target=_drip, args=(profile, name, rate, seconds, stop)),
+    ]
+    seen: list[tuple[int, dict[int, int]]] = []
+    for thread in threads:
+        thread.start()
+    with contextlib.suppress(KeyboardInterrupt):
+        while threads[1].is_alive():
+            ends = client.rows("SELECT _partition, max(_offset) FROM dvd_clicks_landing GROUP BY _topic_id, _partition")
+            seen.append((time.time_ns() // 1_000_000, dict(ends)))
+            time.sleep(0.005)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    rows = client.columns(
+        "SELECT _partition AS p, _offset AS o, toUnixTimestamp64Milli(_timestamp) AS t FROM dvd_clicks_landing ORDER BY t"
+    )
+    latencies = _seen_ms(rows, seen)
+    inserts = client.command("SELECT uniqExact(_inserted_at) FROM dvd_clicks_landing")
+    client.command(f"DROP DATABASE {name} SYNC")
+    client.close()
+    p50, p99 = np.quantile(latencies, [0.5, 0.99])
+    return {
+        "latency_rate_per_s": rate,
+        "latency_ms_p50": round(float(p50)),
+        "latency_ms_p99": round(float(p99)),
+        "latency_events": len(latencies),
+        "inserts_per_s": round(float(inserts) / seconds, 1),
+    }
+
+
+def _drip(profile: Profile, topic: str, rate: int, seconds: float, stop: threading.Event) -> None:
+    """Send good messages evenly, from a process of its own would be fairer still; one every millisecond costs little."""
+    from confluent_kafka import Producer
+
+    from clickreel.contract import codec, samples
+
+    encoded = codec.encode(samples.block(int(rate * seconds)))
+    keys, values = encoded.keys.to_pylist(), encoded.values.to_pylist()
+    producer = Producer(profile.producer_config() | {"linger.ms": 0})
+    began = time.perf_counter()
+    for number, (key, value) in enumerate(zip(keys, values, strict=True)):
+        ahead = number / rate - (time.perf_counter() - began)
+        if ahead > 0.001:
+            stop.wait(ahead)
+        producer.produce(topic, value, key, number % _PARTITIONS)
+        producer.poll(0)
+    producer.flush(10)
+    stop.wait(1)
+
+
+def _seen_ms(rows: Any, seen: list[tuple[int, dict[int, int]]]) -> list[int]:
+    """From each record's timestamp to the first query that showed its offset; the first two seconds, when all starts, are left out."""
+    out: list[int] = []
+    partitions, offsets, stamps = (rows[name].to_numpy() for name in ("p", "o", "t"))
+    first_ms = int(stamps.min()) + 2_000
+    for partition in np.unique(partitions):
+        chosen = (partitions == partition) & (stamps >= first_ms)
+        ends = np.array([ends.get(int(partition), -1) for _, ends in seen])
+        times = np.array([when for when, _ in seen])
+        places = np.searchsorted(ends, offsets[chosen])
+        inside = places < len(times)
+        out += (times[places[inside]] - stamps[chosen][inside]).tolist()
+    return out
+
+
+def _spread(ratios: list[float]) -> dict[str, float]:
+    return {"median": round(statistics.median(ratios), 3), "min": round(min(ratios), 3), "max": round(max(ratios), 3)}
