@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from clickreel.errors import ClickreelError
+from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from clickreel.stream.broker import Broker, TopicState
@@ -298,6 +298,42 @@ def test_a_stop_waits_for_what_is_under_way(broker: Broker, topic: str) -> None:
     assert account.sent > 500
     produce(broker, state, PLAIN, order(until_ms=T0))
     assert pairs(broker, topic) == expected(PLAIN, 2, T0 - 1_200_000, T0)
+
+
+def test_a_broker_that_comes_back_is_waited_for(topic: str) -> None:
+    """Nothing is lost while it is away; the queue fills up, then goes on."""
+    broker = MemoryBroker(queue_records=300, stored_per_poll=1)
+    state = make(broker, topic, 2)
+    until = [time.monotonic() + 3600]
+
+    def away(account: Account) -> None:
+        if account.sent > 100 and until[0] > time.monotonic() + 60:
+            broker.down, until[0] = True, time.monotonic() + 0.5
+        elif time.monotonic() > until[0]:
+            broker.down = False
+
+    account = Producer(broker, state, PLAIN, order(count=20_000), report=away).run()
+    assert until[0] < time.monotonic(), "it was never away"
+    assert account.acknowledged == 20_000
+    assert pairs(broker, topic) == first(PLAIN, 2, T0, 20_000)
+
+
+def test_a_broker_that_stays_away_is_given_up(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In words, with what is not stored counted as failed; the next call goes on behind what is."""
+    monkeypatch.setattr("clickreel.stream.producer._STALL_S", 0.5)
+    broker = MemoryBroker(queue_records=300, stored_per_poll=1)
+    state = make(broker, topic, 2)
+
+    def away(account: Account) -> None:
+        broker.down = account.sent > 100
+
+    producer = Producer(broker, state, PLAIN, order(count=20_000), report=away)
+    with pytest.raises(UnreachableError, match="has acknowledged nothing for"):
+        producer.run()
+    assert producer.account.failed > 0
+    broker.down = False
+    produce(broker, state, PLAIN, order(count=20_000, total=True))
+    assert pairs(broker, topic) == first(PLAIN, 2, T0, 20_000)
 
 
 def test_a_bare_count_ends_about_now() -> None:

@@ -173,6 +173,7 @@ class Producer:
         self._mine = [p for p in range(state.partitions) if order.shard.mine(p)]
         self._writer: Writer
         self._opened = False
+        self._flush_s = _FLUSH_S
         self._lanes: list[Lane] = []
         self._trail: list[collections.deque[tuple[int, Place]]] = [collections.deque() for _ in range(state.partitions)]
         self._noted_sent = [0] * state.partitions
@@ -404,6 +405,7 @@ class Producer:
             self._noted_s = now_s
             self._claim.progress(self._notes())
         if now_s - self._moved_s > _STALL_S:
+            self._flush_s = 0.0  # it has been waited for long enough
             raise UnreachableError(
                 f"Kafka at {self._broker.address} has acknowledged nothing for {_STALL_S:g} s",
                 hint="start it again: the run goes on behind what is stored",
@@ -440,7 +442,7 @@ class Producer:
             self._claim.release({})
             return
         writer = self._writer
-        deadline = time.monotonic() + _FLUSH_S
+        deadline = time.monotonic() + self._flush_s
         try:
             while writer.flush(0.2) and time.monotonic() < deadline:
                 self._tend()
