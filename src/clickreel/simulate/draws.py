@@ -101,16 +101,16 @@ def child(key: U64 | int, n: int | NDArray[np.integer]) -> U64:
 
 
 def uniform(key: U64) -> F64:
-    """The key read as a number in the open interval (0, 1): 53 bits, never 0 and never 1."""
-    numbers = (key >> np.uint64(11)).astype(np.float64)
-    numbers *= 2.0**-53
-    numbers += 2.0**-54
+    """The key read as a number in the open interval (0, 1): 52 bits and a half, so never 0 and never 1."""
+    numbers = (key >> np.uint64(12)).astype(np.float64)
+    numbers *= 2.0**-52
+    numbers += 2.0**-53
     return numbers
 
 
 def uniform1(key: int) -> float:
     """The scalar twin of :func:`uniform`."""
-    return (key >> 11) * 2.0**-53 + 2.0**-54
+    return (key >> 12) * 2.0**-52 + 2.0**-53
 
 
 def draw(key: U64, n: int) -> F64:

@@ -183,8 +183,8 @@ def read_csv(path: Path) -> Catalogue:
     header = [name.strip().lower() for name in reader.fieldnames or []]
     reader.fieldnames = header
     if "film_id" not in header or not {"film_title", "title"} & set(header):
-        found = ",".join(header) or "an empty file"
-        raise UsageError(f"{path} has the columns {found}", hint="film_id and film_title are needed in the header line")
+        found = f"has the columns {','.join(header)}" if header else "is empty"
+        raise UsageError(f"{path} {found}", hint="film_id and film_title are needed in the header line")
     faults: list[str] = []
     films: dict[int, dict[str, str]] = {}
     try:

@@ -5,9 +5,10 @@ flat day: they come in sessions, and the number of sessions under way wanders by
 number i of n moves to ``start + (i + 1/2) / n * length``, by at most eight minutes; sessions keep that much more distance (:mod:`~clickreel.simulate.traffic`).
 The order of events does not change, windows do not touch each other, and a window can be computed alone.
 
-How long a window must be follows from what is left to chance. The starts are evened out over the day before (``traffic._evened``), so the number of events in
-a window varies only by the sessions cut at its two ends. Measured, that is a relative deviation of about ``80 / (sqrt(rate) * seconds)``, so ``16,000 / sqrt(rate)``
-seconds hold it at 0.5 %; above some 2,500 events a second chance alone is that small, and ten seconds do.
+How long a window must be follows from what is left to chance. A day has a quota of lists, and the starts are evened out over it before
+(:mod:`~clickreel.simulate.traffic`), so the number of events in a window varies by how long its lists are and by the sessions cut at its two ends. Windows of
+``32,000 / sqrt(rate)`` seconds hold that at about 1 % (measured at 2 to 200 events a second); above some 2,500 events a second chance alone is that small, and
+ten seconds do.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _EVENTS_KEPT = 1_000_000  # of windows worked out before, for readers of many sm
 
 def window_ms(rate: float) -> int:
     """Length of the windows for a rate in events a second: a divisor of a day."""
-    wanted = _WINDOW_MIN_MS if rate > 2500 else max(_WINDOW_MIN_MS, 16_000_000 / rate**0.5)
+    wanted = _WINDOW_MIN_MS if rate > 2500 else max(_WINDOW_MIN_MS, 32_000_000 / rate**0.5)
     parts = max(1, int(DAY_MS // wanted))
     while DAY_MS % parts:
         parts -= 1

@@ -22,6 +22,7 @@ from clickreel.simulate.traffic import (
     BOT_VISITS,
     DAY_MS,
     MONSTER_VISITS,
+    PEOPLE_BY_DAY,
     Sessions,
     Traffic,
     pause_ms,
@@ -41,6 +42,7 @@ _SESSIONS_MEAN_MAX = 2.5
 _PILOT_DAY = 20_513  # 2026-03-01, a Sunday: any day would do
 _PILOT_PEOPLE = 12_000
 _PILOT_SESSIONS_PER_DAY = 0.5
+_LISTS_VARIATION = 2.5  # mean square of the number of lists over the square of its mean
 # Sessions of alike length: the first groups are single numbers of lists, the last is all above.
 _GROUPS = np.array([2, 3, 4, 5, 6, 8, 11, 16, 26, 50])
 
@@ -55,6 +57,7 @@ class Audience:
         kept: Mean number of sessions a person and day, after pauses.
         events_per_session: Mean.
         rate: Mean number of events a second that comes of it.
+        quota: For a flat rate, the number of lists a day that are let in; the candidates are somewhat more.
     """
 
     people: int
@@ -62,6 +65,7 @@ class Audience:
     kept: float
     events_per_session: float
     rate: float
+    quota: float | None = None
 
 
 def audience(scene: Scene) -> Audience:
@@ -90,9 +94,31 @@ def audience(scene: Scene) -> Audience:
         if people > _PEOPLE_WANTED_MAX:
             people = max(_PEOPLE_WANTED_MAX, round(target * _DAY_S / (0.8 * most)))
         per_day = target * _DAY_S / people
-    candidates = _candidates_for(settings, per_day / per_session)
+    kept = per_day / per_session
+    if settings.flat:
+        # So many more that a day whose chance is four deviations low still fills the quota.
+        span_sessions = people * kept / (1 if people <= PEOPLE_BY_DAY else 24)
+        more = min(4 * (_LISTS_VARIATION / span_sessions) ** 0.5, 0.25)
+        candidates = _candidates_for(settings, min(kept * (1 + more), kept_sessions(settings, _SESSIONS_MEAN_MAX)))
+        return Audience(
+            people,
+            candidates,
+            kept,
+            per_session,
+            people * kept * per_session / _DAY_S,
+            people * kept * _lists(settings),
+        )
+    candidates = _candidates_for(settings, kept)
     kept = kept_sessions(settings, candidates)
     return Audience(people, candidates, kept, per_session, people * kept * per_session / _DAY_S)
+
+
+def _lists(settings: WorldSettings) -> float:
+    """Mean number of lists of a session."""
+    people = settings.visits_mean + settings.monsters * (
+        MONSTER_VISITS[0] + (MONSTER_VISITS[1] - 1) * settings.visits_mean
+    )
+    return people * (1 + settings.bots * (BOT_VISITS - 1))
 
 
 def _round_the_clock(settings: WorldSettings, per_session: float) -> Audience:

@@ -27,13 +27,15 @@ HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 SILENCE_MS = 30 * MINUTE_MS  # a session ends after this long without an event
 EVENT_SLACK_MS = 8 * MINUTE_MS  # how far a flat rate may move an event
-START_SLACK_MS = 4 * MINUTE_MS  # and, before that, the start of a session
+START_SLACK_MS = 12 * MINUTE_MS  # and, before that, the start of a session
 _CANDIDATES_MAX = 8
 _VISITS_MAX = 1500
 BOT_VISITS = 25  # lists of a bot's session, for one of a person's
 MONSTER_VISITS = (120, 40)  # lists of a session that goes on and on: so many, and so many for each of a usual session
 _HABIT_H = 1.0  # spread of the hour people prefer
 _CHUNK = 1 << 16
+# With more people than this a day's sessions are made hour by hour, to bound memory; with fewer, a day at once.
+PEOPLE_BY_DAY = 1 << 19
 _NEW_YEAR_2026 = 20_454
 _HOLIDAYS = ((1, 1), (5, 1), (12, 24), (12, 25), (12, 26), (12, 31))
 _HOLIDAY_FACTOR = 1.3
@@ -100,10 +102,17 @@ class Of:
 
 
 class Traffic:
-    """The starts of all sessions of a world."""
+    """The starts of all sessions of a world.
 
-    def __init__(self, settings: WorldSettings, population: Population) -> None:
+    Args:
+        settings: What the world is told.
+        population: Who is there.
+        quota_per_day: For a flat rate: so many lists a day and no more, chance having a say in whose they are only.
+    """
+
+    def __init__(self, settings: WorldSettings, population: Population, quota_per_day: float | None = None) -> None:
         self._settings = settings
+        self._quota_per_day = quota_per_day
         self._population = population
         self._pause_ms = pause_ms(settings)
         self._profiles = [_profile(settings, weekday) for weekday in range(7)]
@@ -145,6 +154,10 @@ class Traffic:
         key = child(child(person, day + 16), of_day)
         bot = draw(person, Actor.BOT) < self._settings.bots
         visits = self._visits(key, bot)
+        if self._quota_per_day is not None:
+            within = _within_quota(key, visits, self._quota_per_day * hours / 24)
+            user, in_day, of_day, person = user[within], in_day[within], of_day[within], person[within]
+            key, bot, visits = key[within], bot[within], visits[within]
         if self._settings.flat:
             moved = _evened(in_day, visits, low, high)
             order = np.argsort((moved << 32) | user)
@@ -278,6 +291,14 @@ def _by_start(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     order = np.argsort((in_day << 32) | user)
     return user[order], in_day[order], of_day[order]
+
+
+def _within_quota(key: U64, visits: NDArray[np.int32], quota: float) -> NDArray[np.bool_]:
+    """Which sessions are let in, in an order of chance, until their lists make up the quota."""
+    order = np.argsort(key)
+    within = np.zeros(len(key), bool)
+    within[order] = np.cumsum(visits[order]) <= quota
+    return within
 
 
 def _evened(in_day: NDArray[np.int64], visits: NDArray[np.int32], low: int, high: int) -> NDArray[np.int64]:

@@ -62,7 +62,9 @@ class World:
         self.audience = audience(self.scene)
         self.users = self.audience.people
         self.expected_rate = self.audience.rate
-        self.traffic = Traffic(self.settings, population(self.settings, self.users, self.audience.sessions_per_day))
+        self.traffic = Traffic(
+            self.settings, population(self.settings, self.users, self.audience.sessions_per_day), self.audience.quota
+        )
         self.happenings = Happenings(self.scene, self.traffic, self.users, self.expected_rate)
         self.delivery = Delivery(self.settings.seed, self.run_tag, self.settings.flaw_rates)
         self._timeline: Timeline = self.happenings

@@ -1,0 +1,84 @@
+"""The vectorised model and the scalar oracle agree, event for event."""
+
+import numpy as np
+import pytest
+
+from clickreel.simulate.traffic import Sessions
+from clickreel.simulate.world import World
+from tests.simulate import oracle
+from tests.simulate.worlds import DAY_MS, MONDAY_MS, world
+
+DAY = MONDAY_MS // DAY_MS + 2
+WORLDS = {
+    "people": {"users": 300, "films": 120, "mean_rate": 0.06, "seed": 11},
+    "few films": {"users": 120, "films": 7, "mean_rate": 0.03, "seed": 12},
+    "bursts everywhere": {
+        "users": 200,
+        "films": 300,
+        "mean_rate": 0.05,
+        "seed": 13,
+        "bursts_per_week": 20.0,
+        "burst_peak": 0.7,
+    },
+    "bots and endless ones": {
+        "users": 150,
+        "films": 100,
+        "mean_rate": 0.3,
+        "seed": 14,
+        "bots": 0.2,
+        "monsters": 0.1,
+        "session_cap_min": 90,
+    },
+    "random order": {
+        "users": 200,
+        "films": 101,
+        "mean_rate": 0.04,
+        "seed": 15,
+        "random_lists": 0.9,
+        "time_zone_h": 5.5,
+    },
+    "one film": {"users": 100, "films": 1, "seed": 16, "mean_rate": 0.006},
+}
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_sessions_and_their_events_agree_with_the_oracle(name: str) -> None:
+    """Every person's day, lived through in plain Python, has the sessions and the events of the product, in every column."""
+    made = world(**WORLDS[name])
+    days = (DAY, DAY + 1)
+    sessions = made.happenings.sessions(DAY * DAY_MS, (DAY + 2) * DAY_MS)
+    expected = [s for day in days for place in range(made.users) for s in oracle.sessions(made, place, day)]
+    expected.sort(key=lambda s: (s.start_ms, s.user))
+    assert [(s.start_ms, s.user, s.of_day, s.visits, s.bot) for s in expected] == list(
+        zip(
+            sessions.start_ms.tolist(),
+            sessions.user.tolist(),
+            sessions.of_day.tolist(),
+            sessions.visits.tolist(),
+            sessions.bot.tolist(),
+            strict=True,
+        )
+    )
+    assert len(expected) > 20
+    lived = [oracle.Browser(made, s, int(n)).live() for s, n in zip(expected, sessions.number, strict=True)]
+    assert sorted(event for events in lived for event in events) == _events(made, sessions)
+
+
+def _events(made: World, sessions: Sessions) -> list[oracle.Event]:
+    rows: list[oracle.Event] = []
+    for events, _, _ in made.scene.expand(sessions):
+        columns = (getattr(events, name).tolist() for name in events.__slots__)
+        rows += zip(*columns, strict=True)
+    return sorted(rows)
+
+
+def test_the_oracle_is_not_empty_in_any_branch() -> None:
+    """The worlds above hold each event type, each page and each kind of session, so agreement means something."""
+    kinds, pages = set(), set()
+    for name in ("people", "random order"):
+        made = world(**WORLDS[name])
+        events = made.events(DAY * DAY_MS, (DAY + 2) * DAY_MS)
+        kinds |= set(np.unique(events.event_type).tolist())
+        pages |= set(np.unique(events.page).tolist())
+    assert kinds == {0, 1, 2, 3}
+    assert pages == {0, 1, 2, 3, 4}
