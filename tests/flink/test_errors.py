@@ -62,8 +62,10 @@ def test_a_mistake_is_named_with_line_column_and_what_would_be_right(
     [
         ("select * from dvd_clicks order by film_id", "sort on a non-time-attribute field", "add LIMIT n"),
         (
-            ("select count(*) from table(tumble(table dvd_clicks, descriptor(event_ts), interval '1' minute))"
-            " group by window_start, window_end"),
+            (
+                "select count(*) from table(tumble(table dvd_clicks, descriptor(event_ts), interval '1' minute))"
+                " group by window_start, window_end"
+            ),
             "time attribute",
             "use `$rowtime`",
         ),

@@ -7,11 +7,13 @@ It does what nobody else lives long enough to do:
    statement. The anchor is one statement in that mode that never ends and does nothing; its cluster stays, and all other statements are
    sent to it. Their slots can then be counted, and their metrics read, at one address.
 3. It stops queries whose process is gone (``kill -9`` of a command), and keeps the sessions of the living from expiring.
-4. It ends itself, and Java with it, once no statement ran for a while.
+4. It raises the cluster again should a fault in a statement end it.
+5. It ends itself, and Java with it, once no statement ran for a while.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -24,14 +26,14 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-import httpx
-
 from clickreel import settings as stage_settings
 from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.flink import part
 from clickreel.flink.client import RestGateway
+from clickreel.flink.cluster import Cluster
+from clickreel.flink.control import settle
 from clickreel.flink.settings import FlinkSettings
-from clickreel.flink.statements import LOST, STOPPED, Statements
+from clickreel.flink.statements import LOST, STOPPED, Entry, Statements
 from clickreel.local import ports, ready
 from clickreel.local.home import Home
 from clickreel.local.settings import LocalSettings
@@ -41,6 +43,8 @@ HEARTBEAT_S = 60.0
 # Java needs less than a second to leave; what it holds is worth nothing.
 GRACE_S = 5.0
 START_S = 85.0
+# A query whose process is gone before it became a job is left alone for so long.
+_PLANS_S = 10.0
 _PR_SET_PDEATHSIG = 1
 
 _ANCHOR = (
@@ -63,7 +67,7 @@ class Attendant:
         self.home = home
         self.flink = stage_settings.load(FlinkSettings, "flink")
         self.gateway = RestGateway(f"http://{ports.HOST}:{port}")
-        self.cluster = f"http://{ports.HOST}:{cluster_port}"
+        self.watched = Cluster(f"http://{ports.HOST}:{cluster_port}")
         self.statements = Statements(home)
         self._ports = (port, cluster_port)
         self._java: subprocess.Popen[bytes] | None = None
@@ -153,21 +157,19 @@ class Attendant:
     def _holds(self) -> bool:
         """Whether the cluster that the anchor keeps up serves."""
         try:
-            seen = httpx.get(f"{self.cluster}/overview", timeout=2, trust_env=False)
-            return seen.status_code == 200 and seen.json().get("jobs-running", 0) > 0
-        except (httpx.HTTPError, ValueError):
+            return any(state == "RUNNING" for state in self.watched.jobs().values()) and self.watched.slots().total > 0
+        except UnreachableError:
             return False
 
     def _serve(self) -> int:
         beat = time.monotonic()
         while True:
-            self._alive()
+            self._mend()
             running = [entry for entry in self.statements.running() if entry.gateway == self.gateway.url]
             for entry in running:
                 if entry.orphaned:
-                    _note(f"{entry.name}: its process is gone, so it is stopped")
-                    self.gateway.close(entry.session)
-                    self.statements.end(entry.name, STOPPED, error="the command that ran it was killed")
+                    self._reap(entry)
+            self._settle(running)
             if running:
                 self.statements.touch()
             elif self.statements.idle_s() > self.flink.idle_stop_s:
@@ -179,6 +181,35 @@ class Attendant:
                 beat = time.monotonic()
                 self.gateway.heartbeat(self._anchor)
             time.sleep(WATCH_S)
+
+    def _reap(self, entry: Entry) -> None:
+        """Stop a query whose process is gone."""
+        if entry.job:
+            self.watched.await_started(entry.job)
+        elif time.time() - entry.started < _PLANS_S:
+            return  # not before it has become a job: see Cluster.await_started
+        _note(f"{entry.name}: its process is gone, so it is stopped")
+        self.gateway.close(entry.session)
+        self.statements.end(entry.name, STOPPED, error="the command that ran it was killed")
+
+    def _mend(self) -> None:
+        """Raise the anchor again when its cluster is gone: a fault in one statement can end a cluster, and must not end the part."""
+        self._alive()
+        if self._holds():
+            return
+        _note("the cluster is gone: raising it again")
+        self._forget_lost()
+        self.gateway.close(self._anchor)
+        self._raise_anchor()
+
+    def _settle(self, running: list[Entry]) -> None:
+        """Bring inserts that ended by themselves up to date, so that they do not keep the gateway up."""
+        inserts = [entry for entry in running if entry.kind == "insert" and entry.job]
+        if inserts:
+            with contextlib.suppress(UnreachableError):
+                states = self.watched.jobs()
+                for entry in inserts:
+                    settle(self.statements, entry, states, self.watched)
 
     def _forget_lost(self) -> None:
         """Whatever an earlier gateway of this home ran is gone with it."""

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from clickreel.errors import UnreachableError
+from clickreel.errors import ClickreelError, UnreachableError
+from clickreel.flink.client import Gateway
 
 _TIMEOUT_S = 5.0
+# How long a statement that is to be stopped may take to start, and how often it is looked at.
+_STARTS_S, _LOOK_S = 5.0, 0.02
 # Flink's states of a job that is over.
 ENDED = frozenset({"FINISHED", "CANCELED", "FAILED", "SUSPENDED"})
+# States of a vertex that is neither about to start nor starting.
+_SETTLED = ENDED | {"RUNNING", "CANCELING"}
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,21 @@ class Cluster:
         entries = seen.get("exceptionHistory", {}).get("entries", [])
         return str(entries[0].get("stacktrace", "")) if entries else ""
 
+    def await_started(self, job: str) -> None:
+        """Wait until a job may be cancelled.
+
+        Flink's result sink cannot be cancelled while it is being opened: it fails with a NullPointerException in the task's own
+        exception handler, which Flink answers by ending the TaskManager, and with it every statement of the cluster. So nothing is
+        cancelled between its deployment and its first moment of running.
+        """
+        deadline = time.monotonic() + _STARTS_S
+        with contextlib.suppress(UnreachableError):
+            while time.monotonic() < deadline:
+                seen = self._get(f"/jobs/{job}")
+                if seen["state"] in ENDED or all(vertex["status"] in _SETTLED for vertex in seen["vertices"]):
+                    return
+                time.sleep(_LOOK_S)
+
     def cancel(self, job: str) -> None:
         """Stop a job; one that is over is left alone."""
         try:
@@ -147,3 +169,26 @@ class Cluster:
 
     def _away(self, exc: Exception) -> UnreachableError:
         return UnreachableError(f"Flink's cluster at {self.url} does not answer: {exc}", hint="clickreel logs flink")
+
+
+def behind(gateway: Gateway, session: str) -> Cluster | None:
+    """The cluster that a gateway sends its statements to, where the gateway says its address.
+
+    Args:
+        gateway: The gateway.
+        session: A session of it.
+    """
+    options: dict[str, str] = {}
+    with contextlib.suppress(ClickreelError):
+        operation = gateway.submit(session, "SET")
+        number: int | None = 0
+        while number is not None:
+            page = gateway.fetch(session, operation, number)
+            if page.ready:
+                number = page.next
+                options |= {str(cells[0]).strip("'"): str(cells[1]).strip("'") for _, cells in page.rows}
+            else:
+                time.sleep(_LOOK_S)
+        gateway.drop(session, operation)
+    host = options.get("rest.address", "")
+    return Cluster(f"http://{host}:{options.get('rest.port', '8081')}") if host else None

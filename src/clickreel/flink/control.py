@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import time
 
 from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.flink.client import RestGateway, SessionLostError
-from clickreel.flink.cluster import Cluster
+from clickreel.flink.cluster import Cluster, behind
 from clickreel.flink.explain import FlinkError, explained
 from clickreel.flink.statements import FAILED, FINISHED, LOST, STOPPED, Entry, Statements
 from clickreel.local.home import Home
 
+# How long a statement that is stopped at once may take to be planned.
+_STARTS_S = 10.0
 # States of a Flink job, as we call them.
 _ENDED = {"FINISHED": FINISHED, "CANCELED": STOPPED, "FAILED": FAILED}
 
@@ -59,29 +62,42 @@ def stop(name: str, home: Home | None = None) -> Entry:
     if not entry.runs:
         return entry
     gateway = RestGateway(entry.gateway)
-    # Recorded first: whoever prints its rows then knows that the end was wanted.
-    statements.end(name, STOPPED)
     try:
+        session = gateway.open({})
+        cluster = behind(gateway, session)
+        entry = _started(statements, entry, cluster)
+        # Recorded first: whoever prints its rows then knows that the end was wanted.
+        statements.end(name, STOPPED)
         if entry.kind == "query":
             gateway.cancel(entry.session, entry.operation)
         elif entry.job:
-            _stop_job(gateway, entry.job)
+            _finish(gateway, session, f"STOP JOB '{entry.job}'")
+        gateway.close(session)
     except (SessionLostError, FlinkError):
         # It was over already: the gateway forgets what has ended.
-        return statements.named(name)
+        statements.end(name, STOPPED)
     finally:
         gateway.shut()
     return statements.named(name)
 
 
-def _stop_job(gateway: RestGateway, job: str) -> None:
-    session = gateway.open({})
-    try:
-        operation = gateway.submit(session, f"STOP JOB '{job}'")
-        while not gateway.fetch(session, operation, 0).ready:
-            pass
-    finally:
-        gateway.close(session)
+def _started(statements: Statements, entry: Entry, cluster: Cluster | None) -> Entry:
+    """Wait until a statement may be cancelled, see :meth:`Cluster.await_started`."""
+    deadline = time.monotonic() + _STARTS_S
+    while not entry.job and entry.runs and time.monotonic() < deadline:
+        time.sleep(0.05)
+        entry = statements.named(entry.name)
+    if cluster is not None and entry.job:
+        cluster.await_started(entry.job)
+    if cluster is not None:
+        cluster.shut()
+    return entry
+
+
+def _finish(gateway: RestGateway, session: str, sql: str) -> None:
+    operation = gateway.submit(session, sql)
+    while not gateway.fetch(session, operation, 0).ready:
+        time.sleep(0.02)
 
 
 def _ask(statements: Statements, url: str, entries: list[Entry]) -> None:
@@ -95,9 +111,11 @@ def _ask(statements: Statements, url: str, entries: list[Entry]) -> None:
         gateway.shut()
         return
     try:
-        states = _jobs(gateway, session)
+        states, cluster = _jobs(gateway, session), behind(gateway, session)
         for entry in entries:
-            settle(statements, entry, states, None)
+            settle(statements, entry, states, cluster)
+        if cluster is not None:
+            cluster.shut()
     except ClickreelError:
         return  # what cannot be asked now stays as it was
     finally:

@@ -17,7 +17,7 @@ def reasons(workspace: Workspace, query: Query) -> list[str]:
         workspace: Where the query runs.
         query: A query without rows.
     """
-    topics = workspace.topics(query.statement)
+    topics = workspace.named(query.statement)
     found: list[str] = []
     for topic in topics:
         found += _of_topic(workspace, topic)
@@ -66,8 +66,10 @@ def _of_job(workspace: Workspace, query: Query) -> list[str]:
         return []
     if read == 0:
         return ["no record was read yet: the statement is still starting, or Kafka answers slowly"]
-    if passed == 0:
+    if passed == 0 and "WHERE" in {token.upper for token in query.statement.tokens}:
         return [f"{read:,} records were read, and the WHERE let none of them through"]
+    if passed == 0:
+        return [f"{read:,} records were read, and nothing came of them yet"]
     waiting = [vertex for vertex in vertices if not vertex.is_source]
     if any("Window" in vertex.name or "Match" in vertex.name for vertex in waiting):
         return [_time(waiting, read, workspace.settings.idle_partition_s)]

@@ -16,7 +16,7 @@ from typing import Any, Self
 from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.flink import catalog, created, films
 from clickreel.flink.client import Column, Gateway, Page, SessionLostError, instant
-from clickreel.flink.cluster import Cluster
+from clickreel.flink.cluster import Cluster, behind
 from clickreel.flink.explain import FlinkError, SqlError
 from clickreel.flink.settings import FlinkSettings
 from clickreel.flink.split import Statement
@@ -29,6 +29,10 @@ Row = tuple[str, list[Any]]
 
 # Between two questions for a page that is not there yet: short at first, because a warm statement has its first row in half a second.
 _WAIT_MIN_S, _WAIT_MAX_S = 0.005, 0.05
+# How long a query that is stopped at once may take to be planned.
+_STARTS_S = 10.0
+# How often a query looks whether another process stopped it.
+_LOOK_S = 0.25
 # Words without which a query over topics can only add rows, never change or take back what it gave.
 _CHANGING = frozenset(
     [
@@ -104,8 +108,12 @@ class Query:
         """
         number: int | None = 0
         wait_s = _WAIT_MIN_S
+        looked = time.monotonic()
         try:
             while number is not None and self._open:
+                if time.monotonic() - looked > _LOOK_S:
+                    looked = time.monotonic()
+                    self._stopped()
                 page = self._gateway.fetch(self.entry.session, self.entry.operation, number)
                 if page.ready:
                     self._began(page)
@@ -119,7 +127,7 @@ class Query:
                     time.sleep(wait_s)
                     wait_s = min(wait_s * 1.5, _WAIT_MAX_S)
             self.finished = number is None
-        except (FlinkError, SessionLostError) as exc:
+        except (FlinkError, UnreachableError) as exc:
             raise self._failed(exc) from exc
         finally:
             self.close()
@@ -140,11 +148,22 @@ class Query:
                     cells[place] = instant(cells[place], precision)
         return rows
 
-    def _failed(self, exc: ClickreelError) -> ClickreelError:
-        self._open = False
+    def _stopped(self) -> None:
+        """Whether somebody else stopped it: a cancelled operation gives no error, only no more rows."""
         known = self._workspace.statements.get(self.entry.name)
         if known is not None and known.state == STOPPED:
-            return StoppedError(self.entry.name)
+            self._open = False
+            with contextlib.suppress(UnreachableError):
+                self._gateway.drop(self.entry.session, self.entry.operation)
+            raise StoppedError(self.entry.name)
+
+    def _failed(self, exc: ClickreelError) -> ClickreelError:
+        self._open = False
+        if isinstance(exc, UnreachableError) and not isinstance(exc, SessionLostError | FlinkError):
+            exc = SessionLostError(
+                f"the SQL gateway at {self._gateway.url} ended while {self.entry.name} ran",
+                hint="run the statement again; the local gateway is then started anew",
+            )
         with contextlib.suppress(UnreachableError):
             self._gateway.drop(self.entry.session, self.entry.operation)
         explained = self._workspace.explained(exc, self.statement)
@@ -160,11 +179,28 @@ class Query:
                 return cluster.offsets(self.entry.job)
         return {}
 
+    def _await_started(self) -> None:
+        """Wait until it may be stopped, see :meth:`Cluster.await_started`; where rows came it runs."""
+        cluster = None if self.rows or self.finished else self._workspace.cluster()
+        if cluster is None:
+            return
+        with contextlib.suppress(UnreachableError, FlinkError):
+            deadline = time.monotonic() + _STARTS_S
+            while not self.entry.job and time.monotonic() < deadline:
+                page = self._gateway.fetch(self.entry.session, self.entry.operation, 0)
+                if page.ready:
+                    self._began(page)
+                    break
+                time.sleep(_WAIT_MAX_S)
+            if self.entry.job:
+                cluster.await_started(self.entry.job)
+
     def close(self) -> None:
         """Stop the query, free its slots and forget its results; a second time does nothing."""
         if not self._open:
             return
         self._open = False
+        self._await_started()
         self._workspace.statements.end(self.entry.name, FINISHED if self.finished else STOPPED, rows=self.rows)
         with contextlib.suppress(UnreachableError, FlinkError):
             self._gateway.drop(self.entry.session, self.entry.operation)
@@ -327,11 +363,14 @@ class Workspace:
         mode = _MODE.search(str(rows[0][0]) if rows else "")
         return mode is not None and set(mode["mode"].split(",")) <= {"I", "NONE"}
 
-    def topics(self, statement: Statement) -> list[str]:
-        """The topics that a statement names, or all when it names none (it may read a view)."""
+    def named(self, statement: Statement) -> list[str]:
+        """The topics of the tables that a statement names."""
         names = statement.names()
-        named = [table.topic or table.name for table in self.tables.values() if table.name in names]
-        return named or [table.topic or table.name for table in self.tables.values()]
+        return [table.topic or table.name for table in self.tables.values() if table.name in names]
+
+    def topics(self, statement: Statement) -> list[str]:
+        """The topics that a statement may read: those it names, or all when it names none (it may read a view)."""
+        return self.named(statement) or [table.topic or table.name for table in self.tables.values()]
 
     def keep(self) -> None:
         """Keep the session from expiring while somebody thinks at the prompt; cheap to call often."""
@@ -343,12 +382,7 @@ class Workspace:
     def cluster(self) -> Cluster | None:
         """The cluster behind the gateway, where its address is known and answers."""
         if self._cluster is None:
-            with contextlib.suppress(ClickreelError):
-                _, rows, _ = self._ask("SET")
-                options = {str(row[0]).strip("'"): str(row[1]).strip("'") for row in rows}
-                host, port = options.get("rest.address", ""), options.get("rest.port", "8081")
-                if host:
-                    self._cluster = Cluster(f"http://{host}:{port}")
+            self._cluster = behind(self.gateway, self.session)
         return self._cluster
 
     def explained(self, exc: ClickreelError, statement: Statement | None, *, shift: int = 0) -> ClickreelError:

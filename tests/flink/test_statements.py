@@ -1,0 +1,201 @@
+"""Statements outlive, are listed by, and are stopped from other processes than the one that runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from clickreel.errors import UsageError
+from clickreel.flink import control
+from clickreel.flink.client import RestGateway
+from clickreel.flink.cluster import Cluster
+from clickreel.flink.statements import FAILED, FINISHED, LOST, STOPPED, Statements
+from clickreel.local.home import Home
+from clickreel.local.stack import Stack
+from clickreel.simulate.events import Deliveries
+from tests.flink.conftest import Open, at_rest, one
+
+Stream = tuple[str, Deliveries]
+
+
+def command(*arguments: str) -> subprocess.Popen[str]:
+    """Start a command of clickreel."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "clickreel", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def sql_on(topic: str, query: str) -> str:
+    """Statements that read a topic under the name `t`."""
+    return f"create temporary table t with ('topic' = '{topic}') like dvd_clicks (overwriting options); {query}"
+
+
+def eventually(holds: Callable[[], object], seconds: float = 10) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def cluster(open_workspace: Open, stream: Stream) -> Cluster:
+    """The local gateway's cluster."""
+    found = open_workspace(stream[0]).cluster()
+    assert found is not None
+    return found
+
+
+def state(home: Home, name: str) -> str:
+    """State of a statement, as its record says."""
+    entry = Statements(home).get(name)
+    return entry.state if entry else ""
+
+
+def test_ctrl_c_stops_the_query_within_a_second_and_frees_its_slot(
+    home: Home, stream: Stream, cluster: Cluster
+) -> None:
+    """The command ends with 130, its statement is STOPPED, and the slot is free."""
+    before = at_rest(cluster)
+    process = command("sql", "-e", sql_on(stream[0], "select * from t"), "--csv", "--name", "interrupted")
+    assert process.stdout is not None
+    for _ in ("header", "first row"):
+        process.stdout.readline()
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert time.monotonic() - begun < 3  # half a second on a machine that does nothing else
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert state(home, "interrupted") == STOPPED
+    assert at_rest(cluster) == before
+
+
+def test_queries_stopped_while_they_start_leave_the_cluster_alone(
+    open_workspace: Open, stream: Stream, cluster: Cluster
+) -> None:
+    """Flink's result sink brings its whole cluster down when it is cancelled while it is opened; so it is not."""
+    before = at_rest(cluster)
+    workspace = open_workspace(stream[0], until_now=False)
+    for after_s in (0.0, 0.1, 0.2, 0.4):
+        with workspace.query(one("select * from dvd_clicks where film_id < 0")):
+            time.sleep(after_s)
+    assert at_rest(cluster) == before
+
+
+def test_a_query_is_stopped_from_another_process(home: Home, stream: Stream, cluster: Cluster) -> None:
+    """`statement stop` ends it, and the command that ran it says so and ends well."""
+    process = command("sql", "-e", sql_on(stream[0], "select * from t"), "--csv", "--name", "elsewhere")
+    assert process.stdout is not None
+    process.stdout.readline()
+    assert [entry.name for entry in control.refreshed(home) if entry.runs] == ["elsewhere"]
+    assert control.stop("elsewhere", home).state == STOPPED
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "elsewhere was stopped" in said
+    assert at_rest(cluster)
+
+
+def test_a_killed_command_leaves_no_query_behind(home: Home, stream: Stream, cluster: Cluster) -> None:
+    """The attendant stops queries whose process is gone."""
+    process = command("sql", "-e", sql_on(stream[0], "select * from t"), "--csv", "--name", "orphan")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.kill()
+    process.communicate(timeout=20)
+    eventually(lambda: state(home, "orphan") == STOPPED)
+    assert at_rest(cluster)
+
+
+def test_an_insert_runs_on_is_listed_and_stopped(home: Home, stream: Stream, cluster: Cluster) -> None:
+    """It outlives its command; its state is asked of the cluster; stopping it frees its slot."""
+    before = at_rest(cluster)
+    target = "create temporary table sink (film_id int) with ('connector' = 'blackhole');"
+    process = command(
+        "sql", "-e", sql_on(stream[0], f"{target} insert into sink select film_id from t"), "--name", "copying"
+    )
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert "copying runs" in said
+    assert cluster.slots().free == before.free - 1
+    listed = command("statement", "list", "--json")
+    answer, _ = listed.communicate(timeout=20)
+    (entry,) = json.loads(answer)["statements"]
+    assert (entry["name"], entry["state"], entry["kind"]) == ("copying", "RUNNING", "insert")
+    assert control.stop("copying", home).state == STOPPED
+    assert at_rest(cluster) == before
+
+
+def test_an_insert_that_ends_is_known_to_have_ended(open_workspace: Open, stream: Stream, home: Home) -> None:
+    """A bounded one is FINISHED, one that breaks is FAILED and says why."""
+    workspace = open_workspace(stream[0])
+    workspace.execute(one("create temporary table sink (film_id int) with ('connector' = 'blackhole')"))
+    good = workspace.execute(one("insert into sink select film_id from dvd_clicks")).started
+    bad = workspace.execute(one("insert into sink select film_id / (film_id - film_id) from dvd_clicks")).started
+    assert good is not None
+    assert bad is not None
+    eventually(lambda: control.refreshed_one(good.name, home).state == FINISHED)
+    eventually(lambda: control.refreshed_one(bad.name, home).state == FAILED)
+    eventually(lambda: "/ by zero" in control.refreshed_one(bad.name, home).error)
+
+
+def test_names_are_unique_while_they_run(home: Home) -> None:
+    """A taken name and an impossible one are refused; numbers go up."""
+    statements = Statements(home)
+    first = statements.begin("select 1", "query", name="mine")
+    with pytest.raises(UsageError, match="a statement named mine runs already"):
+        statements.begin("select 2", "query", name="mine")
+    with pytest.raises(UsageError, match="cannot be the name"):
+        statements.begin("select 2", "query", name="../mine")
+    statements.end(first.name, STOPPED)
+    assert statements.begin("select 2", "query", name="mine").sql == "select 2"
+    statements.end("mine", STOPPED)
+    numbered = [statements.begin("select 3", "query") for _ in range(3)]
+    assert len({entry.name for entry in numbered}) == 3
+    for entry in numbered:
+        statements.end(entry.name, FINISHED)
+
+
+def test_only_the_last_fifty_that_ended_are_remembered(tmp_path: Path) -> None:
+    """What runs is never forgotten."""
+    statements = Statements(Home(tmp_path))
+    kept = statements.begin("select 0", "query", name="kept")
+    for number in range(60):
+        statements.end(statements.begin("select 1", "query", name=f"old-{number}").name, FINISHED)
+    statements.tidy()
+    names = [entry.name for entry in statements]
+    assert kept.name in names
+    assert len(names) == 51
+
+
+def test_a_gateway_that_dies_under_a_query_is_named_and_comes_back(
+    home: Home, stack: Stack, stream: Stream, gateway: RestGateway
+) -> None:
+    """The query ends with a clear message, the list says LOST, and the next statement starts the gateway anew at the same address."""
+    process = command("sql", "-e", sql_on(stream[0], "select * from t"), "--csv", "--name", "bereft")
+    assert process.stdout is not None
+    process.stdout.readline()
+    record = stack.record("flink")
+    assert record is not None
+    os.kill(record.pid, signal.SIGKILL)  # the attendant; Java must follow it
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 4
+    assert "ended while bereft ran" in said
+    assert "run the statement again" in said
+    again = command("sql", "-e", "select 1", "--csv")
+    answer, said = again.communicate(timeout=90)
+    assert answer == "EXPR$0\n1\n", said
+    assert stack.address("flink") == gateway.url
+    assert state(home, "bereft") == LOST
+    assert [entry.name for entry in control.refreshed(home) if entry.runs] == []
+    # Nothing of the one that was killed is left: its planner and RPC jars alone are 60 MB.
+    left = [path.name for path in (home.work("flink") / "tmp").iterdir() if "planner" in path.name]
+    assert len(left) == 1
