@@ -42,7 +42,8 @@ from clickreel.warehouse.client import connect
 
 TOPIC = "dvd_clicks"
 PARTITIONS = 6
-RATE = 2_000.0
+# Of the timeline, which is produced as fast as it goes. A late event may be hours late, so a run begins by making the hours before it.
+RATE = 20.0
 START_MS = 1_767_225_600_000
 FLAWS = "late=1%,late_batch=0.2%,out_of_order=1%,duplicate=1%,malformed=1%"
 VICTIMS = ("ingest", "clickhouse", "kafka")
@@ -132,7 +133,7 @@ class Soak:
         )
         Cluster(self.profile).create(TOPIC, PARTITIONS, 1, {"retention.ms": "-1"})
         migrate.migrate(connect(self.profile))
-        self.run = Run(World(WorldSettings(seed=seed, rate=RATE)), START_MS)
+        self.run = Run(World(WorldSettings(seed=seed, rate=RATE, flaws=FLAWS)), START_MS)
         self.feed = Feed(self.profile, self.run)
         self.verification = verification(self.profile, TOPIC, self.run)
         self.figures = Figures(seed)

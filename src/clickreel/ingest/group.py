@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import bisect
 import gc
 import struct
 import time
@@ -281,71 +280,23 @@ def uncollected() -> Iterator[None]:
 
 
 def batches(messages: list[Message]) -> list[Batch]:
-    """Messages by partition, as columns; none may be an error.
-
-    Every call of a message's method costs some 40 ns, a tenth of the pipeline, so only four are made for each message: offsets and
-    partitions are those of runs, which are found by their ends.
-    """
+    """Messages by partition, as columns; none may be an error."""
+    count = len(messages)
     keys, values = list(map(Message.key, messages)), list(map(Message.value, messages))
-    # One by one: a list of all these pairs would set the garbage collector going, which then takes longer than all else here.
+    partitions = np.fromiter(map(Message.partition, messages), np.int32, count)
+    offsets = np.fromiter(map(Message.offset, messages), np.int64, count)
+    # One by one: a list of all these pairs would be as many objects again for the garbage collector.
     stamps = (stamp if kind else -1 for kind, stamp in map(Message.timestamp, messages))
-    timestamps = np.fromiter(stamps, np.int64, len(messages))
+    timestamps = np.fromiter(stamps, np.int64, count)
     headers = list(map(Message.headers, messages))
-    headed = [row for row, found in enumerate(headers) if found] if any(headers) else []
-    by_partition: dict[int, list[tuple[int, int, int]]] = {}
-    for partition, first, begin, end in runs(messages):
-        by_partition.setdefault(partition, []).append((first, begin, end))
+    headed = any(headers)
     out = []
-    for partition, found in by_partition.items():
-        out.append(
-            Batch(
-                partition,
-                np.concatenate([np.arange(first, first + end - begin) for first, begin, end in found]),
-                np.concatenate([timestamps[begin:end] for _, begin, end in found]),
-                [key for _, begin, end in found for key in keys[begin:end]],
-                [value for _, begin, end in found for value in values[begin:end]],
-                _placed(found, headed, headers),
-            )
-        )
-    return out
-
-
-def runs(messages: list[Message]) -> Iterator[tuple[int, int, int, int]]:
-    """Stretches of neighbours of one partition with offsets in a row: partition, first offset, first place, place after the last.
-
-    Messages of one partition come in the order of their offsets. So when one further on has the offset that it has in an unbroken
-    run, all in between belong to it: the end is found in a few looks.
-    """
-    begin = 0
-    while begin < len(messages):
-        partition, first = messages[begin].partition(), messages[begin].offset()
-        assert partition is not None, "a message has a partition"
-        assert first is not None, "a message has an offset"
-
-        def belongs(place: int, begin: int = begin, partition: int = partition, first: int = first) -> bool:
-            return messages[place].offset() == first + place - begin and messages[place].partition() == partition
-
-        inside, step = begin, 1
-        while inside + step < len(messages) and belongs(inside + step):
-            inside, step = inside + step, 2 * step
-        while step > 1:
-            step //= 2
-            if inside + step < len(messages) and belongs(inside + step):
-                inside += step
-        yield partition, first, begin, inside + 1
-        begin = inside + 1
-
-
-def _placed(
-    found: list[tuple[int, int, int]], headed: list[int], headers: list[Any]
-) -> dict[int, list[tuple[str, bytes | None]]]:
-    """The headers of a partition's messages by their rows."""
-    out: dict[int, list[tuple[str, bytes | None]]] = {}
-    row = 0
-    for _, begin, end in found if headed else ():
-        places = headed[bisect.bisect_left(headed, begin) : bisect.bisect_left(headed, end)]
-        out |= {row + place - begin: _headers(headers[place]) for place in places}
-        row += end - begin
+    for partition in np.unique(partitions).tolist():
+        rows = np.flatnonzero(partitions == partition)
+        places = rows.tolist()
+        found = {row: _headers(headers[place]) for row, place in enumerate(places) if headers[place]} if headed else {}
+        theirs = [keys[place] for place in places], [values[place] for place in places]
+        out.append(Batch(partition, offsets[rows], timestamps[rows], *theirs, found))
     return out
 
 
