@@ -6,7 +6,7 @@ Every list of a day stands in one table, a row a list, best first:
 * ``browse``: for each segment the films of its main category, several variants;
 * ``near``: for each film, the films that are watched by the same people ("more like this", and what follows in a search).
 
-The ranker's score is ``rho * truth + sqrt(1 - rho**2) * noise``: rho is a setting, a tenth of the noise is drawn anew each week (a new model goes live on Monday), and the order of each
+The ranker's score is ``rho * truth + sqrt(1 - rho**2) * noise``: rho is a setting, a tenth of the noise is drawn anew each week (a new model goes live each Thursday), and the order of each
 variant is a Plackett-Luce draw from the scores (Gumbel noise added to the log scores) that lasts sixteen days. So the table is a function of (seed, day).
 """
 

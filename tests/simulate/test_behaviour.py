@@ -1,0 +1,152 @@
+"""What people and films do: lists, funnel, trends, the ledger's account of them."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from clickreel.contract.vocabulary import EVENT_TYPES, PAGES
+from clickreel.simulate.events import Events
+from clickreel.simulate.world import World
+from tests.simulate.worlds import DAY_MS, HOUR_MS, MONDAY_MS, world
+
+VIEW, DETAIL, TRAILER, WATCHLIST = range(4)
+FILM_DETAIL = PAGES.index("film_detail")
+
+
+@pytest.fixture(scope="module")
+def made() -> World:
+    """A world of some size."""
+    return world(users=8000, seed=51)
+
+
+@pytest.fixture(scope="module")
+def day(made: World) -> Events:
+    """A day of it, by session and time."""
+    events = made.events(MONDAY_MS, MONDAY_MS + DAY_MS)
+    return events.take(np.lexsort((events.ts_ms, events.session)))
+
+
+def test_the_funnel_is_in_order(day: Events) -> None:
+    """A deeper event directly follows one of the same film at the same position; only detail views and saves follow a look."""
+    assert EVENT_TYPES == ("view", "detail_view", "watch_trailer", "add_to_watchlist")
+    inside = np.flatnonzero((day.event_type[1:] != VIEW) & (day.session[1:] == day.session[:-1])) + 1
+    assert (day.film[inside] == day.film[inside - 1]).all()
+    assert (day.position[inside] == day.position[inside - 1]).all()
+    before, after = day.event_type[inside - 1], day.event_type[inside]
+    assert set(after[before == VIEW].tolist()) == {DETAIL, WATCHLIST}
+    assert (before[after == TRAILER] == DETAIL).all()
+
+
+def test_pages_fit_what_happens(day: Events) -> None:
+    """Views on list pages, the deeper events on the film's page, a save sometimes straight from a list."""
+    assert FILM_DETAIL not in day.page[day.event_type == VIEW]
+    for kind in (DETAIL, TRAILER):
+        assert set(day.page[day.event_type == kind].tolist()) == {FILM_DETAIL}
+    straight = (day.page[day.event_type == WATCHLIST] != FILM_DETAIL).mean()
+    assert 0.01 < straight < 0.4
+
+
+def test_a_list_shows_each_film_once_from_the_top(made: World) -> None:
+    """Ranks run from 1 without a gap, and no film stands twice in a list, put-in and random ones included."""
+    sessions = made.happenings.sessions(MONDAY_MS, MONDAY_MS + 6 * HOUR_MS)
+    for events, _, of_visit in made.scene.expand(sessions):
+        views = np.flatnonzero(events.event_type == VIEW)
+        visit = of_visit[views]
+        pairs = np.unique(np.stack([visit, events.film[views].astype(np.int64)]), axis=1)
+        assert pairs.shape[1] == len(views)
+        begins = np.flatnonzero(np.diff(visit, prepend=-1))
+        rank = np.arange(len(views)) - np.repeat(begins, np.diff([*begins, len(views)])) + 1
+        assert (events.position[views] == rank).all()
+
+
+def entries(made: World, days: int, kind: str) -> list[dict[str, Any]]:
+    """The ledger's entries of a kind."""
+    table = pa.Table.from_batches(list(made.ledger(MONDAY_MS, MONDAY_MS + days * DAY_MS)))
+    return list(table.filter(pc.equal(table["kind"], kind)).to_pylist())
+
+
+def bits(entry: dict[str, Any]) -> int:
+    """The 32 bits of an entry's session."""
+    return int.from_bytes(bytes.fromhex(entry["session_id"].removeprefix("s_")), "big")
+
+
+def test_the_ledger_tells_run_rankers_and_random_lists(made: World, day: Events) -> None:
+    """A random list is one span of one session; some 3 % of the lists are."""
+    assert [entry["name"] for entry in entries(made, 1, "run")] == [made.run]
+    assert len(entries(made, 14, "ranker")) == 3  # a model goes live on Thursdays
+    lists = entries(made, 1, "random_list")
+    looks_per_list = 8
+    assert 0.015 < len(lists) / ((day.event_type == VIEW).sum() / looks_per_list) < 0.06
+    some = lists[len(lists) // 2]
+    inside = (day.session == bits(some)) & (day.ts_ms >= some["start_ms"]) & (day.ts_ms <= some["end_ms"])
+    ranks = day.position[inside & (day.event_type == VIEW)]
+    assert ranks.tolist() == list(range(1, len(ranks) + 1))
+
+
+def test_random_lists_of_a_flat_world_are_told_by_their_moved_times() -> None:
+    """The ledger's times are those of the events that are streamed, also where a flat rate moves them."""
+    flat = world(rate=1.0, seed=52)
+    events = flat.events(MONDAY_MS, MONDAY_MS + DAY_MS // 4)
+    lists = [e for e in entries(flat, 1, "random_list") if e["end_ms"] < MONDAY_MS + DAY_MS // 4]
+    assert len(lists) > 10
+    times = {(session, ts) for session, ts in zip(events.session.tolist(), events.ts_ms.tolist(), strict=True)}
+    for entry in lists:
+        session = bits(entry)
+        assert (session, entry["start_ms"]) in times
+        assert (session, entry["end_ms"]) in times
+
+
+def test_a_launched_film_is_not_seen_before_and_a_removed_one_not_after() -> None:
+    """Launches and removals hold to the day."""
+    made = world(users=1500, seed=53, launches_per_week=5.0, removals_per_week=5.0, bursts_per_week=0.0)
+    events = made.events(MONDAY_MS, MONDAY_MS + 14 * DAY_MS)
+    launched = [e for e in entries(made, 14, "launch") if e["name"] == "launch" and e["start_ms"] > MONDAY_MS]
+    removed = [e for e in entries(made, 14, "removal") if e["start_ms"] < MONDAY_MS + 14 * DAY_MS]
+    assert launched
+    assert removed
+    for entry in launched:
+        seen = events.ts_ms[events.film == entry["film_id"]]
+        assert (seen >= entry["start_ms"]).all()
+        assert len(seen)
+    for entry in removed:
+        seen = events.ts_ms[events.film == entry["film_id"]]
+        # A session under way at midnight keeps the lists it has.
+        assert not ((seen > entry["start_ms"] + 2 * HOUR_MS) & (seen < entry["end_ms"])).any()
+
+
+def test_a_burst_lifts_its_film_many_times_and_fades() -> None:
+    """In its first three hours a viral film draws over ten times what it drew before."""
+    made = world(users=20_000, seed=54, bursts_per_week=7.0)
+    bursts = [e for e in entries(made, 6, "burst") if MONDAY_MS + 2 * DAY_MS < e["start_ms"] < MONDAY_MS + 5 * DAY_MS]
+    events = made.events(MONDAY_MS, MONDAY_MS + 6 * DAY_MS)
+    assert bursts
+    for entry in bursts:
+        opened = events.ts_ms[(events.film == entry["film_id"]) & (events.event_type == DETAIL)]
+        start = entry["start_ms"]
+        before = max(1, ((opened >= start - 48 * HOUR_MS) & (opened < start)).sum()) / 48
+        first = ((opened >= start) & (opened < start + 3 * HOUR_MS)).sum() / 3
+        assert first > 10 * before
+        assert 0.3 < entry["exponent"] < 1.4
+
+
+def test_bots_and_endless_sessions_are_in_the_ledger() -> None:
+    """Who they are, and that they do what bots and endless sessions do."""
+    made = world(users=800, seed=55, bots=0.1, monsters=0.1, session_cap_min=240)
+    events = made.events(MONDAY_MS, MONDAY_MS + DAY_MS)
+    bots = {int(e["user_id"][2:]) for e in entries(made, 1, "bot")}
+    assert bots
+    mine = np.isin(events.user, list(bots))
+    assert set(events.event_type[mine].tolist()) == {VIEW, DETAIL}
+    monsters = {bits(e) for e in entries(made, 1, "monster")}
+    sizes = [int((events.session == s).sum()) for s in monsters]
+    assert np.median(sizes) > 200
+
+
+def test_a_large_catalogue_is_shown_down_to_its_tail() -> None:
+    """With 5,000 films most are seen within some days."""
+    made = world(users=10_000, films=5000, seed=56)
+    seen = np.unique(made.events(MONDAY_MS, MONDAY_MS + 5 * DAY_MS).film)
+    assert len(seen) > 4500
