@@ -32,6 +32,7 @@ GROUPS: tuple[str, ...] = (
     "verify",
     "insight",
     "bench",
+    "export",
 )
 
 app = typer.Typer(

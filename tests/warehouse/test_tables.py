@@ -1,0 +1,143 @@
+"""The tables: made once, never edited, and of the names and types that queries rely on."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from clickreel.contract import ddl
+from clickreel.errors import ClickreelError, UsageError
+from clickreel.simulate import films as catalogues
+from clickreel.stream.profile import Profile
+from clickreel.warehouse import films, migrate
+from clickreel.warehouse.client import Client, connect
+from tests.ingest.messages import Topic, land, message
+
+# SHA-256 of every migration that was released, to be extended and never changed.
+RELEASED: dict[int, str] = {}
+
+
+def test_migrations_are_applied_once_and_recorded(empty: Client) -> None:
+    """A dry run says what would be done and does nothing."""
+    assert {one.state for one in migrate.migrate(empty, dry=True)} == {"pending"}
+    assert {one.state for one in migrate.migrate(empty)} == {"applied"}
+    assert {one.state for one in migrate.migrate(empty)} == {"kept"}
+    recorded = empty.rows("SELECT version, checksum FROM clickreel_migrations ORDER BY version")
+    assert recorded == [(one.version, hashlib.sha256(one.text.encode()).hexdigest()) for one in migrate.migrations()]
+
+
+def test_a_database_without_tables_is_told_what_to_do(empty: Client) -> None:
+    """The hint is the command."""
+    with pytest.raises(ClickreelError, match="lacks 0001_landing") as caught:
+        migrate.check(empty)
+    assert caught.value.hint == "clickreel warehouse migrate"
+
+
+def test_an_edited_migration_is_refused(client: Client) -> None:
+    """Its checksum is not the recorded one."""
+    client.command(
+        "ALTER TABLE clickreel_migrations UPDATE checksum = 'other' WHERE version = 1 SETTINGS mutations_sync = 2"
+    )
+    with pytest.raises(ClickreelError, match="in another form"):
+        migrate.migrate(client)
+
+
+def test_a_database_of_a_newer_clickreel_is_refused(client: Client) -> None:
+    """Its tables are not known here."""
+    client.insert(migrate.RECORDS, ("version", "name", "checksum"), [(99, "future", "x")])
+    with pytest.raises(ClickreelError, match="does not know"):
+        migrate.migrate(client)
+
+
+def test_released_migrations_are_never_edited() -> None:
+    """A change is a new file."""
+    now = {one.version: one.checksum for one in migrate.migrations()}
+    assert RELEASED.items() <= now.items()
+
+
+def test_the_view_has_the_columns_of_a_clickpipes_table(client: Client) -> None:
+    """Names, order and types; only the time zone is added."""
+    described = [(row[0], re.sub(r", 'UTC'\)", ")", row[1])) for row in client.rows("DESCRIBE TABLE dvd_clicks")]
+    virtual = {
+        "_key": "String",
+        "_timestamp": "DateTime64(3)",
+        "_partition": "Int32",
+        "_offset": "Int64",
+        "_topic": "String",
+        "_header_keys": "Array(String)",
+        "_header_values": "Array(String)",
+    }
+    assert described == [*(ddl.clickhouse_columns(style="clickpipes") | virtual).items()]
+
+
+def test_the_landing_table_holds_what_the_contract_allows(client: Client) -> None:
+    """Types are those that the contract derives; user and session are the numbers in their texts."""
+    kinds = {row[0]: row[1] for row in client.rows("DESCRIBE TABLE dvd_clicks_landing")}
+    derived = ddl.clickhouse_columns()
+    assert {name: kinds[name] for name in derived if name not in {"user_id", "session_id"}} == {
+        name: kind for name, kind in derived.items() if name not in {"user_id", "session_id"}
+    }
+    assert (kinds["user"], kinds["session"]) == ("UInt64", "UInt32")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT event_type, count() FROM dvd_clicks WHERE event_ts >= '2025-12-27 12:00:00' GROUP BY event_type",
+        "SELECT uniq(user_id), uniq(session_id) FROM dvd_clicks WHERE device = 'tablet' AND film_id IN (1, 2, 3)",
+        "SELECT toStartOfMinute(event_ts) AS m, countIf(event_type = 'view') FROM dvd_clicks GROUP BY m ORDER BY m",
+        "SELECT * FROM dvd_clicks WHERE user_id = 'u_2' AND event_id = '00000000-0000-4000-8000-000000000001'",
+        "SELECT * FROM dvd_clicks ORDER BY _partition, _offset LIMIT 1 BY _partition, _offset",
+        "SELECT dateDiff('millisecond', event_ts, _timestamp), position + 1, upper(page) FROM dvd_clicks LIMIT 3",
+    ],
+)
+def test_queries_written_for_a_clickpipes_table_run(client: Client, topic: Topic, query: str) -> None:
+    """Comparisons with texts, functions of time, the remedy against doubled rows included."""
+    topic.send(9)
+    land(topic, client)
+    assert client.rows(query)
+
+
+def test_time_and_film_are_found_by_the_indexes(client: Client, topic: Topic) -> None:
+    """A question about a minute does not read a day, through the view as well."""
+    client.command("SYSTEM STOP MERGES dvd_clicks_landing")
+    for hour in range(8):
+        for number in range(30):
+            topic.put(0, *message(hour * 30 + number, event_ts=f"2025-12-27 {hour:02d}:00:{number:02d}.000"))
+        land(topic, client)
+    plan = "\n".join(
+        row[0]
+        for row in client.rows(
+            "EXPLAIN indexes = 1 SELECT count() FROM dvd_clicks WHERE event_ts >= '2025-12-27 07:00:00'"
+        )
+    )
+    client.command("SYSTEM START MERGES dvd_clicks_landing")
+    assert re.search(r"Name: by_time.*?Parts: 1/\d", plan, re.DOTALL), plan
+    assert re.search(r"Granules: 1\n", plan), plan
+
+
+def test_films_are_replaced_as_a_whole(client: Client) -> None:
+    """Films that are gone are gone, in the dictionary as well."""
+    films.load(client, catalogues.invent(50))
+    assert client.command("SELECT count() FROM dvd_films") == 50
+    films.load(client, catalogues.invent(20, seed=2))
+    title = catalogues.invent(20, seed=2).title[6]
+    assert client.rows("SELECT count(), dictGet('dvd_films', 'film_title', 7) FROM dvd_films") == [(20, title)]
+
+
+def test_films_of_a_file_are_taken(client: Client, tmp_path: Path) -> None:
+    """The user's own catalogue."""
+    file = tmp_path / "films.csv"
+    file.write_text("film_id,film_title,category\n331,Kwaidan,Horror\n", encoding="utf-8")
+    assert films.load(client, films.catalogue(file)) == 1
+    assert client.rows("SELECT film_title, category FROM dvd_films") == [("Kwaidan", "Horror")]
+
+
+def test_no_clickhouse_is_two_lines() -> None:
+    """What to add, and where."""
+    with pytest.raises(UsageError) as caught:
+        connect(Profile({"bootstrap.servers": "x:1"}, source="my.properties"))
+    assert caught.value.hint == "add clickhouse.url=... to my.properties"
