@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from clickreel.errors import ClickreelError
-from clickreel.stream.broker import Broker, Commit, TopicState
+from clickreel.errors import ClickreelError, UnreachableError
+from clickreel.stream.broker import Broker, Commit, LostError, TopicState
 from clickreel.stream.claim import Claim, Note, Owner, SecondWriterError, Shard
 from clickreel.stream.memory import MemoryBroker
 from clickreel.stream.topic import TopicSettings, ensure
@@ -145,8 +145,43 @@ def test_who_is_replaced_is_told_and_can_commit_nothing(broker: Broker, topic: s
     claim = Claim(broker, where, "r")
     occupy(broker, where, ELSEWHERE)
     with pytest.raises(SecondWriterError, match=r"was taken over by process .* on far-away"):
-        claim.progress({0: (1, Note("", start_ms=1))})
+        claim.begin({0: (1, Note("", start_ms=1))})
+    with pytest.raises(SecondWriterError, match="far-away"):
+        claim.check()
+    claim.progress({0: (1, Note("", start_ms=1))})
+    found = Note.load(broker.committed(f"clickreel-writer.r@{topic}", topic)[0].note)
+    assert found is not None
+    assert found.owner == str(ELSEWHERE)
     claim.abandon()
+
+
+def test_who_was_forgotten_comes_back_if_nobody_has_claimed_the_run(topic: str) -> None:
+    """A coordinator that was away for longer than the session. Whoever has only joined meanwhile is stopped before its first record."""
+    broker = MemoryBroker()
+    where = state(broker, topic)
+    group = f"clickreel-writer.r@{topic}"
+    claim = Claim(broker, where, "r")
+    broker.expire(group)
+    claim.check()
+    stranger = broker.join(group, topic, str(ELSEWHERE))
+    claim.check()
+    with pytest.raises(LostError):
+        stranger.commit({0: Commit(0, Note(str(ELSEWHERE)).dump())})
+    claim.begin({0: (1, Note("", start_ms=1))})
+    claim.release({})
+
+
+def test_while_the_coordinator_cannot_be_asked_nothing_is_known(topic: str) -> None:
+    """Not a loss, and no right to write either."""
+    broker = MemoryBroker()
+    claim = Claim(broker, state(broker, topic), "r")
+    broker.expire(f"clickreel-writer.r@{topic}")
+    broker.down = True
+    with pytest.raises(UnreachableError):
+        claim.check()
+    broker.down = False
+    claim.check()
+    claim.release({})
 
 
 def test_shards_of_one_division_agree_and_all_else_does_not(broker: Broker, topic: str) -> None:

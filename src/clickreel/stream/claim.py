@@ -263,16 +263,17 @@ class Claim:
         except LostError as exc:
             raise self._refusal(None) from exc
 
-    def _commit(self, places: Mapping[int, tuple[int, Note]], *, released: bool = False) -> None:
-        """Leave notes in our name; what is not given stays as it was last."""
+    def _signed(self, places: Mapping[int, tuple[int, Note]], *, released: bool) -> dict[int, Commit]:
+        """Notes in our name; what is not given stays as it was last."""
         self._said |= places
         ours = {"owner": str(self.owner), "topic_id": self._topic.topic_id, "partitions": self._topic.partitions}
-        self._member.commit(
-            {
-                p: Commit(offset, dataclasses.replace(note, **ours, released=released).dump())  # type: ignore[arg-type]
-                for p, (offset, note) in self._said.items()
-            }
-        )
+        return {
+            p: Commit(offset, dataclasses.replace(note, **ours, released=released).dump())  # type: ignore[arg-type]
+            for p, (offset, note) in self._said.items()
+        }
+
+    def _commit(self, places: Mapping[int, tuple[int, Note]], *, released: bool = False) -> None:
+        self._member.commit(self._signed(places, released=released))
 
     def _refuse_others(self) -> None:
         """Look again, now that our claim can be seen: of a shard and a whole that start together, each sees the other."""
@@ -292,15 +293,38 @@ class Claim:
         )
 
     def check(self) -> None:
-        """Serve the group.
+        """Serve the group; after a silence of ours or the coordinator's, make sure that the place is still ours.
 
         Raises:
-            ClickreelError: Another writer has taken the place.
+            SecondWriterError: Somebody else has taken it.
+            UnreachableError: The coordinator cannot be asked; until it can, the run may not be written.
         """
         try:
             self._member.check()
         except LostError as exc:
+            self._regain(exc)
+
+    def _regain(self, cause: LostError) -> None:
+        """Take the place again after the coordinator has forgotten us, unless somebody has claimed the run since.
+
+        Somebody who has joined but not claimed yet is stopped by this, before the first record, as of two that start together.
+        """
+        with contextlib.suppress(ClickreelError):
+            self._member.leave()
+        now = self._broker.topic(self._topic.name)
+        if now is None or now.partitions != self._topic.partitions or self._foreign():
+            raise self._lost() from cause
+        self._member = self._broker.join(self._group, self._topic.name, str(self.owner))
+        if self._foreign():
+            raise self._lost() from cause
+        try:
+            self._commit({})
+        except LostError as exc:
             raise self._lost() from exc
+
+    def _foreign(self) -> bool:
+        """Whether somebody else has claimed the run since we did."""
+        return any(note.owner != str(self.owner) for p, note in self._notes(self._group).items() if p in self._said)
 
     def _lost(self) -> SecondWriterError:
         now = self._broker.topic(self._topic.name)
@@ -316,19 +340,27 @@ class Claim:
             f"run {self._run} was taken over by {who} while this one was silent", hint="let one process write a run"
         )
 
-    def progress(self, places: Mapping[int, tuple[int, Note]]) -> None:
-        """Leave notes of how far the run is.
+    def begin(self, places: Mapping[int, tuple[int, Note]]) -> None:
+        """Leave the first notes, which say where the run begins; when this returns they are stored.
 
         Args:
             places: By partition: the next offset and the note; its owner is filled in here.
 
         Raises:
-            ClickreelError: Another writer has taken the place.
+            SecondWriterError: Another writer has taken the place.
         """
         try:
             self._commit(places)
         except LostError as exc:
             raise self._lost() from exc
+
+    def progress(self, places: Mapping[int, tuple[int, Note]]) -> None:
+        """Leave notes of how far the run is, without waiting: one that is lost costs a later start some time.
+
+        Args:
+            places: As of :meth:`begin`.
+        """
+        self._member.commit_soon(self._signed(places, released=False))
 
     def begun(self) -> int | None:
         """Where the run begins, from its own notes or those of its other shards; ``None`` when they say nothing."""

@@ -12,9 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from confluent_kafka import (
-    OFFSET_INVALID,
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Producer,
@@ -68,6 +66,7 @@ class Cluster:
         self.address = profile.bootstrap
         self._trouble = Trouble()
         self._client: AdminClient | None = None
+        self._askers: dict[str, Consumer] = {}
 
     # Asking
 
@@ -161,14 +160,17 @@ class Cluster:
             high if offset < 0 else offset for offset, high in zip(found, self._offsets(topic, _LATEST), strict=True)
         ]
 
-    def _offsets(self, topic: str, spec: OffsetSpec) -> list[int]:
+    def _partitions(self, topic: str) -> list[int]:
         try:
-            partitions = self._admin().list_topics(topic, timeout=_ANSWER_S).topics[topic]
+            found = self._admin().list_topics(topic, timeout=_ANSWER_S).topics[topic]
         except KafkaException as exc:
             raise explain(exc.args[0], self.profile, self._trouble, topic) from exc
-        if partitions.error is not None:
-            self.fail(partitions.error, topic)
-        wanted = {TopicPartition(topic, p): spec for p in sorted(partitions.partitions)}
+        if found.error is not None:
+            self.fail(found.error, topic)
+        return sorted(found.partitions)
+
+    def _offsets(self, topic: str, spec: OffsetSpec) -> list[int]:
+        wanted = {TopicPartition(topic, p): spec for p in self._partitions(topic)}
         deadline = time.monotonic() + _ANSWER_S
         while True:
             futures = self._admin().list_offsets(wanted, request_timeout=_ANSWER_S)
@@ -208,22 +210,24 @@ class Cluster:
 
     def committed(self, group: str, topic: str) -> dict[int, Commit]:
         """What a group has committed for a topic, by partition."""
-        wanted = [ConsumerGroupTopicPartitions(group)]
-        future = self._admin().list_consumer_group_offsets(wanted, request_timeout=_ANSWER_S)[group]
+        self._admin()
+        # Not by the admin client: librdkafka 2.15 crashes the process in list_consumer_group_offsets when the coordinator has just
+        # started and answers with an error. A consumer that belongs to the group without joining it asks the same.
+        if group not in self._askers:
+            config = {**self.profile.consumer_config(group), **self._trouble.config()}
+            self._askers[group] = _made(Consumer, config, self.profile)
+        wanted = [TopicPartition(topic, p) for p in range(len(self._partitions(topic)))]
         try:
-            found = future.result(timeout=_ANSWER_S + 1).topic_partitions
+            found = self._askers[group].committed(wanted, timeout=_ANSWER_S)
         except KafkaException as exc:
-            if exc.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return {}
             raise explain(exc.args[0], self.profile, self._trouble, topic) from exc
-        return {
-            p.partition: Commit(p.offset, p.metadata or "")
-            for p in found
-            if p.topic == topic and p.offset not in (OFFSET_INVALID, -1)
-        }
+        return {p.partition: Commit(p.offset, p.metadata or "") for p in found if p.offset >= 0}
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Drop the connections."""
+        for asker in self._askers.values():
+            asker.close()
+        self._askers.clear()
         self._client = None
 
 
@@ -375,7 +379,7 @@ class ClusterMembership:
 
     def __init__(self, cluster: Cluster, group: str, topic: str, owner: str) -> None:
         self._cluster, self._group, self._topic, self._trouble = cluster, group, topic, Trouble()
-        self._joined = self._lost = False
+        self._joined = self._lost = self._left = False
         config = cluster.profile.consumer_config(group)
         config |= {
             "group.protocol": "classic",
@@ -418,6 +422,7 @@ class ClusterMembership:
         Raises:
             LostError: Another member has taken this one's place; known a heartbeat (a second) later at the latest.
         """
+        self._refuse_lost()
         message = self._consumer.poll(0 if self._joined else 0.05)
         error = message.error() if message is not None else None
         if error is not None:
@@ -428,11 +433,15 @@ class ClusterMembership:
             self._lost = self._lost or error.fatal() or error.code() in LOST
             if error.code() in REFUSED:
                 self._cluster.fail(error, self._group, self._trouble)
+        self._refuse_lost()
+
+    def _refuse_lost(self) -> None:
         if self._lost:
             raise LostError(f"another member has taken over the group {self._group}")
 
     def commit(self, commits: Mapping[int, Commit]) -> None:
         """Commit, and wait for the answer; see :class:`~clickreel.stream.broker.Membership`."""
+        self._refuse_lost()
         offsets = [TopicPartition(self._topic, p, commit.offset, commit.note) for p, commit in commits.items()]
         try:
             self._consumer.commit(offsets=offsets, asynchronous=False)
@@ -442,9 +451,18 @@ class ClusterMembership:
                 raise LostError(f"another member has taken over the group {self._group}") from exc
             raise explain(exc.args[0], self._cluster.profile, self._trouble, self._topic) from exc
 
+    def commit_soon(self, commits: Mapping[int, Commit]) -> None:
+        """Commit without waiting; see :class:`~clickreel.stream.broker.Membership`."""
+        offsets = [TopicPartition(self._topic, p, commit.offset, commit.note) for p, commit in commits.items()]
+        if not self._lost:
+            with contextlib.suppress(KafkaException):  # of no consequence, or `check` will tell
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+
     def leave(self) -> None:
         """Stop being a member; the group forgets it after its session time."""
-        self._consumer.close()
+        if not self._left:
+            self._lost = self._left = True
+            self._consumer.close()
 
 
 def _made(kind: Callable[[dict[str, Any]], Client], config: dict[str, Any], profile: Profile) -> Client:

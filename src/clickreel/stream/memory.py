@@ -274,6 +274,11 @@ class MemoryMembership:
         for partition, commit in commits.items():
             self._group.commits[self._topic, partition] = commit
 
+    def commit_soon(self, commits: Mapping[int, Commit]) -> None:
+        """Commit, if nobody has taken the place."""
+        if self._group.generation == self._generation:
+            self.commit(commits)
+
     def leave(self) -> None:
         """Stop being a member; unlike a static member of a real group it is forgotten at once."""
         if self._group.generation == self._generation:

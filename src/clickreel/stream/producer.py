@@ -36,7 +36,7 @@ _AHEAD_MS = 2_000  # live: generated this far ahead of the clock, so that no tic
 _TICK_MS = 5.0  # live: what falls due within a tick goes out together
 _NAP_MS = 50.0  # live: longest sleep, so that a stop is heard
 _NOTE_S = 1.0
-_STALL_S = 60.0
+_STALL_S = 120.0  # a broker that was killed takes half a minute and more to check its logs on a busy machine
 _FLUSH_S = 30.0
 _SETTLE_S = 0.15
 _SETTLE_TRIES = 20
@@ -172,7 +172,7 @@ class Producer:
         self.account = Account(world.run, state.name, target_per_s=world.expected_rate * (order.speed or 1.0))
         self._mine = [p for p in range(state.partitions) if order.shard.mine(p)]
         self._writer: Writer
-        self._opened = False
+        self._opened, self._held = False, True
         self._flush_s = _FLUSH_S
         self._lanes: list[Lane] = []
         self._trail: list[collections.deque[tuple[int, Place]]] = [collections.deque() for _ in range(state.partitions)]
@@ -227,7 +227,7 @@ class Producer:
         self.account.offsets = self._others.nexts
         self._writer = self._broker.writer(self._state.name, self._others.acked)
         self._opened = True
-        self._claim.progress(self._notes())
+        self._claim.begin(self._notes())
         at = self.account.position_ms = min(self._places[p].deliver_ms for p in self._mine)
         if self._stretch is not None and self._stretch.start_ms <= at:
             at, self._cursor = self._stretch.start_ms, self._stretch.cursor
@@ -291,7 +291,7 @@ class Producer:
     # The loop
 
     def _loop(self) -> None:
-        self._begun = self._moved_s = time.monotonic()
+        self._begun = self._moved_s = self._held_s = time.monotonic()
         while not self._stop.is_set() and (self._lanes or self._next_block()):
             now = self._clock()
             sent = self._release(self._pace.horizon(now), now)
@@ -370,8 +370,8 @@ class Producer:
         """Send what is due, as far as the local queue takes it."""
         total = 0
         for lane in self._lanes:
-            due = lane.due(horizon_ms)
-            while due and not self._stop.is_set():
+            due = lane.due(horizon_ms) if self._held else 0
+            while due and self._held and not self._stop.is_set():
                 keys, values, stamps = lane.cut(due, now_ms)
                 taken = self._writer.send(lane.partition, keys, values, stamps)
                 if taken:
@@ -399,7 +399,7 @@ class Producer:
             self.account.seconds = now_s - self._begun
             self._drain()
             self._report(self.account)
-            self._claim.check()
+            self._check(now_s)
             self._others.check(self._clock())
         if now_s - self._noted_s > _NOTE_S:
             self._noted_s = now_s
@@ -410,6 +410,18 @@ class Producer:
                 f"Kafka at {self._broker.address} has acknowledged nothing for {_STALL_S:g} s",
                 hint="start it again: the run goes on behind what is stored",
             )
+
+    def _check(self, now_s: float) -> None:
+        """Ask whether the run may be written just now; while nobody answers it is not, and a minute of that is enough."""
+        try:
+            self._claim.check()
+        except UnreachableError:
+            self._held = False
+            if now_s - self._held_s > _STALL_S:
+                self._flush_s = 0.0
+                raise
+        else:
+            self._held, self._held_s = True, now_s
 
     def _drain(self) -> None:
         latencies, self._writer.latencies_ms[:] = list(self._writer.latencies_ms), []
