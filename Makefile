@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: up down test lint types build docs bench clean lock soak-producer soak-ingest soak-flink
+.PHONY: up down test lint types build docs bench clean lock soak-simulate soak-producer soak-ingest soak-flink
 
 up: $(VENV)/.ready
 	$(BIN)/clickreel up $(ARGS)
@@ -30,6 +30,9 @@ docs: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready
 	$(BIN)/clickreel bench $(ARGS)
+
+soak-simulate: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.soak.simulate $(ARGS)
 
 soak-producer: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.soak.producer $(ARGS)
