@@ -155,6 +155,16 @@ def test_an_unknown_part_is_a_usage_error(cli: Cli) -> None:
         assert "there is no part 'zookeeper'" in done.stderr
 
 
+def test_a_profile_whose_kafka_is_away_changes_nothing(cli: Cli, tmp_path: Path) -> None:
+    """The run of before is not ended for one that cannot begin, and the next `up` does not go to that Kafka."""
+    profile = tmp_path / "client.properties"
+    profile.write_text("bootstrap.servers=127.0.0.1:1\n")
+    refused = cli("up", "--detach", "--profile", str(profile))
+    assert refused.returncode == 4
+    assert refused.stderr.splitlines()[0].startswith("error: Kafka at 127.0.0.1:1 does not answer")
+    assert not (cli.home / "run.json").exists()
+
+
 def test_purge_deletes_only_what_a_home_holds(cli: Cli) -> None:
     """A home set to a wrong folder costs nothing."""
     (cli.home / "thesis.txt").write_text("years of work")

@@ -71,6 +71,12 @@ def _draw(topic: str, figures: object, seconds: int | None) -> None:
     from rich.live import Live
 
     console = Console(highlight=False)
+    if not console.is_terminal:  # in a file or a pipe a line a second
+        for count, second in enumerate(cast("Iterator[Second]", figures), start=1):
+            typer.echo(_head(topic, second))
+            if count == seconds:
+                return
+        return
     history: deque[float] = deque(maxlen=60)
     with Live(f"{topic}: waiting for the first second", console=console, auto_refresh=False) as live:
         for count, second in enumerate(cast("Iterator[Second]", figures), start=1):
@@ -83,8 +89,6 @@ def _draw(topic: str, figures: object, seconds: int | None) -> None:
 def _picture(topic: str, second: Second, history: list[float]) -> RenderableType:
     from rich.console import Group
     from rich.table import Table
-
-    from clickreel.stream import moment
 
     bars = "▁▂▃▄▅▆▇█"
     top = max(history) or 1.0
@@ -101,9 +105,14 @@ def _picture(topic: str, second: Second, history: list[float]) -> RenderableType
             f"{second.behind[p]:,}",
             lag,
         )
+    return Group(_head(topic, second), spark, rows)
+
+
+def _head(topic: str, second: Second) -> str:
+    from clickreel.stream import moment
+
     fresh = "-" if second.freshness_ms is None else moment.span(max(0, second.freshness_ms))
-    head = (
-        f"{topic}  {moment.text(second.at_ms)[:19]}  {history[-1]:,.0f} messages/s  "
+    return (
+        f"{topic}  {moment.text(second.at_ms)[:19]}  {sum(second.messages) / second.seconds:,.0f} messages/s  "
         f"{sum(second.bytes) / second.seconds / 1000:,.1f} kB/s  skew {second.skew:.2f}  newest event {fresh} old"
     )
-    return Group(head, spark, rows)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.output import Json, emit, say, table, typed
 from clickreel.cli.world import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
 
 if TYPE_CHECKING:
@@ -90,7 +90,6 @@ def _check(options: dict[str, Any]) -> None:
     from clickreel.simulate import scenarios
     from clickreel.stream import moment
     from clickreel.stream.pace import wall_clock
-    from clickreel.stream.profile import read
 
     names = ("rate", "mean_rate", "seed", "users", "scenario", "flaws", "run")
     scenarios.load({name: options[name] for name in names})
@@ -104,7 +103,9 @@ def _check(options: dict[str, Any]) -> None:
 
         read_csv(Path(films))
     if options["profile"] is not None:
-        read(options["profile"])
+        from clickreel.cli.cluster import broker, topic_name
+
+        broker(options["profile"]).topic(topic_name(None))  # before the stream that runs is ended for one that cannot
 
 
 def _start_detached(stack: Stack, names: tuple[str, ...], json: bool) -> None:
@@ -179,10 +180,11 @@ def _greet(stack: Stack, seconds: float, json: bool, *, ends: str) -> None:
         ("trending", "clickreel trending", "what people watch now"),
         ("status", "clickreel status", "what runs where"),
     )
+    width = max(len(typed(line)) for _, line, _ in next_ones)
     for command, line, meaning in next_ones:
         if command in known:
-            say(f"  {line:<54} {meaning}")
-    say(f"  {ends:<54} ends it, the data is kept")
+            say(f"  {typed(line):<{width}} {meaning}")
+    say(f"  {typed(ends):<{width}} ends it, the data is kept")
 
 
 def _answer(stack: Stack) -> dict[str, Any]:
@@ -239,12 +241,11 @@ def status(json: Json = False) -> int:
                 part["state"],
                 part["address"] or "",
                 part["pid"] or "",
-                part["version"],
                 _age(part["started"]),
             )
             for part in answer["parts"]
         ]
-        table(("part", "state", "address", "process>", "version", "since"), rows)
+        table(("part", "state", "address", "pid>", "since"), rows)
         say(f"topic {answer['topic']}, run {answer['run'] or 'none'}, home {answer['home']}")
     return 0 if answer["ok"] else 1
 
@@ -300,7 +301,7 @@ def doctor(json: Json = False) -> int:
         for finding in findings:
             say(f"{marks[finding.ok]} {finding.name:<14} {finding.detail}")
             if finding.ok is False:
-                say(f"  {'hint:':<14} [bold]{finding.hint}[/bold]")
+                say(f"  {'hint:':<14} [bold]{typed(finding.hint)}[/bold]")
     if not faults:
         return 0
     return 3 if any(finding.name not in NAMES for finding in faults) else 4

@@ -145,8 +145,12 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write a JSON object so that a reader sees the old file or the new one, never a half."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    beside.replace(path)
+    try:
+        beside.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        beside.replace(path)
+    except OSError:  # a full disk: half a file is not left behind
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def _made(path: Path) -> Path:

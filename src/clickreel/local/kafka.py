@@ -97,7 +97,9 @@ def _format(data: Path, tool: tuple[str, ...], file: Path) -> None:
         check=False,
     )
     if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
+        said = (
+            done.stderr.strip() or done.stdout.strip() or f"{tool[0]} ended with code {done.returncode}"
+        ).splitlines()[-1]
         raise MissingError(f"Kafka's data folder {data} cannot be prepared: {said}", hint="clickreel doctor")
 
 

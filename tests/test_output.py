@@ -1,0 +1,40 @@
+"""What the command line prints, at 80 columns and from a folder that is not on the PATH."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from clickreel.cli.output import table, typed
+
+
+def test_a_table_never_breaks_a_number_or_an_address(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is folded between words first, and wider than the terminal when that is not enough."""
+    monkeypatch.setenv("COLUMNS", "40")
+    address = "http://127.0.0.1:29106/apis/ccompat/v7"
+    table(("part", "events>", "address", "what it is"), [("registry", "1,234,567", address, "a few words " * 9)])
+    printed = capsys.readouterr().out
+    assert all(any(word in line for line in printed.splitlines()) for word in ("registry", "1,234,567", address))
+    assert len(printed.splitlines()) > 5
+
+
+def test_a_hint_can_be_typed_where_it_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Set-up leaves the program in .venv/bin; a program on the PATH is named shortly."""
+    program = tmp_path / ".venv" / "bin" / "clickreel"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [".venv/bin/clickreel", "down"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert typed("clickreel up --detach") == ".venv/bin/clickreel up --detach"
+    assert typed("free some space") == "free some space"
+    monkeypatch.chdir(program.parent.parent)
+    monkeypatch.setattr(sys, "argv", [str(program), "down"])
+    assert typed("clickreel up") == "bin/clickreel up"
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert typed("clickreel up") == "clickreel up"
