@@ -11,6 +11,7 @@ from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.ingest.landing import Landing
 from clickreel.ingest.loop import Ingest
 from clickreel.ingest.source import LostError, OutOfRangeError
+from clickreel.warehouse import migrate
 from clickreel.warehouse.client import Client
 from tests.ingest.messages import NAME, Topic, land, message, nobody, offsets, settings
 
@@ -216,3 +217,20 @@ def test_raw_bytes_are_kept_when_wanted(topic: Topic, client: Client) -> None:
     land(topic, client, keep_raw=True)
     rows = client.rows("SELECT raw_key, raw_value FROM dvd_clicks_landing ORDER BY event_id")
     assert rows == [tuple(text.decode() for text in message(number)) for number in range(2)]
+
+
+def test_rows_that_have_expired_are_not_landed_again(topic: Topic, client: Client) -> None:
+    """Neither the oldest when some are left, nor all when none is."""
+    topic.send(30)
+    land(topic, client)
+    migrate.set_ttl(client, rows_days=100_000, raw_days=None)
+    land(topic, client)
+    client.command("DELETE FROM dvd_clicks_landing WHERE _offset < 4")
+    topic.send(3)
+    assert land(topic, client).repaired == 0
+    assert offsets(client) == {partition: list(range(4, 11)) for partition in range(3)}
+    client.command("TRUNCATE TABLE dvd_clicks_landing")
+    topic.send(3)
+    land(topic, client)
+    # The last claim was made before offset 10 came: it lands once more, in the place of its expired row.
+    assert offsets(client) == {partition: [10, 11] for partition in range(3)}

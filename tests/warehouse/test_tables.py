@@ -141,3 +141,20 @@ def test_no_clickhouse_is_two_lines() -> None:
     with pytest.raises(UsageError) as caught:
         connect(Profile({"bootstrap.servers": "x:1"}, source="my.properties"))
     assert caught.value.hint == "add clickhouse.url=... to my.properties"
+
+
+def test_old_rows_and_old_bytes_go_when_wanted(client: Client, topic: Topic) -> None:
+    """The test's records are of 2025: a day is long over. For ever again is possible."""
+    topic.send(6)
+    topic.put(0, b'"u_1"', b"{")
+    land(topic, client)
+    migrate.set_ttl(client, rows_days=None, raw_days=1)
+    client.command("OPTIMIZE TABLE dvd_clicks_landing FINAL")
+    assert client.rows("SELECT count(), countIf(value IS NOT NULL), any(rule) FROM dvd_clicks_dead_letters") == [
+        (1, 0, "json")
+    ]
+    migrate.set_ttl(client, rows_days=1, raw_days=0)
+    client.command("OPTIMIZE TABLE dvd_clicks_landing FINAL")
+    assert client.command("SELECT count() FROM dvd_clicks_landing") == 0
+    migrate.set_ttl(client, rows_days=0, raw_days=None)
+    assert "TTL" not in str(client.command("SHOW CREATE TABLE dvd_clicks_landing"))

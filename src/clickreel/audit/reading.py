@@ -1,5 +1,8 @@
 """Reading a topic up to a cut, all partitions side by side, none much ahead of the others."""
 
+# librdkafka's own error codes begin with an underscore; they are public.
+# ruff: noqa: SLF001
+
 from __future__ import annotations
 
 import time
@@ -17,6 +20,17 @@ from clickreel.stream.refusal import Trouble, explain
 
 _POLL_ROWS = 50_000
 _ANSWER_S = 20.0
+
+# A broker that has just come back, or a new leader.
+_PASSING = {
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+}
 
 Held = Callable[[], set[int]]
 """The partitions that are ahead of the others and should not be read for now."""
@@ -62,10 +76,11 @@ def _ended(messages: list[Message], profile: Profile, trouble: Trouble, topic: s
     ended = set()
     for message in messages:
         error = message.error()
-        if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - public, in spite of its name
+        if error is None or error.code() in _PASSING:  # librdkafka tries again; a lasting silence is told by the caller
+            continue
+        if error.code() != KafkaError._PARTITION_EOF:
             raise explain(error, profile, trouble, topic)
-        if error is not None:
-            ended.add(message.partition() or 0)
+        ended.add(message.partition() or 0)
     return ended
 
 

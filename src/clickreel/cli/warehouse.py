@@ -1,4 +1,4 @@
-"""``clickreel warehouse migrate|status|films``."""
+"""``clickreel warehouse migrate|films|ttl``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clickreel.cli.output import Json, emit, say, table
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     group = typer.Typer(no_args_is_help=True, help="The tables and views in ClickHouse.")
-    for command in (migrate, films):
+    for command in (migrate, films, ttl):
         group.command()(command)
     app.add_typer(group, name="warehouse")
 
@@ -62,3 +62,31 @@ def films(
         emit({"database": client.database, "films": count})
         return
     say(f"{count} films in {client.database}.ref_dim_film")
+
+
+def ttl(
+    days: Annotated[int | None, typer.Option("--days", min=0, help="Days that rows are kept; 0 for ever.")] = None,
+    raw_days: Annotated[
+        int | None, typer.Option("--raw-days", min=0, help="Days that the bytes of dead letters are kept; 0 for ever.")
+    ] = None,
+    profile_file: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Set how long rows and the bytes of dead letters are kept; for ever by default.
+
+    Example: [bold]clickreel warehouse ttl --days 400 --raw-days 30[/bold]
+    """
+    from clickreel.errors import UsageError
+    from clickreel.warehouse import migrate as migrations
+    from clickreel.warehouse.client import connect
+
+    if days is None and raw_days is None:
+        raise UsageError("nothing to set", hint="give --days or --raw-days")
+    client = connect(profile(profile_file))
+    migrations.check(client)
+    done = migrations.set_ttl(client, rows_days=days, raw_days=raw_days)
+    if json:
+        emit({"database": client.database, "statements": done})
+        return
+    for statement in done:
+        say(statement)

@@ -26,6 +26,8 @@ from clickreel.stream.refusal import LOST, Trouble, explain, missing
 # A member that was killed is missed after this; a restart under the same instance name takes its place at once.
 _SESSION_MS = 10_000
 _ANSWER_S = 10.0
+# A topic that was there and is not any more is believed to be deleted after this.
+_GONE_S = 30.0
 # Two poll's worth of messages are fetched ahead. Past that librdkafka pauses fetching, by default for a whole second.
 _AHEAD = {"queued.min.messages": 100_000, "queued.max.messages.kbytes": 65_536, "fetch.queue.backoff.ms": 20}
 _METADATA_MAGIC = b"CGMDv2:"
@@ -61,6 +63,7 @@ class GroupSource:
         self._trouble = Trouble()
         self._assignment = Assignment(0, frozenset(), -1)
         self._begun = False
+        self._seen_s: float | None = None  # when the topic was last there
         self.ended: dict[int, int] = {}
         self._config = profile.consumer_config(group) | {
             "group.instance.id": f"{group}-{instance}",
@@ -134,9 +137,15 @@ class GroupSource:
     def topic_id(self) -> str:
         """The topic's id now."""
         found = self._cluster.topic(self.topic)
-        if found is None:
-            raise missing(self.topic, self._profile.bootstrap)
-        return found.topic_id
+        if found is not None:
+            self._seen_s = time.monotonic()
+            return found.topic_id
+        if self._seen_s is not None and time.monotonic() < self._seen_s + _GONE_S:
+            # A broker that has just started may not know its topics yet.
+            raise UnreachableError(
+                f"the topic {self.topic} is not there at the moment", hint="clickreel topic describe"
+            )
+        raise missing(self.topic, self._profile.bootstrap)
 
     def bounds(self) -> dict[int, Bounds]:
         """First and next offset of each partition."""

@@ -181,6 +181,14 @@ class Landing:
             if partition in wanted
         }
 
+    def expires(self) -> bool:
+        """Whether old rows leave the table by a TTL: then its beginning says nothing about what was landed."""
+        found = self.client.rows(
+            "SELECT position(engine_full, ' TTL ') > 0 FROM system.tables WHERE database = currentDatabase() AND name = {table:String}",
+            {"table": TABLE},
+        )
+        return bool(found and found[0][0])
+
     def holes(self, partition: int, first: int) -> list[tuple[int, int]]:
         """The runs of offsets that are missing from ``first`` on, below the last landed one: (first, last) of each."""
         found = self.client.rows(

@@ -225,8 +225,11 @@ class Ingest:
         self._claims = claims
         starts = {p: self._start(p, claims[p], extents.get(p), bounds[p]) for p in sorted(partitions)}
         self._faults.at("after-position")
-        for partition in starts:
-            self._repair(partition, self._claims[partition], extents.get(partition))
+        expires = landing.expires()
+        for partition, start in starts.items():
+            self._repair(partition, self._claims[partition], extents.get(partition), expires=expires)
+            if expires:  # when all rows have expired, the claim alone says where to go on
+                self._claims[partition] = landing.renew(partition, self._claims[partition], start)
         self._next, self._sent, self._landed = dict(starts), dict(starts), dict(starts)
         self._goal = {partition: bound.high for partition, bound in bounds.items()}
         self.report.partitions.update(starts)
@@ -267,11 +270,11 @@ class Ingest:
 
     # Step 4: holes
 
-    def _repair(self, partition: int, claim: Claim, extent: Extent | None) -> None:
+    def _repair(self, partition: int, claim: Claim, extent: Extent | None, *, expires: bool) -> None:
         """Land what is missing below the end of a partition."""
-        if extent is None or (extent.whole and extent.first <= claim.first_offset):
+        if extent is None or (extent.whole and (expires or extent.first <= claim.first_offset)):
             return
-        for first, last in self._landing.holes(partition, claim.first_offset):
+        for first, last in self._landing.holes(partition, extent.first if expires else claim.first_offset):
             self._say(f"partition {partition}: offsets {first} to {last} are missing in ClickHouse; reading them again")
             at = first
             for batch in self.source.fetch(partition, first, last):

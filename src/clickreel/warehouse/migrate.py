@@ -17,6 +17,7 @@ from clickreel.warehouse.client import Client
 
 _FILE = re.compile(r"(?P<version>\d{4})_(?P<name>\w+)\.sql\Z")
 RECORDS = "clickreel_migrations"
+_LANDING = "dvd_clicks_landing"
 
 
 @dataclass(frozen=True)
@@ -123,3 +124,34 @@ def _recorded(client: Client, *, create: bool) -> dict[int, str]:
     elif not client.command(f"EXISTS TABLE {RECORDS}"):
         return {}
     return dict(client.rows(f"SELECT version, checksum FROM {RECORDS}"))
+
+
+def set_ttl(client: Client, *, rows_days: int | None, raw_days: int | None) -> list[str]:
+    """Set how long rows, and the bytes of dead letters, are kept.
+
+    Days are counted from the record's timestamp. Rows go in the order of their offsets, part by part, so what is left of a partition is an
+    unbroken run still.
+
+    Args:
+        client: The database.
+        rows_days: Days that rows are kept; 0 for ever, which is how a table begins; None leaves it as it is.
+        raw_days: Days that raw bytes are kept; the same.
+
+    Returns:
+        The statements that were run.
+    """
+    statements = []
+    if rows_days is not None:
+        change = f"MODIFY TTL toDateTime(_timestamp) + INTERVAL {rows_days} DAY" if rows_days else "REMOVE TTL"
+        statements.append(f"ALTER TABLE {_LANDING} {change}")
+        # Whole parts only: a part of which some rows were gone could not be told from one with a hole.
+        statements.append(f"ALTER TABLE {_LANDING} MODIFY SETTING ttl_only_drop_parts = {int(bool(rows_days))}")
+    for column in ("raw_key", "raw_value") if raw_days is not None else ():
+        ttl = f"toDateTime(_timestamp) + INTERVAL {raw_days} DAY"
+        change = f"Nullable(String) TTL {ttl}" if raw_days else "REMOVE TTL"
+        statements.append(f"ALTER TABLE {_LANDING} MODIFY COLUMN {column} {change}")
+    with_ttl = "TTL" in str(client.command(f"SHOW CREATE TABLE {_LANDING}"))
+    done = [statement for statement in statements if with_ttl or "REMOVE TTL" not in statement]
+    for statement in done:
+        client.command(statement)
+    return done
