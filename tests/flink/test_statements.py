@@ -199,3 +199,12 @@ def test_a_gateway_that_dies_under_a_query_is_named_and_comes_back(
     # Nothing of the one that was killed is left: its planner and RPC jars alone are 60 MB.
     left = [path.name for path in (home.work("flink") / "tmp").iterdir() if "planner" in path.name]
     assert len(left) == 1
+
+
+def test_a_few_rounds_of_run_and_stop_leave_nothing(stack: Stack, open_workspace: Open, stream: Stream) -> None:
+    """The short form of `make soak-flink`: no slot, thread or file is left."""
+    from tests.soak import flink as soaking
+
+    workspace = open_workspace(stream[0])
+    seen = soaking.soak(stack, workspace.profile, workspace.tables["dvd_clicks"], 6, lambda _line: None, warm=2)
+    assert soaking.verdict(seen, slack_mb=64) == []

@@ -67,8 +67,10 @@ def sql(  # noqa: PLR0917 - one parameter an option
     options = sqlrun.Options(form=form, changelog=changelog, limit=limit, timeout_s=timeout, name=name or "")
     if engine not in {"flink", "clickhouse"}:
         raise UsageError(f"--engine is {engine!r}", hint="one of: flink, clickhouse")
+    if start not in {None, "earliest", "latest"}:
+        raise UsageError(f"--from is {start!r}", hint="one of: earliest, latest")
     flags: dict[str, Any] = {"start_from": start, "bad_records": bad_records, "until_now": until_now or None}
-    source = sqlrun.source(file, execute)
+    source = sqlrun.source(file, execute, backslash=engine == "clickhouse")
     with sqlrun.engine(engine, profile(profile_file), flags, options) as runner:
         if source is None:
             from clickreel.cli.prompt import prompt

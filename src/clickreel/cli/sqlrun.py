@@ -62,8 +62,13 @@ class Runner(Protocol):
         """Names that a completion can offer."""
 
 
-def source(file: Path | None, execute: str | None) -> str | None:
+def source(file: Path | None, execute: str | None, *, backslash: bool = False) -> str | None:
     """The text to run; None asks for the prompt.
+
+    Args:
+        file: A file, the name of a ready-made statement, or ``-``.
+        execute: The text itself.
+        backslash: Whether a backslash escapes in strings (ClickHouse).
 
     Raises:
         UsageError: The file cannot be read, or holds no statement.
@@ -76,7 +81,7 @@ def source(file: Path | None, execute: str | None) -> str | None:
         text, where = sys.stdin.read(), "the input"
     else:
         text, where = _read(file), str(file)
-    if not statements(text):
+    if not statements(text, backslash=backslash):
         raise UsageError(f"{where} holds no statement", hint="clickreel sql -e 'select * from dvd_clicks limit 20'")
     return text
 

@@ -1,0 +1,205 @@
+"""``clickreel bench flink``: a count per minute over a full topic through our layer, beside the same SQL by a bare client of the gateway.
+
+The bare client is a loop over the gateway's REST interface: session, DDL, statement, pages. Both read the same topic to its end through
+the same table, turn by turn, on the same gateway; what differs is all that is ours: the list of statements, timestamps made readable,
+watching for a stop, folding of changes. ClickHouse counts the same minutes out of the ingested topic, and all three must agree exactly.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import threading
+import time
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from clickreel.bench.machine import machine
+
+if TYPE_CHECKING:
+    from clickreel.flink.catalog import Table
+    from clickreel.flink.settings import FlinkSettings
+    from clickreel.flink.statements import Statements
+    from clickreel.stream.profile import Profile
+
+_PARTITIONS = 6
+_START_MS = 1_767_225_600_000
+_SQL = (
+    "SELECT window_start, COUNT(*) FROM TABLE(TUMBLE(TABLE dvd_clicks, DESCRIPTOR(`$rowtime`), INTERVAL '1' MINUTE))"
+    " GROUP BY window_start, window_end"
+)
+
+
+def run(events: int = 1_000_000, repeats: int = 3) -> dict[str, Any]:
+    """Measure.
+
+    Args:
+        events: Events in the topic.
+        repeats: Turns of each side; one more of each goes before, to warm the gateway's compiler.
+    """
+    from clickreel.flink import catalog
+    from clickreel.flink.settings import FlinkSettings
+    from clickreel.flink.statements import Statements
+    from clickreel.local.home import Home
+    from clickreel.local.stack import Stack
+    from clickreel.stream.profile import Profile
+
+    with tempfile.TemporaryDirectory(prefix="clickreel-bench-") as folder:
+        home = Home(Path(folder))
+        stack = Stack(home)
+        try:
+            stack.ensure(["kafka", "clickhouse", "flink"], attached=True)
+            addresses = stack.addresses()
+            profile = Profile({"bootstrap.servers": addresses["kafka"]}, clickhouse_url=addresses["clickhouse"])
+            topic, sent = _fill(profile, events)
+            own = catalog.contract_table()
+            side = _Sides(
+                addresses["flink"],
+                profile,
+                FlinkSettings(until_now=True),
+                Statements(home),
+                catalog.Table(own.name, own.columns, own.required, topic),
+            )
+            truth = _clickhouse(profile, topic, sent)
+            ours: list[float] = []
+            bare: list[float] = []
+            for turn in range(repeats + 1):
+                for times, measure in ((bare, side.bare), (ours, side.ours)):
+                    seconds, minutes = measure()
+                    assert minutes == truth, "Flink and ClickHouse do not agree"
+                    if turn:
+                        times.append(seconds)
+        finally:
+            stack.down()
+    return {
+        "name": "flink",
+        "ratios": {
+            "our layer, over a bare client of the gateway": _spread([b / o for o, b in zip(ours, bare, strict=True)])
+        },
+        "figures": {
+            "events": sent,
+            "minutes": len(truth),
+            "agrees_with_clickhouse": True,
+            "ours_events_per_s": [round(sent / seconds) for seconds in ours],
+            "bare_events_per_s": [round(sent / seconds) for seconds in bare],
+            "overhead_percent": round(100 * (statistics.median(ours) / statistics.median(bare) - 1), 1),
+        },
+        "machine": machine(),
+    }
+
+
+class _Sides:
+    """The two ways to ask, on one gateway and one topic."""
+
+    def __init__(self, url: str, profile: Profile, settings: FlinkSettings, known: Statements, table: Table) -> None:
+        self._url, self._profile, self._settings, self._known, self._table = url, profile, settings, known, table
+
+    def ours(self) -> tuple[float, dict[str, int]]:
+        """Seconds from the statement to its last row, and what it counted."""
+        from clickreel.flink.changelog import Fold
+        from clickreel.flink.client import RestGateway
+        from clickreel.flink.split import statements
+        from clickreel.flink.workspace import Workspace
+
+        gateway, fold = RestGateway(self._url), Fold()
+        (statement,) = statements(_SQL)
+        with Workspace(gateway, self._profile, self._settings, self._known, tables=[self._table]) as workspace:
+            began = time.perf_counter()
+            with workspace.query(statement) as query:
+                for batch in query:
+                    fold.add(batch)
+            seconds = time.perf_counter() - began
+        gateway.shut()
+        return seconds, {str(minute): int(count) for minute, count in fold.rows()}
+
+    def bare(self) -> tuple[float, dict[str, int]]:
+        """The same by a loop over the gateway's interface."""
+        from clickreel.flink import catalog
+        from clickreel.flink.client import instant
+
+        with httpx.Client(base_url=f"{self._url}/v3", timeout=30, trust_env=False) as http:
+            options = {"properties": catalog.session_options(self._settings)}
+            session = http.post("/sessions", json=options).json()["sessionHandle"]
+            for sql in catalog.setup([self._table], self._profile, self._settings):
+                _pages(http, session, sql)
+            began = time.perf_counter()
+            rows = _pages(http, session, _SQL)
+            seconds = time.perf_counter() - began
+            http.delete(f"/sessions/{session}")
+        return seconds, {instant(minute, 3): int(count) for minute, count in rows}
+
+
+def _pages(http: httpx.Client, session: str, sql: str) -> list[list[Any]]:
+    posted = http.post(f"/sessions/{session}/statements", json={"statement": sql}).json()
+    path = f"/sessions/{session}/operations/{posted['operationHandle']}"
+    rows: list[list[Any]] = []
+    page = 0
+    while True:
+        answer = http.get(f"{path}/result/{page}?rowFormat=JSON").raise_for_status().json()
+        if answer["resultType"] == "NOT_READY":
+            time.sleep(0.02)
+            continue
+        rows += [row["fields"] for row in answer["results"]["data"]]
+        if answer["resultType"] == "EOS":
+            http.delete(f"{path}/close")
+            return rows
+        page += 1
+        if not answer["results"]["data"]:
+            time.sleep(0.02)
+
+
+def _fill(profile: Profile, events: int) -> tuple[str, int]:
+    """A topic with the events of a run, each record stamped with its time of delivery."""
+    from confluent_kafka import Producer
+
+    from clickreel.simulate.settings import WorldSettings
+    from clickreel.simulate.world import World
+    from clickreel.stream.blocks import block
+    from clickreel.stream.cluster import Cluster
+
+    topic = f"bench_{uuid.uuid4().hex[:8]}"
+    Cluster(profile).create(topic, _PARTITIONS, 1, {"retention.ms": "-1"})
+    producer = Producer(profile.producer_config() | {"linger.ms": 50, "queue.buffering.max.messages": 500_000})
+    cursor, at, sent = World(WorldSettings(rate=200.0)).cursor(_START_MS), _START_MS, 0
+    while sent < events:
+        made = block(cursor.advance(at + 60_000), at, at + 60_000, _PARTITIONS)
+        keys, values = made.encoded.keys.to_pylist(), made.encoded.values.to_pylist()
+        for row in zip(values, keys, made.partition.tolist(), made.deliver_ms.tolist(), strict=True):
+            value, key, partition, stamp = row
+            while True:
+                try:
+                    producer.produce(topic, value, key, partition, timestamp=stamp)
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+        at += 60_000
+        sent += len(values)
+    assert producer.flush(60) == 0, "records were not stored within a minute"
+    return topic, sent
+
+
+def _clickhouse(profile: Profile, topic: str, events: int) -> dict[str, int]:
+    """The minutes as ClickHouse counts them in the ingested topic."""
+    from clickreel.ingest.run import Wishes, ingest
+    from clickreel.ingest.settings import IngestSettings
+    from clickreel.warehouse import migrate
+    from clickreel.warehouse.client import connect
+
+    name = f"bench_{uuid.uuid4().hex[:8]}"
+    profile = replace(profile, clickhouse_database=name)
+    client = connect(profile, create=True)
+    migrate.migrate(client)
+    settings = IngestSettings(topic=topic, group=name, metrics_port=-1)
+    report = ingest(profile, settings, Wishes(until_caught_up=True), stop=threading.Event())
+    assert report.rows == events, f"{report.rows} of {events} were landed"
+    rows = client.rows("SELECT toString(toStartOfMinute(_timestamp)), count() FROM dvd_clicks GROUP BY 1")
+    client.close()
+    return {f"{minute}.000": int(count) for minute, count in rows}
+
+
+def _spread(ratios: list[float]) -> dict[str, float]:
+    return {"median": round(statistics.median(ratios), 3), "min": round(min(ratios), 3), "max": round(max(ratios), 3)}
