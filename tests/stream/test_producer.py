@@ -257,6 +257,7 @@ def test_shards_write_disjoint_partitions_that_make_up_the_run(broker: Broker, t
     assert pairs(broker, topic) == first(PLAIN, 4, T0, 1_000)
 
 
+@pytest.mark.parametrize("broker", ["kafka"], indirect=True)
 def test_a_backfill_crosses_into_now_without_a_seam(broker: Broker, topic: str) -> None:
     """The past at full speed, then the clock's pace; events per second across the seam go on."""
     state = make(broker, topic, 2)

@@ -412,7 +412,7 @@ class Producer:
             )
 
     def _check(self, now_s: float) -> None:
-        """Ask whether the run may be written just now; while nobody answers it is not, and a minute of that is enough."""
+        """Ask whether the run may be written just now; while nobody answers it is not, and that is not waited for without end."""
         try:
             self._claim.check()
         except UnreachableError:
