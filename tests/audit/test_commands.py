@@ -1,0 +1,97 @@
+"""`ingest`, `verify`, `dead-letters` and `warehouse` as they are typed, on a real topic with every flaw."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clickreel.cli.app import run
+from clickreel.local.home import Home
+from clickreel.stream.cluster import Cluster
+from clickreel.stream.profile import Profile
+from clickreel.warehouse.client import connect
+from tests.clickhouse.process import ClickHouse
+from tests.conftest import Kafka
+
+pytestmark = pytest.mark.stack
+
+FLAWS = "late=2%,duplicate=2%,malformed=3%"
+
+
+class Shell:
+    """Types commands against a topic and a database of its own."""
+
+    def __init__(
+        self, kafka: Kafka, clickhouse: ClickHouse, folder: Path, capsys: pytest.CaptureFixture[str], home: Home
+    ) -> None:
+        name = f"typed_{uuid.uuid4().hex[:10]}"
+        self.topic, self.home, self._capsys = name, home, capsys
+        self.profile = Profile(
+            {"bootstrap.servers": kafka.bootstrap}, clickhouse_url=clickhouse.url, clickhouse_database=name
+        )
+        self.file = folder / "client.properties"
+        self.file.write_text(
+            f"bootstrap.servers={kafka.bootstrap}\nclickhouse.url={clickhouse.url}\nclickhouse.database={name}\n"
+        )
+        Cluster(self.profile).create(name, 3, 1, {"retention.ms": "-1"})
+
+    def __call__(self, *words: str) -> tuple[int, Any]:
+        """Exit code and JSON of a command."""
+        code = run([*words, "--profile", str(self.file), "--topic", self.topic, "--json"])
+        lines = self._capsys.readouterr().out.splitlines()
+        return code, json.loads(lines[-1]) if lines else None
+
+
+@pytest.fixture
+def shell(
+    kafka: Kafka, clickhouse: ClickHouse, tmp_path: Path, capsys: pytest.CaptureFixture[str], home: Home
+) -> Shell:
+    """A shell whose topic holds a run."""
+    shell = Shell(kafka, clickhouse, tmp_path, capsys, home)
+    code, made = shell("produce", "--count", "3000", "--seed", "7", "--flaws", FLAWS, "--run", shell.topic)
+    assert (code, made["acknowledged"]) == (0, 3000)
+    code, landed = shell("ingest", "--until-caught-up", "--group", shell.topic, "--metrics-port", "-1")
+    assert (code, landed["rows"]) == (0, 3000)
+    return shell
+
+
+def test_a_flawed_run_is_equal_on_all_sides_and_its_dead_letters_are_the_ledgers(shell: Shell) -> None:
+    """The run's settings are found where the producer has left them; a bad row ends verify with 6."""
+    code, report = shell("verify", "--run", shell.topic)
+    assert (code, report["ok"]) == (0, True)
+    assert sum(one["landed"] for one in report["partitions"]) == 3000
+    assert report["dead"]
+    assert all(one["expected"] == one["landed"] for one in report["dead"])
+    client = connect(shell.profile)
+    client.command("DELETE FROM dvd_clicks_landing WHERE _partition = 1 AND _offset = 3")
+    code, report = shell("verify", "--run", shell.topic, "--wait", "0.1")
+    assert (code, report["ok"]) == (6, False)
+    assert [one["offset"] for one in report["examples"]] == [3]
+
+
+def test_dead_letters_are_counted_shown_and_judged_again(shell: Shell) -> None:
+    """No schema brings what the simulator has broken to life."""
+    code, found = shell("dead-letters", "list")
+    assert code == 0
+    assert 30 < found["dead_letters"] < 200
+    code, letter = shell("dead-letters", "show", "--limit", "1")
+    assert (code, {"offset", "field", "rule", "reason", "value"} <= letter.keys()) == (0, True)
+    code, report = shell("dead-letters", "replay")
+    assert (code, report["looked"], report["landed"]) == (0, found["dead_letters"], 0)
+
+
+def test_ingest_says_how_it_stands(shell: Shell) -> None:
+    """In a file of the home, for status and monitor."""
+    state = json.loads((shell.home.path / "ingest.json").read_text())
+    assert (state["topic"], state["rows"], state["running"]) == (shell.topic, 3000, False)
+    assert {"partition", "next", "p50_ms", "p99_ms"} <= state["partitions"][0].keys()
+
+
+def test_a_run_that_was_not_produced_here_is_asked_for(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    """Usage, with what to give."""
+    assert run(["verify", "--run", "nobody", "--topic", shell.topic, "--profile", str(shell.file)]) == 2
+    assert "hint: give the run's settings and --from, or --foreign" in capsys.readouterr().err
