@@ -30,6 +30,107 @@ _VIRTUAL = {
 _SECRET = "<fill in>"  # noqa: S105 - a placeholder is no password
 
 
+_KAFKA_ENGINE = """\
+-- Kafka's side. Messages that cannot be parsed keep their offset and come with _error and _raw_message.
+CREATE TABLE {topic}_queue
+(
+{body}
+)
+ENGINE = Kafka
+SETTINGS
+    kafka_broker_list = '{bootstrap}',
+    kafka_topic_list = '{topic}',
+    kafka_group_name = 'clickhouse-{topic}',
+    kafka_format = 'JSONEachRow',
+    kafka_handle_error_mode = 'stream',
+    kafka_num_consumers = 1,
+    kafka_max_block_size = 100000,
+    kafka_flush_interval_ms = 500,
+    kafka_thread_per_consumer = 1;
+
+CREATE TABLE {topic}
+(
+{body},
+{virtual}
+)
+ENGINE = MergeTree
+ORDER BY (_partition, _offset);
+
+CREATE TABLE {topic}_errors
+(
+    _partition Int32,
+    _offset Int64,
+    error String,
+    raw String
+)
+ENGINE = MergeTree
+ORDER BY (_partition, _offset);
+
+CREATE MATERIALIZED VIEW {topic}_rows TO {topic} AS
+SELECT
+    {names},
+    _key,
+    _timestamp_ms AS _timestamp,
+    toInt32(_partition) AS _partition,
+    toInt64(_offset) AS _offset,
+    _topic,
+    _headers.name AS _header_keys,
+    _headers.value AS _header_values
+FROM {topic}_queue
+WHERE empty(_error);
+
+CREATE MATERIALIZED VIEW {topic}_bad TO {topic}_errors AS
+SELECT toInt32(_partition) AS _partition, toInt64(_offset) AS _offset, _error AS error, _raw_message AS raw
+FROM {topic}_queue
+WHERE notEmpty(_error);
+"""
+
+_FLINK = """\
+-- The topic. Its key is a bare JSON string, which Flink's JSON format cannot read: it is taken raw.
+CREATE TABLE `{topic}` (
+  `key` STRING,
+{columns},
+  `$rowtime` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  `partition` INT METADATA VIRTUAL,
+  `offset` BIGINT METADATA VIRTUAL,
+  WATERMARK FOR `$rowtime` AS `$rowtime` - INTERVAL '5' SECOND
+) WITH (
+  'connector' = 'kafka',
+  'topic' = '{topic}',
+  'properties.bootstrap.servers' = '{bootstrap}',
+  'properties.group.id' = 'flink-{topic}',
+  'scan.startup.mode' = 'earliest-offset',
+  'key.format' = 'raw',
+  'key.fields' = 'key',
+  'value.format' = 'json',
+  'value.fields-include' = 'EXCEPT_KEY',
+  'value.json.ignore-parse-errors' = 'true'
+);
+
+-- The table in ClickHouse, by a JDBC sink. The primary key is what makes a repeated row harmless there.
+CREATE TABLE `{topic}_in_clickhouse` (
+  `_partition` INT,
+  `_offset` BIGINT,
+{columns},
+  PRIMARY KEY (`_partition`, `_offset`) NOT ENFORCED
+) WITH (
+  'connector' = 'jdbc',
+  'url' = 'jdbc:clickhouse://{url}/{database}',
+  'table-name' = '{topic}',
+  'username' = '{user}',
+  'password' = '{secret}',
+  'sink.buffer-flush.max-rows' = '50000',
+  'sink.buffer-flush.interval' = '1s'
+);
+
+SET 'execution.checkpointing.interval' = '10s';
+SET 'execution.checkpointing.mode' = 'EXACTLY_ONCE';
+
+INSERT INTO `{topic}_in_clickhouse`
+SELECT `partition`, `offset`, {names} FROM `{topic}` WHERE `event_id` IS NOT NULL;
+"""
+
+
 @dataclass(frozen=True)
 class Export:
     """A configuration.
@@ -106,79 +207,27 @@ def _clickpipes(profile: Profile, topic: str) -> Export:
     )
 
 
+_KAFKA_ENGINE_GUARANTEES = (
+    "At least once: offsets are committed to Kafka after the insert, so a crash between the two inserts the block again.",
+    "The two views are two inserts: after a crash one may hold a block that the other lacks, until it is read again.",
+    "To read each event once, query with LIMIT 1 BY _partition, _offset.",
+    (
+        "With kafka_keeper_path and kafka_replica_name (ClickHouse 24.8 and later, experimental) offsets lie in Keeper and a retried "
+        "block is the same block, which a Replicated table deduplicates: exactly once, as long as the dedup window holds."
+    ),
+    "Only what cannot be parsed is told as an error; a missing field becomes its type's default, an unknown word is stored.",
+    "Brokers with SASL need a named collection or <kafka> in the server's configuration: passwords do not belong into this file.",
+)
+
+
 def _kafka_engine(profile: Profile, topic: str) -> Export:
     columns = ddl.clickhouse_columns()
     body = ",\n".join(f"    {name} {kind}" for name, kind in columns.items())
     virtual = ",\n".join(f"    {name} {kind}" for name, kind in _VIRTUAL.items())
-    text = f"""-- Kafka's side. Messages that cannot be parsed keep their offset and come with _error and _raw_message.
-CREATE TABLE {topic}_queue
-(
-{body}
-)
-ENGINE = Kafka
-SETTINGS
-    kafka_broker_list = '{profile.bootstrap}',
-    kafka_topic_list = '{topic}',
-    kafka_group_name = 'clickhouse-{topic}',
-    kafka_format = 'JSONEachRow',
-    kafka_handle_error_mode = 'stream',
-    kafka_num_consumers = 1,
-    kafka_max_block_size = 100000,
-    kafka_flush_interval_ms = 500,
-    kafka_thread_per_consumer = 1;
-
-CREATE TABLE {topic}
-(
-{body},
-{virtual}
-)
-ENGINE = MergeTree
-ORDER BY (_partition, _offset);
-
-CREATE TABLE {topic}_errors
-(
-    _partition Int32,
-    _offset Int64,
-    error String,
-    raw String
-)
-ENGINE = MergeTree
-ORDER BY (_partition, _offset);
-
-CREATE MATERIALIZED VIEW {topic}_rows TO {topic} AS
-SELECT
-    {", ".join(columns)},
-    _key,
-    _timestamp_ms AS _timestamp,
-    toInt32(_partition) AS _partition,
-    toInt64(_offset) AS _offset,
-    _topic,
-    _headers.name AS _header_keys,
-    _headers.value AS _header_values
-FROM {topic}_queue
-WHERE empty(_error);
-
-CREATE MATERIALIZED VIEW {topic}_bad TO {topic}_errors AS
-SELECT toInt32(_partition) AS _partition, toInt64(_offset) AS _offset, _error AS error, _raw_message AS raw
-FROM {topic}_queue
-WHERE notEmpty(_error);
-"""
-    return Export(
-        "kafka-engine",
-        "sql",
-        text,
-        (
-            "At least once: offsets are committed to Kafka after the insert, so a crash between the two inserts the block again.",
-            "The two views are two inserts: after a crash one may hold a block that the other lacks, until it is read again.",
-            "To read each event once, query with LIMIT 1 BY _partition, _offset.",
-            (
-                "With kafka_keeper_path and kafka_replica_name (ClickHouse 24.8 and later, experimental) offsets lie in Keeper and a retried "
-                "block is the same block, which a Replicated table deduplicates: exactly once, as long as the dedup window holds."
-            ),
-            "Only what cannot be parsed is told as an error; a missing field becomes its type's default, an unknown word is stored.",
-            "Brokers with SASL need a named collection or <kafka> in the server's configuration: passwords do not belong into this file.",
-        ),
+    text = _KAFKA_ENGINE.format(
+        topic=topic, body=body, virtual=virtual, bootstrap=profile.bootstrap, names=", ".join(columns)
     )
+    return Export("kafka-engine", "sql", text, _KAFKA_ENGINE_GUARANTEES)
 
 
 def _connect_sink(profile: Profile, topic: str) -> Export:
@@ -234,49 +283,16 @@ def _flink(profile: Profile, topic: str) -> Export:
     columns = ",\n".join(f"  `{name}` {kind}" for name, kind in ddl.flink_columns().items())
     names = ", ".join(f"`{name}`" for name in ddl.flink_columns())
     url = (profile.clickhouse_url or "https://HOST:8443").split("://")[-1]
-    text = f"""-- The topic. Its key is a bare JSON string, which Flink's JSON format cannot read: it is taken raw.
-CREATE TABLE `{topic}` (
-  `key` STRING,
-{columns},
-  `$rowtime` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
-  `partition` INT METADATA VIRTUAL,
-  `offset` BIGINT METADATA VIRTUAL,
-  WATERMARK FOR `$rowtime` AS `$rowtime` - INTERVAL '5' SECOND
-) WITH (
-  'connector' = 'kafka',
-  'topic' = '{topic}',
-  'properties.bootstrap.servers' = '{profile.bootstrap}',
-  'properties.group.id' = 'flink-{topic}',
-  'scan.startup.mode' = 'earliest-offset',
-  'key.format' = 'raw',
-  'key.fields' = 'key',
-  'value.format' = 'json',
-  'value.fields-include' = 'EXCEPT_KEY',
-  'value.json.ignore-parse-errors' = 'true'
-);
-
--- The table in ClickHouse, by a JDBC sink. The primary key is what makes a repeated row harmless there.
-CREATE TABLE `{topic}_in_clickhouse` (
-  `_partition` INT,
-  `_offset` BIGINT,
-{columns},
-  PRIMARY KEY (`_partition`, `_offset`) NOT ENFORCED
-) WITH (
-  'connector' = 'jdbc',
-  'url' = 'jdbc:clickhouse://{url}/{profile.clickhouse_database}',
-  'table-name' = '{topic}',
-  'username' = '{profile.clickhouse_user}',
-  'password' = '{_SECRET}',
-  'sink.buffer-flush.max-rows' = '50000',
-  'sink.buffer-flush.interval' = '1s'
-);
-
-SET 'execution.checkpointing.interval' = '10s';
-SET 'execution.checkpointing.mode' = 'EXACTLY_ONCE';
-
-INSERT INTO `{topic}_in_clickhouse`
-SELECT `partition`, `offset`, {names} FROM `{topic}` WHERE `event_id` IS NOT NULL;
-"""
+    text = _FLINK.format(
+        topic=topic,
+        columns=columns,
+        names=names,
+        bootstrap=profile.bootstrap,
+        url=url,
+        database=profile.clickhouse_database,
+        user=profile.clickhouse_user,
+        secret=_SECRET,
+    )
     return Export(
         "flink",
         "sql",
