@@ -57,7 +57,7 @@ def test_the_file_is_the_same_for_several_workers(tmp_path: Path) -> None:
     for workers in ("1", "2"):
         out = tmp_path / f"w{workers}.jsonl"
         subprocess.run(
-            [sys.executable, "-m", "clickreel", "simulate", "--out", str(out), "--users", "20000", "--count", "500000",
+            [sys.executable, "-m", "clickreel", "simulate", "--out", str(out), "--users", "20000", "--count", "200000",
              "--flaws", "late=1%,malformed=1%", "--workers", workers],
             check=True, capture_output=True, env=os.environ,
         )  # fmt: skip

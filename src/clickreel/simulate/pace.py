@@ -5,10 +5,10 @@ flat day: they come in sessions, and the number of sessions under way wanders by
 number i of n moves to ``start + (i + 1/2) / n * length``, by at most eight minutes; sessions keep that much more distance (:mod:`~clickreel.simulate.traffic`).
 The order of events does not change, windows do not touch each other, and a window can be computed alone.
 
-How long a window must be follows from what is left to chance. A day has a quota of lists, and the starts are evened out over it before
-(:mod:`~clickreel.simulate.traffic`), so the number of events in a window varies by how long its lists are and by the sessions cut at its two ends. Windows of
-``32,000 / sqrt(rate)`` seconds hold that at about 1 % (measured at 2 to 200 events a second); above some 2,500 events a second chance alone is that small, and
-ten seconds do.
+How long a window must be follows from what is left to chance. A day has a quota of films that are looked at, and the starts are evened out over it before
+(:mod:`~clickreel.simulate.traffic`), so the number of events in a window varies only by long sessions, whose events come up to an hour after their start.
+Windows of ``32,000 / sqrt(rate)`` seconds hold that at about 0.8 % (measured at 2 to 200 events a second); above some 2,500 events a second chance alone is that
+small, and ten seconds do.
 """
 
 from __future__ import annotations

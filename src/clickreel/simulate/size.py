@@ -23,6 +23,7 @@ from clickreel.simulate.traffic import (
     DAY_MS,
     MONSTER_VISITS,
     PEOPLE_BY_DAY,
+    Quota,
     Sessions,
     Traffic,
     pause_ms,
@@ -30,6 +31,7 @@ from clickreel.simulate.traffic import (
     slots_per_day,
     visits_chances,
 )
+from clickreel.simulate.visits import looks
 
 if TYPE_CHECKING:
     from clickreel.simulate.timeline import Scene
@@ -57,7 +59,7 @@ class Audience:
         kept: Mean number of sessions a person and day, after pauses.
         events_per_session: Mean.
         rate: Mean number of events a second that comes of it.
-        quota: For a flat rate, the number of lists a day that are let in; the candidates are somewhat more.
+        quota: For a flat rate, what is let in each day; the candidates are somewhat more.
     """
 
     people: int
@@ -65,7 +67,7 @@ class Audience:
     kept: float
     events_per_session: float
     rate: float
-    quota: float | None = None
+    quota: Quota | None = None
 
 
 def audience(scene: Scene) -> Audience:
@@ -100,25 +102,18 @@ def audience(scene: Scene) -> Audience:
         span_sessions = people * kept / (1 if people <= PEOPLE_BY_DAY else 24)
         more = min(4 * (_LISTS_VARIATION / span_sessions) ** 0.5, 0.25)
         candidates = _candidates_for(settings, min(kept * (1 + more), kept_sessions(settings, _SESSIONS_MEAN_MAX)))
-        return Audience(
-            people,
-            candidates,
-            kept,
-            per_session,
-            people * kept * per_session / _DAY_S,
-            people * kept * _lists(settings),
-        )
+        quota = Quota(people * per_day / _events_per_look(scene), looks)
+        return Audience(people, candidates, kept, per_session, people * per_day / _DAY_S, quota)
     candidates = _candidates_for(settings, kept)
     kept = kept_sessions(settings, candidates)
     return Audience(people, candidates, kept, per_session, people * kept * per_session / _DAY_S)
 
 
-def _lists(settings: WorldSettings) -> float:
-    """Mean number of lists of a session."""
-    people = settings.visits_mean + settings.monsters * (
-        MONSTER_VISITS[0] + (MONSTER_VISITS[1] - 1) * settings.visits_mean
-    )
-    return people * (1 + settings.bots * (BOT_VISITS - 1))
+def _events_per_look(scene: Scene) -> float:
+    """Events for each film that people mean to look at: less than one, since many lists are left before, more for clicks."""
+    crowd = population(scene.settings, 4 * _PILOT_PEOPLE, _PILOT_SESSIONS_PER_DAY)
+    sessions, events = _pilot(scene, scene.settings, crowd)
+    return int(events.sum()) / int(looks(sessions.key, sessions.visits).sum())
 
 
 def _round_the_clock(settings: WorldSettings, per_session: float) -> Audience:

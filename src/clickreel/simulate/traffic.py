@@ -10,7 +10,7 @@ looks at candidates, not at what was kept: looking at what was kept would need t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -101,18 +101,31 @@ class Of:
     START, VISITS, MONSTER, MOOD, MOOD_ELSE, DEVICE, DEVICE_ELSE, ENTRY, ANCHOR, ANCHOR_ELSE, PACE, VISIT = range(12)
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What is let in on a flat day.
+
+    Attributes:
+        per_day: Number of films that are looked at, as people mean to.
+        looks: That number for each session, of its key and its number of lists; see :func:`clickreel.simulate.visits.looks`.
+    """
+
+    per_day: float
+    looks: Callable[[U64, NDArray[np.int32]], NDArray[np.int64]]
+
+
 class Traffic:
     """The starts of all sessions of a world.
 
     Args:
         settings: What the world is told.
         population: Who is there.
-        quota_per_day: For a flat rate: so many lists a day and no more, chance having a say in whose they are only.
+        quota: For a flat rate: so much a day and no more, chance having a say in whose it is only.
     """
 
-    def __init__(self, settings: WorldSettings, population: Population, quota_per_day: float | None = None) -> None:
+    def __init__(self, settings: WorldSettings, population: Population, quota: Quota | None = None) -> None:
         self._settings = settings
-        self._quota_per_day = quota_per_day
+        self._quota = quota
         self._population = population
         self._pause_ms = pause_ms(settings)
         self._profiles = [_profile(settings, weekday) for weekday in range(7)]
@@ -154,12 +167,12 @@ class Traffic:
         key = child(child(person, day + 16), of_day)
         bot = draw(person, Actor.BOT) < self._settings.bots
         visits = self._visits(key, bot)
-        if self._quota_per_day is not None:
-            within = _within_quota(key, visits, self._quota_per_day * hours / 24)
+        if self._quota is not None:
+            size = self._quota.looks(key, visits)
+            within = _within_quota(key, size, self._quota.per_day * hours / 24)
             user, in_day, of_day, person = user[within], in_day[within], of_day[within], person[within]
             key, bot, visits = key[within], bot[within], visits[within]
-        if self._settings.flat:
-            moved = _evened(in_day, visits, low, high)
+            moved = _evened(in_day, size[within], low, high)
             order = np.argsort((moved << 32) | user)
             user, in_day, of_day, person = user[order], moved[order], of_day[order], person[order]
             key, bot, visits = key[order], bot[order], visits[order]
@@ -293,21 +306,21 @@ def _by_start(
     return user[order], in_day[order], of_day[order]
 
 
-def _within_quota(key: U64, visits: NDArray[np.int32], quota: float) -> NDArray[np.bool_]:
-    """Which sessions are let in, in an order of chance, until their lists make up the quota."""
+def _within_quota(key: U64, size: NDArray[np.int64], quota: float) -> NDArray[np.bool_]:
+    """Which sessions are let in, in an order of chance, until their sizes make up the quota."""
     order = np.argsort(key)
     within = np.zeros(len(key), bool)
-    within[order] = np.cumsum(visits[order]) <= quota
+    within[order] = np.cumsum(size[order]) <= quota
     return within
 
 
-def _evened(in_day: NDArray[np.int64], visits: NDArray[np.int32], low: int, high: int) -> NDArray[np.int64]:
-    """Starts moved, by at most ``START_SLACK_MS``, so that the lists looked at come evenly over [low, high): part of a flat rate.
+def _evened(in_day: NDArray[np.int64], size: NDArray[np.int64], low: int, high: int) -> NDArray[np.int64]:
+    """Starts moved, by at most ``START_SLACK_MS``, so that what is looked at comes evenly over [low, high): part of a flat rate.
 
     Chance makes bunches of sessions and of long sessions; this takes out both before a single event is made.
     """
-    mass = np.cumsum(visits) - visits / 2
-    even = low + mass / max(mass[-1] + visits[-1] / 2, 1) * (high - low) if len(visits) else mass
+    mass = np.cumsum(size) - size / 2
+    even = low + mass / max(mass[-1] + size[-1] / 2, 1) * (high - low) if len(size) else mass
     return np.clip(even.astype(np.int64), in_day - START_SLACK_MS, in_day + START_SLACK_MS).clip(low, high - 1)
 
 

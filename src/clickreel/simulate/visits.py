@@ -172,14 +172,9 @@ def visits(
     settings: WorldSettings,
 ) -> Visits:
     """The lists each session looks at."""
-    counts = sessions.visits.astype(np.int64)
-    session = np.repeat(np.arange(len(counts)), counts)
-    number = np.arange(len(session)) - np.repeat(np.cumsum(counts) - counts, counts)
-    key = child(sessions.key[session], number + VISIT_KEY)
-    first = number == 0
+    session, key, first, later = _sequence(sessions.key, sessions.visits)
     mood = outing.mood[session]
 
-    later = pick(LATER_CUMULATIVE, draw(key, VisitDraw.PAGE))
     entry = outing.entry[session]
     page = np.where(first, ENTRY_PAGE[entry], LATER_PAGE[later])
     referrer = np.where(first, ENTRY_REFERRER[entry], LATER_REFERRER[later])
@@ -188,9 +183,7 @@ def visits(
     anchor = np.where(stays, outing.anchor[session], liked(shelves, mood, draw(key, VisitDraw.ANCHOR_ELSE)))
     row = _rows(key, page, mood, anchor, taste=taste, shelves=shelves)
 
-    scroll = SCROLL[page] * -np.log(draw(key, VisitDraw.DEPTH))
-    most = max(1, min(DEPTH_MAX, shelves.films.shape[1] - 1))
-    depth = np.minimum(1 + scroll.astype(np.int64), most)
+    depth = _depth(key, page, max(1, min(DEPTH_MAX, shelves.films.shape[1] - 1)))
 
     random = draw(key, VisitDraw.RANDOM) < settings.random_lists
     viral = pick_burst(bursts, sessions.start_ms[session], draw(key, VisitDraw.BURST))
@@ -199,6 +192,41 @@ def visits(
     u = draw(key, VisitDraw.RANK)
     put_rank = 1 + np.where(searched, pick(FOUND_AT_CUMULATIVE, u), (u * SHOWN_AT).astype(np.int64))
     return Visits(session, key, page, referrer, row, depth, put, put_rank.astype(np.int32), searched, random)
+
+
+def looks(key: U64, visits: NDArray[np.int32]) -> NDArray[np.int64]:
+    """How many films each session means to look at: known before anything else of it is worked out.
+
+    Args:
+        key: Key of each session.
+        visits: Number of lists of each.
+    """
+    if len(key) == 0:
+        return np.zeros(0, np.int64)
+    _, visit_key, first, later = _sequence(key, visits)
+    entry = np.repeat(pick(ENTRY_CUMULATIVE, draw(key, Of.ENTRY)), visits)
+    depth = _depth(visit_key, np.where(first, ENTRY_PAGE[entry], LATER_PAGE[later]), DEPTH_MAX)
+    ends = np.cumsum(visits.astype(np.int64))
+    total: NDArray[np.int64] = np.add.reduceat(depth, ends - visits)
+    return total
+
+
+def _sequence(
+    key: U64, visits: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], U64, NDArray[np.bool_], NDArray[np.int64]]:
+    """Of each visit: place of its session, its key, whether it is the first, and the way it is entered if not."""
+    counts = visits.astype(np.int64)
+    session = np.repeat(np.arange(len(counts)), counts)
+    number = np.arange(len(session)) - np.repeat(np.cumsum(counts) - counts, counts)
+    visit_key = child(key[session], number + VISIT_KEY)
+    return session, visit_key, number == 0, pick(LATER_CUMULATIVE, draw(visit_key, VisitDraw.PAGE))
+
+
+def _depth(key: U64, page: NDArray[np.uint8], most: int) -> NDArray[np.int64]:
+    """Number of films that each visit is ready to look at."""
+    scroll = SCROLL[page] * -np.log(draw(key, VisitDraw.DEPTH))
+    depth: NDArray[np.int64] = np.minimum(1 + scroll.astype(np.int64), most)
+    return depth
 
 
 def _rows(
