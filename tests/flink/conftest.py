@@ -108,8 +108,9 @@ Open = Callable[..., Workspace]
 
 
 @pytest.fixture
-def open_workspace(gateway: RestGateway, profile: Profile, home: Home, world: World) -> Iterator[Open]:
+def open_workspace(gateway: RestGateway, stack: Stack, profile: Profile, home: Home, world: World) -> Iterator[Open]:
     """Open workspaces in which `dvd_clicks` is the given topic; they are closed after the test."""
+    stack.ensure(["flink"])  # a test may have ended it; its address stays
     opened: list[Workspace] = []
 
     def open_(topic: str, *, known: Profile | None = None, **settings: Any) -> Workspace:

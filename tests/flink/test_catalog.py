@@ -109,3 +109,9 @@ def test_only_a_create_table_that_says_nothing_more_is_made_a_topic() -> None:
     texts = "create table a (x int); create table if not exists `b c` (x decimal(3, 1)); create table d.e.f (x int);"
     texts += "create table g (x int) with ('connector' = 'print'); create table h (x int) like g; create temporary table i (x int)"
     assert [created.name(statement) for statement in statements(texts)] == ["a", "b c", "f", None, None, None]
+
+
+def test_a_bounded_read_has_no_idle_partitions() -> None:
+    """A partition that waits for its turn must not be passed by the watermark: windows would drop its records."""
+    assert "table.exec.source.idle-timeout" not in catalog.session_options(FlinkSettings(until_now=True))
+    assert catalog.session_options(FlinkSettings())["table.exec.source.idle-timeout"] == "30000 ms"

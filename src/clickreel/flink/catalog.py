@@ -118,7 +118,9 @@ def with_clause(options: Mapping[str, str]) -> str:
 def session_options(settings: FlinkSettings) -> dict[str, str]:
     """The settings of a session."""
     options = {"table.local-time-zone": "UTC"}
-    if settings.idle_partition_s > 0:
+    # A bounded read needs no such rule, and would lose by it: a partition whose turn to be read comes late is not idle, but its records
+    # would be behind the watermark, and windows drop those without a word.
+    if settings.idle_partition_s > 0 and not settings.until_now:
         options["table.exec.source.idle-timeout"] = f"{settings.idle_partition_s * 1000:.0f} ms"
     return options
 

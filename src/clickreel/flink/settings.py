@@ -39,5 +39,8 @@ class FlinkSettings:
         minimum=0,
     )
     idle_partition_s: float = setting(
-        5.0, "A partition without records for so long no longer holds back the watermark; 0 waits for ever.", minimum=0
+        30.0,
+        "A partition without records for so long no longer holds back the watermark; 0 waits for ever. Much less is dangerous: on a busy"
+        " machine a partition can wait some seconds for its turn to be read, and windows then drop its records as late.",
+        minimum=0,
     )
