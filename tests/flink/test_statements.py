@@ -26,10 +26,14 @@ from tests.flink.conftest import Open, at_rest, one
 Stream = tuple[str, Deliveries]
 
 
-def command(*arguments: str) -> subprocess.Popen[str]:
+def command(*arguments: str, **variables: str) -> subprocess.Popen[str]:
     """Start a command of clickreel."""
     return subprocess.Popen(
-        [sys.executable, "-m", "clickreel", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "clickreel", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **variables},
     )
 
 
@@ -176,7 +180,16 @@ def test_only_the_last_fifty_that_ended_are_remembered(tmp_path: Path) -> None:
     assert len(names) == 51
 
 
-def test_a_gateway_that_dies_under_a_query_is_named_and_comes_back(
+def test_a_few_rounds_of_run_and_stop_leave_nothing(stack: Stack, open_workspace: Open, stream: Stream) -> None:
+    """The short form of `make soak-flink`: no slot, thread or file is left."""
+    from tests.soak import flink as soaking
+
+    workspace = open_workspace(stream[0])
+    seen = soaking.soak(stack, workspace.profile, workspace.tables["dvd_clicks"], 6, lambda _line: None, warm=2)
+    assert soaking.verdict(seen, slack_mb=64) == []
+
+
+def test_a_gateway_that_dies_under_a_query_is_named_comes_back_and_ends_when_idle(
     home: Home, stack: Stack, stream: Stream, gateway: RestGateway
 ) -> None:
     """The query ends with a clear message, the list says LOST, and the next statement starts the gateway anew at the same address."""
@@ -190,21 +203,20 @@ def test_a_gateway_that_dies_under_a_query_is_named_and_comes_back(
     assert process.returncode == 4
     assert "ended while bereft ran" in said
     assert "run the statement again" in said
-    again = command("sql", "-e", "select 1", "--csv")
+    again = command("sql", "-e", "select 1", "--csv", CLICKREEL_FLINK_IDLE_STOP_S="5")
     answer, said = again.communicate(timeout=90)
     assert answer == "EXPR$0\n1\n", said
     assert stack.address("flink") == gateway.url
     assert state(home, "bereft") == LOST
     assert [entry.name for entry in control.refreshed(home) if entry.runs] == []
+    started = stack.record("flink")
+    assert started is not None
+    assert started.pid != record.pid
     # Nothing of the one that was killed is left: its planner and RPC jars alone are 60 MB.
     left = [path.name for path in (home.work("flink") / "tmp").iterdir() if "planner" in path.name]
     assert len(left) == 1
-
-
-def test_a_few_rounds_of_run_and_stop_leave_nothing(stack: Stack, open_workspace: Open, stream: Stream) -> None:
-    """The short form of `make soak-flink`: no slot, thread or file is left."""
-    from tests.soak import flink as soaking
-
-    workspace = open_workspace(stream[0])
-    seen = soaking.soak(stack, workspace.profile, workspace.tables["dvd_clicks"], 6, lambda _line: None, warm=2)
-    assert soaking.verdict(seen, slack_mb=64) == []
+    # This one was told to end after five seconds without a statement, and to leave nothing.
+    eventually(lambda: stack.record("flink") is None, 30)
+    eventually(lambda: not started.alive(), 10)
+    assert not (home.work("flink") / "tmp").exists()
+    assert {part.name: part.state for part in stack.status()}["flink"] == "stopped"

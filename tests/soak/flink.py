@@ -92,7 +92,7 @@ def soak(
                     if batch or sql == _NOTHING:
                         break
         known.tidy()
-        if number >= warm and (number - warm) % max(1, rounds // 10) == 0:
+        if number >= warm and (number - warm) % (rounds // 10 if rounds >= 20 else rounds) == 0:
             seen.append(standing(stack, cluster))
             report(f"round {number}: {seen[-1]}")
     gateway.close(session)
