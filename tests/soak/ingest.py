@@ -169,12 +169,15 @@ class Soak:
         if victim == "ingest":
             self.start_ingest()
             return
-        # A process of many threads is dead some 20 ms before its port is free, and must come back at the same address.
-        port = int(self.addresses[victim].rsplit(":", 1)[1])
+        # A process of many threads is dead some 20 ms before its ports are free, and must come back at the same ones.
+        taken = [port for name, port in self.home.read("ports.json").items() if name.startswith(victim)]
         deadline = time.monotonic() + 60
-        while self.stack.running(victim) or not ports.free(port):
+        while self.stack.running(victim) or not all(map(ports.free, taken)):
             assert time.monotonic() < deadline, f"{victim} outlives kill -9"
             time.sleep(0.02)
+        before = self.stack.children.pop(victim)
+        before.keeper.wait(10)
+        before.close()
         self.stack.ensure([victim], attached=True)
 
     def round(self, events: int) -> Report:
