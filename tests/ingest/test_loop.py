@@ -234,3 +234,13 @@ def test_rows_that_have_expired_are_not_landed_again(topic: Topic, client: Clien
     land(topic, client)
     # The last claim was made before offset 10 came: it lands once more, in the place of its expired row.
     assert offsets(client) == {partition: [10, 11] for partition in range(3)}
+
+
+def test_a_table_that_does_not_sync_is_told(topic: Topic, client: Client) -> None:
+    """Once; ingest goes on."""
+    client.command("ALTER TABLE dvd_clicks_landing MODIFY SETTING fsync_after_insert = 0")
+    topic.send(3)
+    said: list[str] = []
+    assert land(topic, client, say=said.append).rows == 3
+    assert len(said) == 1
+    assert "fsync_after_insert is off" in said[0]

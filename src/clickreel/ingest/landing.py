@@ -71,6 +71,21 @@ class Claim:
     first_offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """What the promises rest on.
+
+    Attributes:
+        expires: Old rows leave the table by a TTL: then its beginning says nothing about what was landed.
+        synced: An insert is on the disk before it is answered, so that a loss of power loses nothing that was answered.
+        partitioned: The table has partitions: then an insert may be several parts, and half of them may be lost.
+    """
+
+    expires: bool
+    synced: bool
+    partitioned: bool
+
+
 class Landing:
     """The landing table of one topic.
 
@@ -181,13 +196,15 @@ class Landing:
             if partition in wanted
         }
 
-    def expires(self) -> bool:
-        """Whether old rows leave the table by a TTL: then its beginning says nothing about what was landed."""
+    def table(self) -> TableState:
+        """How the landing table is set up now; somebody may have altered it."""
         found = self.client.rows(
-            "SELECT position(engine_full, ' TTL ') > 0 FROM system.tables WHERE database = currentDatabase() AND name = {table:String}",
+            "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = {table:String}",
             {"table": TABLE},
         )
-        return bool(found and found[0][0])
+        engine = str(found[0][0]) if found else ""
+        synced = all(f"{name} = 1" in engine for name in ("fsync_after_insert", "fsync_part_directory"))
+        return TableState(expires=" TTL " in engine, synced=synced, partitioned="PARTITION BY" in engine)
 
     def holes(self, partition: int, first: int) -> list[tuple[int, int]]:
         """The runs of offsets that are missing from ``first`` on, below the last landed one: (first, last) of each."""

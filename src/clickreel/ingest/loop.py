@@ -35,7 +35,7 @@ from clickreel.ingest.batch import Batch
 from clickreel.ingest.faults import Faults
 from clickreel.ingest.freshness import Freshness
 from clickreel.ingest.judge import Judged, Lookup, judge
-from clickreel.ingest.landing import Claim, Extent, FencedError, Landing
+from clickreel.ingest.landing import Claim, Extent, FencedError, Landing, TableState
 from clickreel.ingest.pace import Pace
 from clickreel.ingest.rows import Made, make
 from clickreel.ingest.settings import IngestSettings
@@ -113,6 +113,7 @@ class Ingest:
         self._landing = Landing(client, source.topic, "")
         self._pace = Pace(settings)
         self._inserter = ThreadPoolExecutor(1, "insert")
+        self._claimed = 0
         self._forget()
 
     def run(self, stop: threading.Event, *, until_caught_up: bool = False) -> Report:
@@ -225,7 +226,7 @@ class Ingest:
         self._claims = claims
         starts = {p: self._start(p, claims[p], extents.get(p), bounds[p]) for p in sorted(partitions)}
         self._faults.at("after-position")
-        expires = landing.expires()
+        expires = self._checked(landing).expires
         for partition, start in starts.items():
             self._repair(partition, self._claims[partition], extents.get(partition), expires=expires)
             if expires:  # when all rows have expired, the claim alone says where to go on
@@ -236,6 +237,19 @@ class Ingest:
         self.source.begin(starts)
         self._ready()
         self._freshness.assigned(self.source.topic, starts, {p: bound.high for p, bound in bounds.items()})
+
+    def _checked(self, landing: Landing) -> TableState:
+        """The table's state; raises when blocks would not be atomic, and warns when they would not be durable."""
+        state = landing.table()
+        if state.partitioned:
+            raise ClickreelError(
+                "the landing table has a PARTITION BY, so a block can be stored by half",
+                hint="make it as clickreel warehouse migrate does",
+            )
+        if not state.synced and self._claimed == 0:
+            self._say("warning: fsync_after_insert is off for the landing table: a loss of power may lose landed rows")
+        self._claimed += 1
+        return state
 
     def _refuse_new_topic(self, landing: Landing) -> None:
         earlier = landing.earlier_ids()
