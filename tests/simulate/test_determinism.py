@@ -63,7 +63,7 @@ def _same(deliveries: Any) -> Any:
 def test_people_are_the_same_when_made_by_the_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     """With very many people sessions are made hour by hour instead of day by day: the same sessions, the same numbers."""
     by_day = world(users=3000, seed=21)
-    monkeypatch.setattr("clickreel.simulate.timeline.PEOPLE_BY_DAY", 0)
+    monkeypatch.setattr("clickreel.simulate.timeline.span_hours", lambda _: 1)
     by_hour = World(WorldSettings(users=3000, seed=21))
     assert by_hour.happenings._hours == 1
     assert digest(by_hour.events(*SPAN)) == digest(by_day.events(*SPAN))

@@ -130,3 +130,10 @@ def test_late_alone_means_both_shapes() -> None:
     assert parse("late=2%") == Rates(late=0.01, late_batch=0.01)
     assert parse("late=2%, late-batch=0.03") == Rates(late=0.02, late_batch=0.03)
     assert not parse("").any()
+
+
+def test_a_rate_that_would_take_too_many_people_is_refused() -> None:
+    """With the highest that is allowed."""
+    with pytest.raises(UsageError, match="1e\\+06 events a second would take") as caught:
+        World(WorldSettings(rate=1_000_000.0))
+    assert "events a second" in caught.value.hint

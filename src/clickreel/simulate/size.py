@@ -17,18 +17,18 @@ from scipy.special import ndtri
 
 from clickreel.errors import UsageError
 from clickreel.simulate.people import SESSIONS_PER_USER_DAY_MAX, Population, capped_scale, population
-from clickreel.simulate.settings import EVENTS_PER_USER_DAY, WorldSettings
+from clickreel.simulate.settings import EVENTS_PER_USER_DAY, USERS_MAX, WorldSettings
 from clickreel.simulate.traffic import (
     BOT_VISITS,
     DAY_MS,
     MONSTER_VISITS,
-    PEOPLE_BY_DAY,
     Quota,
     Sessions,
     Traffic,
     pause_ms,
     shares_by_quarter_hour,
     slots_per_day,
+    span_hours,
     visits_chances,
 )
 from clickreel.simulate.visits import looks
@@ -95,11 +95,16 @@ def audience(scene: Scene) -> Audience:
         people = max(1, round(target * _DAY_S / min(EVENTS_PER_USER_DAY, most)))
         if people > _PEOPLE_WANTED_MAX:
             people = max(_PEOPLE_WANTED_MAX, round(target * _DAY_S / (0.8 * most)))
+        if people > USERS_MAX:
+            raise UsageError(
+                f"{target:g} events a second would take {people:,} people (at most {USERS_MAX:,})",
+                hint=f"allowed: up to {USERS_MAX * 0.8 * most / _DAY_S:,.0f} events a second",
+            )
         per_day = target * _DAY_S / people
     kept = per_day / per_session
     if settings.flat:
         # So many more that a day whose chance is four deviations low still fills the quota.
-        span_sessions = people * kept / (1 if people <= PEOPLE_BY_DAY else 24)
+        span_sessions = people * kept / (24 / span_hours(people))
         more = min(4 * (_LISTS_VARIATION / span_sessions) ** 0.5, 0.25)
         candidates = _candidates_for(settings, min(kept * (1 + more), kept_sessions(settings, _SESSIONS_MEAN_MAX)))
         quota = Quota(people * per_day / _events_per_look(scene), looks)

@@ -15,7 +15,7 @@ from clickreel.simulate.films import Catalogue
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.shelves import Ranker
 from clickreel.simulate.taste import Taste, taste
-from clickreel.simulate.traffic import DAY_MS, HOUR_MS, MINUTE_MS, PEOPLE_BY_DAY, Sessions, Traffic
+from clickreel.simulate.traffic import DAY_MS, HOUR_MS, MINUTE_MS, Sessions, Traffic, span_hours
 from clickreel.simulate.trends import Trends
 
 # Lists expanded at once: their slots, some 130 k, stay in the processor's second-level cache.
@@ -91,7 +91,7 @@ class Happenings:
 
     def __init__(self, scene: Scene, traffic: Traffic, people: int, rate: float) -> None:
         self._scene = scene
-        self._hours = 24 if people <= PEOPLE_BY_DAY else 1
+        self._hours = span_hours(people)
         self._cap_ms = scene.settings.session_cap_min * MINUTE_MS
         self._sessions_of = lru_cache(maxsize=8)(traffic.sessions)
         self.step_ms = int(min(max(_EVENTS_AT_ONCE / rate * 1000, 2 * MINUTE_MS), DAY_MS // 2))

@@ -34,8 +34,8 @@ BOT_VISITS = 25  # lists of a bot's session, for one of a person's
 MONSTER_VISITS = (120, 40)  # lists of a session that goes on and on: so many, and so many for each of a usual session
 _HABIT_H = 1.0  # spread of the hour people prefer
 _CHUNK = 1 << 16
-# With more people than this a day's sessions are made hour by hour, to bound memory; with fewer, a day at once.
-PEOPLE_BY_DAY = 1 << 19
+# Sessions are made for so many hours at once that there are at most some 1.5 M of them (70 MB) in a span.
+_SPANS = ((1_250_000, 24), (2_500_000, 12), (5_000_000, 6), (10_000_000, 3), (15_000_000, 2))
 _NEW_YEAR_2026 = 20_454
 _HOLIDAYS = ((1, 1), (5, 1), (12, 24), (12, 25), (12, 26), (12, 31))
 _HOLIDAY_FACTOR = 1.3
@@ -327,6 +327,11 @@ def _evened(in_day: NDArray[np.int64], size: NDArray[np.int64], low: int, high: 
 def slack_ms(settings: WorldSettings) -> int:
     """How far the even spacing of a flat rate may move an event: sessions keep that much more distance, gaps that much less."""
     return EVENT_SLACK_MS if settings.flat else 0
+
+
+def span_hours(people: int) -> int:
+    """For how many hours sessions are made at once: a day where memory allows, since all people are gone through each time."""
+    return next((hours for most, hours in _SPANS if people <= most), 1)
 
 
 def pause_ms(settings: WorldSettings) -> int:
