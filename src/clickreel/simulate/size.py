@@ -25,8 +25,8 @@ from clickreel.simulate.traffic import (
     Quota,
     Sessions,
     Traffic,
+    days_by_quarter_hour,
     pause_ms,
-    shares_by_quarter_hour,
     slots_per_day,
     span_hours,
     visits_chances,
@@ -193,12 +193,14 @@ def kept_sessions(settings: WorldSettings, candidates: float) -> float:
     quantile = (np.arange(512) + 0.5) / 512
     scale = capped_scale(candidates, settings.activity_sigma)
     mean = np.minimum(candidates * scale * np.exp(settings.activity_sigma * ndtri(quantile)), SESSIONS_PER_USER_DAY_MAX)
-    share = shares_by_quarter_hour(settings)
-    cumulative = np.concatenate([[0.0], np.cumsum(np.tile(share, 3))])
     at = (np.arange(96, 192) + 0.5) * DAY_MS / 96
-    edges = np.arange(len(cumulative)) * DAY_MS / 96
-    before = np.interp(at, edges, cumulative) - np.interp(at - pause_ms(settings), edges, cumulative)
-    return float((mean[:, None] * share * np.exp(-mean[:, None] * before)).sum(axis=1).mean())
+    edges = np.arange(3 * 96 + 1) * DAY_MS / 96
+    days = []
+    for share in days_by_quarter_hour(settings):
+        cumulative = np.concatenate([[0.0], np.cumsum(np.tile(share, 3))])
+        before = np.interp(at, edges, cumulative) - np.interp(at - pause_ms(settings), edges, cumulative)
+        days.append((mean[:, None] * share * np.exp(-mean[:, None] * before)).sum(axis=1).mean())
+    return float(np.mean(days))
 
 
 def _candidates_for(settings: WorldSettings, kept: float) -> float:

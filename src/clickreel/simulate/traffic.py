@@ -349,12 +349,15 @@ def slots_per_day(settings: WorldSettings) -> int:
     return int(min(DAY_MS // (pause_ms(settings) + 10 * MINUTE_MS), ids.SESSIONS_PER_DAY))
 
 
-def shares_by_quarter_hour(settings: WorldSettings) -> F64:
-    """Share of a mean day's candidate sessions in each of its 96 quarter hours."""
+def days_by_quarter_hour(settings: WorldSettings) -> list[F64]:
+    """Candidate sessions in each of the 96 quarter hours, over those of a mean day: one mean day, or seven that are unlike."""
     if settings.flat:
-        return np.full(96, 1 / 96)
-    share: F64 = np.mean([np.diff(_profile(settings, weekday).cumulative) for weekday in range(7)], axis=0)
-    return share
+        return [np.full(96, 1 / 96)]
+    profiles = [_profile(settings, weekday) for weekday in range(7)]
+    if settings.evening_factor == 1.0:
+        return [np.mean([np.diff(profile.cumulative) for profile in profiles], axis=0)]
+    size = np.mean([profile.size for profile in profiles])
+    return [np.diff(profile.cumulative) * (profile.size / size) for profile in profiles]
 
 
 @dataclass(frozen=True)
