@@ -11,6 +11,7 @@ import pytest
 
 from clickreel.cli.app import run
 from clickreel.local.home import Home
+from clickreel.simulate.films import invent
 from clickreel.stream.cluster import Cluster
 from clickreel.stream.profile import Profile
 from clickreel.warehouse.client import connect
@@ -89,6 +90,14 @@ def test_ingest_says_how_it_stands(shell: Shell) -> None:
     state = json.loads((shell.home.path / "ingest.json").read_text())
     assert (state["topic"], state["rows"], state["running"]) == (shell.topic, 3000, False)
     assert {"partition", "next", "p50_ms", "p99_ms"} <= state["partitions"][0].keys()
+
+
+def test_the_films_are_those_of_the_run(shell: Shell) -> None:
+    """Titles depend on the seed; the producer has left it."""
+    code, made = shell("warehouse", "films")
+    assert (code, made["films"]) == (0, 1000)
+    title = connect(shell.profile).command("SELECT dictGet('dvd_films', 'film_title', 5)")
+    assert title == invent(1000, 7).title[4]
 
 
 def test_a_run_that_was_not_produced_here_is_asked_for(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:

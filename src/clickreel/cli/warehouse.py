@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clickreel.cli.cluster import ProfileFile, profile
+from clickreel.cli.cluster import ProfileFile, TopicName, profile
 from clickreel.cli.output import Json, emit, say, table
+
+if TYPE_CHECKING:
+    from clickreel.simulate.films import Catalogue
 
 
 def register(app: typer.Typer) -> None:
@@ -44,8 +47,9 @@ def migrate(
 
 def films(
     csv: Annotated[
-        Path | None, typer.Option("--films", help="The user's own films; by default the run's catalogue.")
+        Path | None, typer.Option("--films", help="The user's own films; by default those of the last run.")
     ] = None,
+    topic: TopicName = None,
     profile_file: ProfileFile = None,
     json: Json = False,
 ) -> None:
@@ -53,15 +57,32 @@ def films(
 
     Example: [bold]clickreel warehouse films --films films.csv[/bold]
     """
+    from clickreel.cli.cluster import topic_name
     from clickreel.warehouse import films as dimension
     from clickreel.warehouse.client import connect
 
     client = connect(profile(profile_file))
-    count = dimension.load(client, dimension.catalogue(csv))
+    count = dimension.load(client, dimension.catalogue(csv) if csv else _catalogue(topic_name(topic)))
     if json:
         emit({"database": client.database, "films": count})
         return
     say(f"{count} films in {client.database}.ref_dim_film")
+
+
+def _catalogue(topic: str) -> Catalogue:
+    """The films of the run that was produced last from here into the topic; without one, the invented ones."""
+    from clickreel.audit import run as audit
+    from clickreel.errors import UsageError
+    from clickreel.local.home import Home
+    from clickreel.stream import runs
+    from clickreel.warehouse import films as dimension
+
+    try:
+        settings = runs.settings(audit.saved(Home.default().path, topic, None))
+    except UsageError:
+        return dimension.catalogue()
+    csv = Path(settings.films_csv) if settings.films_csv else None
+    return dimension.catalogue(csv, count=settings.films, seed=settings.seed)
 
 
 def ttl(
