@@ -254,6 +254,8 @@ def main() -> int:
             figures.seconds = time.monotonic() - began
             if not report.ok:
                 tell(json.dumps({"seed": options.seed, "round": number, "examples": report.examples}, default=vars))
+                tell((soak.home.path / "ingest.log").read_text(errors="replace")[-4000:])
+                tell(f"ingest: {soak.ingest and soak.ingest.poll()}")
                 return 6
             if number % 10 == 0 or number == options.rounds:
                 tell(f"{number} rounds, {figures.rows:,} rows, {figures.seconds:.0f} s, {dict(figures.kills)}")

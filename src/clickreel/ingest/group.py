@@ -8,20 +8,22 @@ from __future__ import annotations
 import gc
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from clickreel.errors import UnreachableError
+from clickreel.errors import ClickreelError, UnreachableError, UsageError
 from clickreel.ingest.batch import Batch
 from clickreel.ingest.source import Assignment, LostError, OutOfRangeError
 from clickreel.stream.broker import Bounds
 from clickreel.stream.cluster import Cluster
 from clickreel.stream.profile import Profile
 from clickreel.stream.refusal import LOST, Trouble, explain, missing
+
+T = TypeVar("T")
 
 # A member that was killed is missed after this; a restart under the same instance name takes its place at once.
 _SESSION_MS = 10_000
@@ -33,6 +35,7 @@ _AHEAD = {"queued.min.messages": 100_000, "queued.max.messages.kbytes": 65_536, 
 _METADATA_MAGIC = b"CGMDv2:"
 # A broker's refusal of a static member whose name another has taken, and what librdkafka makes of it.
 _TAKEN = {KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL}
+_UNKNOWN = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 _RETRYABLE = {
     KafkaError.REBALANCE_IN_PROGRESS,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
@@ -136,7 +139,7 @@ class GroupSource:
 
     def topic_id(self) -> str:
         """The topic's id now."""
-        found = self._cluster.topic(self.topic)
+        found = self._asked(lambda: self._cluster.topic(self.topic))
         if found is not None:
             self._seen_s = time.monotonic()
             return found.topic_id
@@ -149,7 +152,18 @@ class GroupSource:
 
     def bounds(self) -> dict[int, Bounds]:
         """First and next offset of each partition."""
-        return dict(enumerate(self._cluster.bounds(self.topic)))
+        return dict(enumerate(self._asked(lambda: self._cluster.bounds(self.topic))))
+
+    def _asked(self, ask: Callable[[], T]) -> T:
+        """An answer of the cluster. One that has served before and refuses now is starting, or moving its leaders: it is waited for."""
+        try:
+            return ask()
+        except (UnreachableError, UsageError):
+            raise
+        except ClickreelError as exc:
+            if self._seen_s is None:
+                raise
+            raise UnreachableError(exc.message, hint=exc.hint) from exc
 
     # Reading
 
@@ -189,8 +203,8 @@ class GroupSource:
             return True
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise out_of_range(self.topic, message.partition() or 0, message.offset() or 0)
-        if error.code() in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}:
-            raise missing(self.topic, self._profile.bootstrap)
+        if error.code() in _UNKNOWN:
+            self.topic_id()  # raises when the topic is gone, or not known yet after a broker's start
         self._trouble.heard(error)
         return True
 
@@ -234,7 +248,7 @@ class GroupSource:
             self._change(
                 frozenset()
             )  # nothing is ours, and nothing is claimed, before the client has joined again, by itself
-        if error.code() in _RETRYABLE | LOST:
+        if error.code() in _RETRYABLE | LOST | _UNKNOWN or error.retriable():
             raise UnreachableError(
                 f"the group {self.group} has gone on without this process ({error.name()})", hint="clickreel status"
             )
