@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clickreel.local.stack import Stack
 
 # The parts that `up` starts; Flink is started by the first query that needs it.
-STARTED = ("kafka", "registry", "topic", "contract", "clickhouse", "ingest", "console", "producer")
+STARTED = ("kafka", "registry", "topic", "contract", "clickhouse", "ingest", "console", "producer", "films")
 
 
 def register(app: typer.Typer) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from clickreel.flink.part import FLINK
 from clickreel.local.kafka import KAFKA
 from clickreel.local.part import Part, Task
-from clickreel.local.pipeline import CLICKHOUSE, CONSOLE, CONTRACT, INGEST, PRODUCER, TOPIC
+from clickreel.local.pipeline import CLICKHOUSE, CONSOLE, CONTRACT, FILMS, INGEST, PRODUCER, TOPIC
 from clickreel.local.registry import REGISTRY
 
 PARTS: dict[str, Part] = {part.name: part for part in (KAFKA, REGISTRY, CLICKHOUSE, FLINK, INGEST, CONSOLE, PRODUCER)}
-TASKS: dict[str, Task] = {task.name: task for task in (TOPIC, CONTRACT)}
+TASKS: dict[str, Task] = {task.name: task for task in (TOPIC, CONTRACT, FILMS)}
 
 # The names and their order in `status`; scripts rely on them.
 NAMES = ("kafka", "registry", "clickhouse", "flink", "ingest", "producer", "console")

@@ -146,6 +146,23 @@ def _register_contract(where: Context) -> str:
     return ", ".join(f"{subject} version {version}" for subject, version in known)
 
 
+def _load_films(where: Context) -> str:
+    """The films of the run that is streamed, so that answers have titles; the producer has written down which they are."""
+    from clickreel.local.stack import profile
+    from clickreel.local.streaming import run
+    from clickreel.simulate.films import invent, read_csv
+    from clickreel.stream import runs
+    from clickreel.warehouse import films
+    from clickreel.warehouse.client import connect
+
+    entry = runs.load(where.home.path, run(where.home) or "")
+    if entry is None:
+        return "no run, no films"
+    world = runs.settings(entry)
+    catalogue = read_csv(Path(world.films_csv)) if world.films_csv else invent(world.films, world.seed)
+    return f"{films.load(connect(profile(where.home)), catalogue):,} films"
+
+
 CLICKHOUSE = Part(
     "clickhouse", _clickhouse, _clickhouse_ready, available=lambda: _exists("clickreel.local.clickhouse.__main__")
 )
@@ -158,3 +175,4 @@ CONSOLE = Part("console", _console, ports.answers, needs=("kafka",), available=l
 PRODUCER = Part(
     "producer", _producer, needs=("kafka", "topic", "contract"), available=lambda: _exists("clickreel.cli.produce")
 )
+FILMS = Task("films", _load_films, needs=("ingest", "producer"), available=lambda: _exists("clickreel.warehouse.films"))
