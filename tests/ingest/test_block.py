@@ -77,7 +77,7 @@ def batch(partition: int, offsets: list[int]) -> Batch:
     """Good messages at these offsets; user n + 1 at offset n."""
     pairs = [message(offset) for offset in offsets]
     stamps = np.zeros(len(offsets), np.int64)
-    return Batch(
+    return Batch.of(
         partition, np.array(offsets, np.int64), stamps, [key for key, _ in pairs], [value for _, value in pairs]
     )
 
@@ -105,7 +105,7 @@ def test_a_block_of_many_unknown_fields_fits_into_a_dictionary(client: Client) -
     """Names of unknown fields come out of messages; 400 different ones are no reason to stop."""
     values: list[bytes | None] = [b'{"x%d":1,' % number + message(number)[1][1:] for number in range(400)]
     keys: list[bytes | None] = [message(number)[0] for number in range(400)]
-    made = Batch(0, np.arange(400), np.zeros(400, np.int64), keys, values)
+    made = Batch.of(0, np.arange(400), np.zeros(400, np.int64), keys, values)
     assert len(landed(client, [made], {0: 0})) == 400
     fields = client.rows("SELECT uniqExact(field), countIf(position(reason, field) > 0) FROM dvd_clicks_landing")
     assert fields[0][0] == 255

@@ -81,6 +81,6 @@ def test_a_slow_stream_is_closed_soon_a_fast_one_seldom_and_a_backlog_is_left_to
     assert pace.wait_s == pytest.approx(0.3)
     pace.behind = True
     assert pace.wait_s == 1.0
-    assert pace.full(200_000, 0)
+    assert pace.full(500_000, 0)
     assert pace.full(1, 64 << 20)
-    assert not pace.full(199_999, 1)
+    assert not pace.full(499_999, 1)

@@ -40,7 +40,7 @@ def one(value: bytes | None, key: bytes | None = None, headers: Headers = (), lo
     """One message, judged."""
     key = message(1)[0] if key is None else key
     found = {0: headers} if headers else {}
-    return judge(Batch(0, np.array([7]), np.array([0]), [key], [value], found), lookup)
+    return judge(Batch.of(0, np.array([7]), np.array([0]), [key], [value], found), lookup)
 
 
 def why(judged: Judged) -> tuple[str, str, str] | None:
@@ -62,7 +62,7 @@ def test_every_malformed_kind_is_dead_for_its_reason(flaw: str) -> None:
     deliveries = block(300, seed=3, flaw=flaw)
     encoded = encode(deliveries)
     keys, values = encoded.keys.to_pylist(), encoded.values.to_pylist()
-    judged = judge(Batch(0, np.arange(300), np.zeros(300, np.int64), keys, values), nobody)
+    judged = judge(Batch.of(0, np.arange(300), np.zeros(300, np.int64), keys, values), nobody)
     expected = {row: malform.reason(flaw, int(deliveries.variant[row])) for row in range(300)}
     assert {row: (dead.field, dead.rule) for row, dead in judged.dead.items()} == expected
     for row in range(0, 300, 29):
@@ -79,7 +79,7 @@ def test_every_malformed_kind_is_dead_for_its_reason(flaw: str) -> None:
 def test_every_other_flaw_is_good(flaw: str) -> None:
     """Late, out of order and duplicate events keep the contract."""
     encoded = encode(block(200, seed=4, flaw=flaw))
-    batch = Batch(0, np.arange(200), np.zeros(200, np.int64), encoded.keys.to_pylist(), encoded.values.to_pylist())
+    batch = Batch.of(0, np.arange(200), np.zeros(200, np.int64), encoded.keys.to_pylist(), encoded.values.to_pylist())
     assert judge(batch, nobody).dead == {}
 
 

@@ -184,7 +184,7 @@ class Landed:
             if (landed["field"], landed["rule"]) != (why.field, why.rule):
                 text = f"dead for {landed['field']}/{landed['rule']}, should be {why.field}/{why.rule}"
                 faults.append(Fault("wrong", batch.partition, offset, text))
-            for name, data in (("key", batch.keys[row]), ("value", batch.values[row])):
+            for name, data in (("key", batch.key(row)), ("value", batch.value(row))):
                 if landed[name] != (None if data is None else data.hex()):
                     faults.append(Fault("wrong", batch.partition, offset, f"the {name}'s bytes differ"))
 
@@ -220,9 +220,9 @@ def _again(
 ) -> Iterator[Fault]:
     """Read some records by the slow way, and compare."""
     for row in common[::_AGAIN_EVERY].tolist():
-        if batch.headers.get(row) or (batch.values[row] or b"")[:1] == b"\0":
+        if batch.headers.get(row) or (batch.value(row) or b"")[:1] == b"\0":
             continue
-        key, value, place = batch.keys[row], batch.values[row], places[row]
+        key, value, place = batch.key(row), batch.value(row), places[row]
         dead = isinstance(contract().read(key, value), Violation)
         if dead != bool(rows["dead"][place]):
             yield Fault("wrong", batch.partition, int(batch.offsets[row]), "good or dead differs")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-import numpy as np
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from clickreel.errors import UnreachableError
@@ -51,43 +50,40 @@ def of_cluster(profile: Profile, topic: str) -> Read:
         )
         open_ones = {partition for partition, start in starts.items() if start < stops[partition]}
         paused: set[int] = set()
+        ended: set[int] = set()
+
+        def good(messages: list[Message]) -> list[Message]:
+            """Without librdkafka's remarks; the partitions whose end was met are noted."""
+            for error, partition in ((message.error(), message.partition()) for message in messages):
+                if error is None or error.code() in _PASSING:  # librdkafka tries again; a lasting silence is told below
+                    continue
+                if error.code() != KafkaError._PARTITION_EOF:
+                    raise explain(error, profile, trouble, topic)
+                ended.add(partition or 0)
+            return [message for message in messages if message.error() is None]
+
         consumer.assign([TopicPartition(topic, partition, starts[partition]) for partition in sorted(open_ones)])
         heard_s = time.monotonic()
         try:
             while open_ones:
                 paused = _pause(consumer, topic, paused, held() & open_ones, open_ones)
-                with group.uncollected():
-                    messages = consumer.consume(_POLL_ROWS, 0.2)
-                    open_ones -= _ended(messages, profile, trouble, topic)
-                    found = group.batches([m for m in messages if m.error() is None])
+                found = group.consume(consumer, _POLL_ROWS, 0.2, good)
                 yield from _wanted(found, stops, open_ones)
-                if messages or paused:
+                if found or paused or ended & open_ones:
                     heard_s = time.monotonic()
                 elif time.monotonic() > heard_s + _ANSWER_S:
                     raise UnreachableError(f"Kafka at {profile.bootstrap} does not answer", hint="clickreel status")
+                open_ones -= ended
         finally:
             consumer.close()
 
     return read
 
 
-def _ended(messages: list[Message], profile: Profile, trouble: Trouble, topic: str) -> set[int]:
-    """The partitions whose end was met."""
-    ended = set()
-    for message in messages:
-        error = message.error()
-        if error is None or error.code() in _PASSING:  # librdkafka tries again; a lasting silence is told by the caller
-            continue
-        if error.code() != KafkaError._PARTITION_EOF:
-            raise explain(error, profile, trouble, topic)
-        ended.add(message.partition() or 0)
-    return ended
-
-
 def _wanted(found: list[Batch], stops: Mapping[int, int], open_ones: set[int]) -> Iterator[Batch]:
     """The records below the stops; a partition that has come to its stop is closed."""
     for batch in found:
-        below = _below(batch, stops[batch.partition])
+        below = batch.below(stops[batch.partition])
         if len(below) < len(batch) or (len(below) and below.offsets[-1] == stops[batch.partition] - 1):
             open_ones.discard(batch.partition)
         if len(below):
@@ -119,18 +115,3 @@ def of_broker(broker: Broker, topic: str) -> Read:
             reader.close()
 
     return read
-
-
-def _below(batch: Batch, stop: int) -> Batch:
-    """The records below an offset."""
-    count = int(np.searchsorted(batch.offsets, stop))
-    if count == len(batch):
-        return batch
-    return Batch(
-        batch.partition,
-        batch.offsets[:count],
-        batch.timestamps_ms[:count],
-        batch.keys[:count],
-        batch.values[:count],
-        {row: headers for row, headers in batch.headers.items() if row < count},
-    )

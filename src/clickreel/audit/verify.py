@@ -279,7 +279,7 @@ class Verification:
         side.foreign += int(others.sum())
         ours = ~others
         rows = Rows(
-            names(batch.keys, batch.values),
+            names(batch.keys.to_pylist(), batch.values.to_pylist()),
             np.where(readable, decoded.id_hi, 0).astype(np.uint64),
             np.where(readable, decoded.id_lo, 0).astype(np.uint64),
             batch.offsets,

@@ -37,7 +37,7 @@ _TYPES = (
 
 
 def run(
-    events: int = 2_000_000, repeats: int = 3, *, latency_s: float = 20.0, latency_rate: int = 1_000
+    events: int = 5_000_000, repeats: int = 3, *, latency_s: float = 20.0, latency_rate: int = 1_000
 ) -> dict[str, Any]:
     """Measure rate and latency.
 

@@ -119,7 +119,7 @@ def batches(records: list[Record]) -> list[Batch]:
     for record in records:
         by_partition.setdefault(record.partition, []).append(record)
     return [
-        Batch(
+        Batch.of(
             partition,
             np.array([record.offset for record in run], np.int64),
             np.array([record.timestamp_ms for record in run], np.int64),

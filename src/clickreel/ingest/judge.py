@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,6 @@ class Judged:
         dead: The bad rows.
         extra: Fields beyond the landing table's, as JSON, by row.
         words: Words beyond the current enums, by row and field; their code in ``decoded`` is :data:`OTHER_WORD`.
-        size_bytes: Size of the keys and values.
     """
 
     batch: Batch
@@ -75,7 +74,10 @@ class Judged:
     dead: Mapping[int, Dead]
     extra: Mapping[int, bytes] = field(default_factory=dict)
     words: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
-    size_bytes: int = 0
+
+    def bare(self) -> Judged:
+        """The same without the bytes that a block has no use for: those of good rows that have no headers and nothing extra."""
+        return replace(self, batch=self.batch.bare(self.dead.keys() | self.extra.keys() | self.batch.headers.keys()))
 
 
 def judge(batch: Batch, lookup: Lookup) -> Judged:
@@ -85,14 +87,13 @@ def judge(batch: Batch, lookup: Lookup) -> Judged:
         batch: The messages.
         lookup: Finds the schemas that messages name.
     """
-    values, keys = pa.array(batch.values, pa.binary()), pa.array(batch.keys, pa.binary())
-    decoded = decode(values, keys)
+    decoded = decode(batch.values, batch.keys)
     dead = {row: _dead("contract", violation) for row, violation in decoded.violations.items()}
     extra: dict[int, bytes] = {}
     words: dict[int, dict[str, str]] = {}
     good: dict[int, dict[str, Any]] = {}
     for row in _framed(batch, decoded):
-        found = judge_one(batch.keys[row], batch.values[row], batch.headers.get(row), lookup)
+        found = judge_one(batch.key(row), batch.value(row), batch.headers.get(row), lookup)
         if isinstance(found, Dead):
             dead[row] = found
             continue
@@ -103,7 +104,7 @@ def judge(batch: Batch, lookup: Lookup) -> Judged:
         if found.words:
             words[row] = found.words
     _put(decoded, good, words)
-    return Judged(batch, decoded, dead, extra, words, values.nbytes + keys.nbytes)
+    return Judged(batch, decoded, dead, extra, words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ def _framed(batch: Batch, decoded: Decoded) -> list[int]:
     A message that keeps the current contract is good, whatever schema it names: so these are the broken ones that name one, and those
     whose header names none although it should.
     """
-    rows = {row for row in decoded.violations if (batch.values[row] or b"")[:1] == b"\0"}
+    rows = {row for row in decoded.violations if (batch.value(row) or b"")[:1] == b"\0"}
     damaged: dict[bytes, bool] = {}
     for row, headers in batch.headers.items():
         for header in filter(None, framing.schema_headers(_named(headers))):

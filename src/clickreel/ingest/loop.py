@@ -339,9 +339,11 @@ class Ingest:
         if not pending.rows:
             pending.since_s = now
         judged = judge(batch, self._lookup)
+        if not self.settings.keep_raw:
+            judged = judged.bare()
         pending.judged.append(judged)
         pending.rows += len(batch)
-        pending.size_bytes += judged.size_bytes
+        pending.size_bytes += judged.batch.size_bytes
         self._pace.came(len(batch), now)
         self._next[batch.partition] = int(batch.offsets[-1]) + 1
         self._faults.at("after-read")

@@ -161,9 +161,9 @@ class _Cells:
         for row, headers in batch.headers.items():
             self.headers[int(places[row])] = headers
         # A framed key is not the text that the view writes for a good row, so it is kept.
-        framed = {row for row in (*one.extra, *batch.headers) if (batch.keys[row] or b"\0")[:1] == b"\0"}
+        framed = {row for row in (*one.extra, *batch.headers) if (batch.key(row) or b"\0")[:1] == b"\0"}
         for row in range(len(batch)) if keep_raw else sorted(one.dead.keys() | framed):
-            key, value = batch.keys[row], batch.values[row]
+            key, value = batch.key(row), batch.value(row)
             if key is not None:
                 self.raw_keys[int(places[row])] = key
             if value is not None and (keep_raw or row in one.dead):

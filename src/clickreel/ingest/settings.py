@@ -36,12 +36,14 @@ class IngestSettings:
     )
     flush_busy_rows: int = setting(20_000, "Messages a second from which on flush_ms_max holds.", minimum=1)
     flush_rows: int = setting(
-        200_000,
+        500_000,
         "A block is closed at so many messages; with flush_mb it bounds the memory.",
         minimum=1,
         maximum=1_000_000,
     )
-    flush_mb: int = setting(64, "A block is closed at so many megabytes of keys and values.", minimum=1, maximum=1024)
+    flush_mb: int = setting(
+        64, "A block is closed at so many megabytes of keys and values that are kept.", minimum=1, maximum=1024
+    )
     keep_raw: bool = setting(
         False,
         "Whether the raw bytes of good messages are stored too; they are half of the table. Dead ones always are.",
