@@ -70,9 +70,10 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     import threading
 
     from clickreel import settings as stage_settings
-    from clickreel.ingest.run import STATE, Wishes
+    from clickreel.ingest.run import Wishes
     from clickreel.ingest.run import ingest as run
     from clickreel.ingest.settings import IngestSettings
+    from clickreel.ingest.standing import STATE
     from clickreel.local.home import Home
 
     flags = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,9 +13,13 @@ from clickreel.cli.cluster import ProfileFile, TopicName
 from clickreel.cli.output import Json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import RenderableType
 
     from clickreel.stream.monitor import Second
+
+    Standing = dict[str, Any] | None
 
 
 def register(app: typer.Typer) -> None:
@@ -36,10 +40,13 @@ def monitor(
 
     Example: [bold]clickreel monitor[/bold], or [bold]clickreel monitor --json --seconds 10[/bold]
 
-    Freshness is the present less the newest event's time: seconds in a live stream, days in a backfill.
+    Freshness is the present less the newest event's time: seconds in a live stream, days in a backfill. While ingest runs in this
+    home: how long after its record's timestamp a row can be queried, median (p50) and p99 of the last minute.
     """
     from clickreel.cli.cluster import broker, topic_name
     from clickreel.errors import UsageError
+    from clickreel.ingest.standing import standing
+    from clickreel.local.home import Home
     from clickreel.stream import monitor as watching
 
     if seconds is not None and seconds < 1:
@@ -48,21 +55,22 @@ def monitor(
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM,)}
     name = topic_name(topic)
     figures = watching.watch(broker(profile), name, group=group, stop=stop)
+    home = Home.default().path
     try:
         if json:
             for count, second in enumerate(figures, start=1):
-                sys.stdout.write(watching.line(second).decode())
+                sys.stdout.write(watching.line(second, standing(home, name)).decode())
                 sys.stdout.flush()
                 if count == seconds:
                     break
         else:
-            _draw(name, figures, seconds)
+            _draw(name, figures, seconds, lambda: standing(home, name))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _draw(topic: str, figures: object, seconds: int | None) -> None:
+def _draw(topic: str, figures: object, seconds: int | None, landed: Callable[[], Standing]) -> None:
     from collections import deque
     from collections.abc import Iterator
     from typing import cast
@@ -73,7 +81,7 @@ def _draw(topic: str, figures: object, seconds: int | None) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:  # in a file or a pipe a line a second
         for count, second in enumerate(cast("Iterator[Second]", figures), start=1):
-            typer.echo(_head(topic, second))
+            typer.echo(_head(topic, second, landed()))
             if count == seconds:
                 return
         return
@@ -81,12 +89,12 @@ def _draw(topic: str, figures: object, seconds: int | None) -> None:
     with Live(f"{topic}: waiting for the first second", console=console, auto_refresh=False) as live:
         for count, second in enumerate(cast("Iterator[Second]", figures), start=1):
             history.append(sum(second.messages) / second.seconds)
-            live.update(_picture(topic, second, list(history)), refresh=True)
+            live.update(_picture(topic, second, list(history), landed()), refresh=True)
             if count == seconds:
                 return
 
 
-def _picture(topic: str, second: Second, history: list[float]) -> RenderableType:
+def _picture(topic: str, second: Second, history: list[float], landed: Standing) -> RenderableType:
     from rich.console import Group
     from rich.table import Table
 
@@ -94,7 +102,8 @@ def _picture(topic: str, second: Second, history: list[float]) -> RenderableType
     top = max(history) or 1.0
     spark = "".join(bars[min(7, int(8 * value / top))] for value in history)
     rows = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("partition", "messages/s", "kB/s", "behind", "lag"):
+    queryable = {one["partition"]: one for one in (landed or {}).get("partitions", ()) if "p99_ms" in one}
+    for name in ("partition", "messages/s", "kB/s", "behind", "lag", *(("p50 ms", "p99 ms") if queryable else ())):
         rows.add_column(name, justify="right")
     for p, (messages, size) in enumerate(zip(second.messages, second.bytes, strict=True)):
         lag = f"{second.lag[p]:,}" if second.lag else "-"
@@ -104,15 +113,21 @@ def _picture(topic: str, second: Second, history: list[float]) -> RenderableType
             f"{size / second.seconds / 1000:,.1f}",
             f"{second.behind[p]:,}",
             lag,
+            *(f"{queryable[p][name]:.0f}" for name in ("p50_ms", "p99_ms") if p in queryable),
         )
-    return Group(_head(topic, second), spark, rows)
+    return Group(_head(topic, second, landed), spark, rows)
 
 
-def _head(topic: str, second: Second) -> str:
+def _head(topic: str, second: Second, landed: Standing) -> str:
     from clickreel.stream import moment
 
     fresh = "-" if second.freshness_ms is None else moment.span(max(0, second.freshness_ms))
     return (
         f"{topic}  {moment.text(second.at_ms)[:19]}  {sum(second.messages) / second.seconds:,.0f} messages/s  "
         f"{sum(second.bytes) / second.seconds / 1000:,.1f} kB/s  skew {second.skew:.2f}  newest event {fresh} old"
+        + (
+            f"  queryable after {landed['p50_ms']:.0f}/{landed['p99_ms']:.0f} ms"
+            if landed and "p99_ms" in landed
+            else ""
+        )
     )

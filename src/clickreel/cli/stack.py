@@ -188,6 +188,7 @@ def _greet(stack: Stack, seconds: float, json: bool, *, ends: str) -> None:
 
 
 def _answer(stack: Stack) -> dict[str, Any]:
+    from clickreel.ingest.standing import standing
     from clickreel.local import pipeline, streaming
 
     parts = stack.status()
@@ -197,6 +198,7 @@ def _answer(stack: Stack) -> dict[str, Any]:
         "home": str(stack.home.path),
         "topic": pipeline.topic_name(),
         "run": streaming.run(stack.home),
+        "ingest": standing(stack.home.path, pipeline.topic_name()),
         "parts": [{**dataclasses.asdict(part), "pid": part.pid, "address": part.address or None} for part in parts],
     }
 
@@ -247,7 +249,18 @@ def status(json: Json = False) -> int:
         ]
         table(("part", "state", "address", "pid>", "since"), rows)
         say(f"topic {answer['topic']}, run {answer['run'] or 'none'}, home {answer['home']}")
+        if answer["ingest"]:
+            say(_landed(answer["ingest"]))
     return 0 if answer["ok"] else 1
+
+
+def _landed(standing: dict[str, Any]) -> str:
+    """How ingest stands, in a line."""
+    dead = sum(one["rows"] for one in standing["dead"] if one["error"] != "gap")
+    text = f"landed {standing['rows']:,} rows since its start, {dead:,} of them dead letters"
+    if "p99_ms" not in standing:
+        return text
+    return f"{text}; queryable after {standing['p50_ms']:.0f} ms (p50), {standing['p99_ms']:.0f} ms (p99)"
 
 
 def _age(started: float | None) -> str:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,17 +76,21 @@ class Freshness:
 
     def quantiles_ms(self) -> dict[int, dict[str, float]]:
         """By partition: median and 99th percentile of the last minute's records, and how many they were."""
+        return {partition: _quantiles(samples) for partition, samples in self._last_minute().items()}
+
+    def _last_minute(self) -> dict[int, list[tuple[int, NDArray[np.int64]]]]:
         now_ms = time.time_ns() // 1_000_000
         with self._lock:
             kept = {
                 partition: [(count, sample) for at, count, sample in recent if at >= now_ms - 1000 * _WINDOW_S]
-                for partition, recent in self._recent.items()
+                for partition, recent in sorted(self._recent.items())
             }
-        return {partition: _quantiles(samples) for partition, samples in sorted(kept.items()) if samples}
+        return {partition: samples for partition, samples in kept.items() if samples}
 
     def state(self) -> dict[str, Any]:
         """Everything as one JSON object: what ``status`` and ``monitor`` show."""
-        quantiles = self.quantiles_ms()
+        samples = self._last_minute()
+        quantiles = {partition: _quantiles(mine) for partition, mine in samples.items()}
         with self._lock:
             dead = [
                 {"error": error, "field": field, "rule": rule, "rows": rows}
@@ -100,6 +105,7 @@ class Freshness:
                 "rows": self.rows,
                 "inserts": self.inserts,
                 "dead": dead,
+                **(_quantiles(list(chain.from_iterable(samples.values()))) if samples else {}),
                 "partitions": [
                     {"partition": partition, "next": offset, **quantiles.get(partition, {})}
                     for partition, offset in sorted(self._next.items())

@@ -25,9 +25,6 @@ from clickreel.warehouse.client import Client, connect
 
 T = TypeVar("T")
 
-STATE = "ingest.json"
-"""The file in the home that says, once a second, how ingest stands (:meth:`Freshness.state` and the metrics' address)."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Wishes:
@@ -37,7 +34,7 @@ class Wishes:
         until_caught_up: End when everything is landed that Kafka held at the start.
         accept_loss: Go on where Kafka has deleted events before they were landed.
         accept_new_topic: Land a topic that was deleted and made again.
-        state: File for :data:`STATE`; None for none.
+        state: File for :data:`~clickreel.ingest.standing.STATE`; None for none.
     """
 
     until_caught_up: bool = False

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -118,8 +119,15 @@ def _lag(broker: Broker, topic: str, group: str | None, highs: list[int]) -> lis
     return [high - committed[p].offset if p in committed else high for p, high in enumerate(highs)]
 
 
-def shown(second: Second) -> dict[str, object]:
-    """A figure as ``--json`` prints it."""
+def shown(second: Second, landed: Mapping[str, Any] | None = None) -> dict[str, object]:
+    """A figure as ``--json`` prints it.
+
+    Args:
+        second: The figure.
+        landed: What ingest says of the topic, see :func:`clickreel.ingest.standing.standing`; its quantiles are shown.
+    """
+    landed = landed or {}
+    by_partition = {one["partition"]: one for one in landed.get("partitions", ())}
     per_s = 1 / second.seconds
     return {
         "at": moment.text(second.at_ms),
@@ -129,6 +137,7 @@ def shown(second: Second) -> dict[str, object]:
         "freshness_ms": second.freshness_ms,
         "behind": sum(second.behind),
         "lag": sum(second.lag) if second.lag else None,
+        **_queryable(landed),
         "partitions": [
             {
                 "partition": p,
@@ -136,12 +145,17 @@ def shown(second: Second) -> dict[str, object]:
                 "bytes_per_s": round(size * per_s),
                 "behind": second.behind[p],
                 "lag": second.lag[p] if second.lag else None,
+                **_queryable(by_partition.get(p, {})),
             }
             for p, (messages, size) in enumerate(zip(second.messages, second.bytes, strict=True))
         ],
     }
 
 
-def line(second: Second) -> bytes:
+def _queryable(quantiles: Mapping[str, Any]) -> dict[str, object]:
+    return {f"queryable_{name}": quantiles.get(name) for name in ("p50_ms", "p99_ms")}
+
+
+def line(second: Second, landed: Mapping[str, Any] | None = None) -> bytes:
     """A figure as one line of NDJSON."""
-    return orjson.dumps(shown(second), option=orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(shown(second, landed), option=orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,68 @@
+"""How ingest stands, as others read it."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clickreel.cli.stack import _landed
+from clickreel.ingest.freshness import Freshness
+from clickreel.ingest.rows import Made
+from clickreel.ingest.standing import STATE, standing
+from clickreel.stream.monitor import Second, shown
+
+
+def state(**changes: Any) -> dict[str, Any]:
+    """What a process that lands two partitions, one of them live, writes."""
+    freshness = Freshness()
+    freshness.assigned("dvd_clicks", {0: 0, 1: 0}, {0: 0, 1: 0})
+    now_ms = time.time_ns() // 1_000_000
+    made = Made(
+        (), b"", 3, {1: (0, 2)}, {("contract", "page", "enum"): 1}, {1: np.array([now_ms - 90, now_ms - 100, -1])}, {}
+    )
+    freshness.landed(made, now_ms)
+    return {**freshness.state(), "running": True, **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "there"),
+    [
+        ({}, True),
+        ({"running": False}, False),
+        ({"topic": "another"}, False),
+        ({"at_ms": (time.time() - 60) * 1000}, False),  # left behind by a process that was killed
+    ],
+)
+def test_only_a_running_ingest_of_the_topic_is_told(tmp_path: Path, changes: dict[str, Any], there: bool) -> None:
+    """A stale file, another topic and an ended process say nothing."""
+    (tmp_path / STATE).write_text(json.dumps(state(**changes)), encoding="utf-8")
+    assert (standing(tmp_path, "dvd_clicks") is not None) is there
+
+
+@pytest.mark.parametrize("text", [None, "", "{"])
+def test_no_file_or_half_a_file_is_no_ingest(tmp_path: Path, text: str | None) -> None:
+    """Nothing raises."""
+    if text is not None:
+        (tmp_path / STATE).write_text(text, encoding="utf-8")
+    assert standing(tmp_path, "dvd_clicks") is None
+
+
+def test_status_and_monitor_tell_the_quantiles() -> None:
+    """Of all partitions together and of each; of one without records none."""
+    found = state()
+    assert (
+        _landed(found)
+        == "landed 3 rows since its start, 1 of them dead letters; queryable after 90 ms (p50), 100 ms (p99)"
+    )
+    second = Second(0, 1.0, [0, 2], [0, 9], 2.0, None, [0, 0], [])
+    told = shown(second, found)
+    partitions = told["partitions"]
+    assert isinstance(partitions, list)
+    assert (told["queryable_p50_ms"], told["queryable_p99_ms"]) == (90, 100)
+    assert [one["queryable_p99_ms"] for one in partitions] == [None, 100]
+    assert shown(second)["queryable_p99_ms"] is None
