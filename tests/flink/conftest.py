@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import orjson
 import pytest
 from confluent_kafka import Producer
@@ -27,7 +25,7 @@ from clickreel.flink.statements import Statements
 from clickreel.flink.workspace import Answer, Workspace
 from clickreel.local.home import Home
 from clickreel.local.stack import Stack
-from clickreel.simulate.events import Deliveries, Events
+from clickreel.simulate.events import Deliveries
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from clickreel.stream.profile import Profile
@@ -172,14 +170,3 @@ def written(deliveries: Deliveries) -> list[dict[str, Any]]:
 def instant(ms: int) -> str:
     """Milliseconds since 1970 as Flink's answers write them."""
     return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(ms // 1000))}.{ms % 1000:03}"
-
-
-def together(parts: Sequence[tuple[Deliveries, Any]]) -> Deliveries:
-    """Rows of several deliveries put into one, in order of delivery; the rows of each part are chosen by its second member."""
-    chosen = [part.take(rows_) for part, rows_ in parts]
-    names = [field.name for field in dataclasses.fields(Deliveries) if field.name != "events"]
-    whole = Deliveries(
-        Events.concat([part.events for part in chosen]),
-        **{name: np.concatenate([getattr(part, name) for part in chosen]) for name in names},
-    )
-    return whole.take(np.argsort(whole.deliver_ms, kind="stable"))

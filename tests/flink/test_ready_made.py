@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pytest
 
 from clickreel.contract.vocabulary import FLAWS
 from clickreel.flink import ready_made
 from clickreel.simulate.events import Deliveries
+from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
-from tests.flink.conftest import HOUR_MS, START_MS, Open, Topics, instant, rows, together, written
+from tests.flink.conftest import HOUR_MS, START_MS, Open, Topics, instant, rows, written
 
 MINUTE_MS = 60_000
 Stream = tuple[str, Deliveries]
@@ -106,68 +107,80 @@ def test_the_funnel_finds_what_was_seen_opened_and_saved(open_workspace: Open, s
     assert sorted(got, key=str) == sorted(expected, key=str)
 
 
+@dataclass(frozen=True)
+class Flawed:
+    """Four hours of a flawed run in one partition, and what its ledger says of them.
+
+    Attributes:
+        topic: Where they are.
+        events: What was written, in order.
+        deliveries: The same as deliveries.
+        duplicates: Ids of the ledger's duplicates, one for each copy too many.
+        late: Ids of the ledger's late events.
+    """
+
+    topic: str
+    events: list[dict[str, Any]]
+    deliveries: Deliveries
+    duplicates: Counter[str]
+    late: set[str]
+
+
 @pytest.fixture(scope="module")
-def flawed(world: World, topics: Topics) -> tuple[str, Deliveries, Deliveries]:
-    """Four hours of the world in one partition with duplicates and late events: topic, what was written, the true events."""
-    true = world.deliveries(START_MS + 16 * HOUR_MS, START_MS + 20 * HOUR_MS)
-    chance = np.random.default_rng(5)
-    picked = np.flatnonzero(chance.random(len(true)) < 0.05)
-    copies = true.take(picked)
-    changed = chance.random(len(picked)) < 0.5
-    copies.flaw[:] = np.where(changed, FLAWS.index("duplicate_changed"), FLAWS.index("duplicate_same"))
-    copies.deliver_ms[:] += chance.integers(1000, 30_000, len(picked))
-    late = true.take(slice(None))
-    late = together([(late, np.arange(len(late)))])
-    some = chance.random(len(late)) < 0.05
-    late.deliver_ms[some] += chance.integers(1000, 120_000, int(some.sum()))
-    whole = together([(late, np.arange(len(late))), (copies, np.arange(len(copies)))])
-    return topics.fill(whole, partitions=1), whole, true
-
-
-def test_dedup_keeps_each_event_once(open_workspace: Open, flawed: tuple[str, Deliveries, Deliveries]) -> None:
-    """Of copies the first to arrive is kept, whatever the later ones say."""
-    topic, whole, true = flawed
-    first: dict[str, dict[str, Any]] = {}
-    for event in written(whole):
-        first.setdefault(event["event_id"], event)
-    got = rows(open_workspace(topic), ready_made.text("dedup"))
-    names = list(next(iter(first.values())))
-    assert len(got) == len(true)
-    assert {row[1]: dict(zip(names, row[1:], strict=True)) for row in got} == first
-
-
-def test_duplicates_are_exactly_those_that_were_made(
-    open_workspace: Open, flawed: tuple[str, Deliveries, Deliveries]
-) -> None:
-    """Their ids, how many copies there are, and whether the copies differ."""
-    topic, whole, _ = flawed
-    copies: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for event in written(whole):
-        copies[event["event_id"]].append(event)
-    expected = {
-        name: (len(events), len({str({**event, "event_ts": ""}) for event in events}))
-        for name, events in copies.items()
-        if len(events) > 1
+def flawed(topics: Topics) -> Flawed:
+    """The run; the ledger's duplicates of events that were delivered before its four hours are no duplicates here."""
+    own = World(WorldSettings(seed=7, films=60, users=300, flaws="duplicate=5%,late=5%"))
+    start, end = START_MS + 16 * HOUR_MS, START_MS + 20 * HOUR_MS
+    deliveries = own.deliveries(start, end)
+    events = written(deliveries)
+    flaws = [row for batch in own.ledger(start, end) for row in batch.to_pylist() if row["kind"] == "flaw"]
+    copies = Counter(row["event_id"] for row in flaws if row["name"].startswith("duplicate"))
+    originals = {
+        event["event_id"]
+        for event, flaw in zip(events, deliveries.flaw.tolist(), strict=True)
+        if not FLAWS[flaw].startswith("duplicate")
     }
-    got = {row[0]: (row[1], row[2]) for row in rows(open_workspace(topic), ready_made.text("duplicates"))}
-    assert len(got) == int(np.count_nonzero(whole.flaw))
-    assert got == expected
+    inside = Counter({name: count for name, count in copies.items() if name in originals})
+    assert len(inside) > 20
+    late = {row["event_id"] for row in flaws if row["name"].startswith("late")}
+    return Flawed(topics.fill(deliveries, partitions=1), events, deliveries, inside, late)
 
 
-def test_late_events_are_those_that_the_watermark_had_passed(
-    open_workspace: Open, flawed: tuple[str, Deliveries, Deliveries]
-) -> None:
-    """Half a minute behind the newest event so far, in the order of the partition."""
-    topic, whole, _ = flawed
+def test_dedup_keeps_each_event_once(open_workspace: Open, flawed: Flawed) -> None:
+    """Of copies the first to arrive is kept, whatever the later ones say; what goes is what the ledger calls duplicates."""
+    first: dict[str, dict[str, Any]] = {}
+    for event in flawed.events:
+        first.setdefault(event["event_id"], event)
+    got = rows(open_workspace(flawed.topic), ready_made.text("dedup"))
+    names = list(next(iter(first.values())))
+    assert {row[1]: dict(zip(names, row[1:], strict=True)) for row in got} == first
+    assert Counter(event["event_id"] for event in flawed.events) - Counter(row[1] for row in got) == flawed.duplicates
+
+
+def test_duplicates_are_exactly_those_of_the_ledger(open_workspace: Open, flawed: Flawed) -> None:
+    """Their ids, how many copies there are, and whether the copies differ."""
+    copies: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for event in flawed.events:
+        copies[event["event_id"]].append(event)
+    got = {row[0]: (row[1], row[2]) for row in rows(open_workspace(flawed.topic), ready_made.text("duplicates"))}
+    assert {name: count - 1 for name, (count, _) in got.items()} == flawed.duplicates
+    for name, (_, contents) in got.items():
+        assert contents == len({str({**event, "event_ts": ""}) for event in copies[name]})
+
+
+def test_late_events_are_those_that_the_watermark_had_passed(open_workspace: Open, flawed: Flawed) -> None:
+    """Half a minute behind the newest event so far, in the order of the partition; each is late, or a copy, by the ledger."""
     newest, expected = 0, []
-    for place, event in enumerate(written(whole)):
-        moment = int(whole.events.ts_ms[place])
+    for place, event in enumerate(flawed.events):
+        moment = int(flawed.deliveries.events.ts_ms[place])
         if newest and moment <= newest - 30_000:
             expected.append((event["event_id"], instant(newest - 30_000)))
         newest = max(newest, moment)
-    got = [(row[0], row[5]) for row in rows(open_workspace(topic), ready_made.text("late"))]
-    assert len(got) > 3
+    got = [(row[0], row[5]) for row in rows(open_workspace(flawed.topic), ready_made.text("late"))]
     assert sorted(got) == sorted(expected)
+    found = {name for name, _ in got}
+    assert len(found & flawed.late) > 20
+    assert found <= flawed.late | set(flawed.duplicates)
 
 
 def test_enrich_gives_the_film_of_each_click(open_workspace: Open, stream: Stream, world: World) -> None:
