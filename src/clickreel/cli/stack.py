@@ -76,7 +76,12 @@ def up(  # noqa: PLR0917 - one parameter an option
         "profile": profile.absolute() if profile else None,
     }
     _check(options)
+    before = streaming.remembered(stack.home), streaming.run(stack.home)
     streaming.choose(stack, options)
+    if before[1] and before[0] != streaming.remembered(stack.home) and not json:
+        say(
+            f"run {before[1]} is left where it is, its events stay in the topic; the run of these options begins or goes on"
+        )
     names = tuple(only or STARTED)
     if detach:
         _start_detached(stack, names, json)

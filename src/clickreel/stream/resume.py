@@ -310,8 +310,8 @@ class Aligner:
         record = self._seen.records[int(self._seen.own()[-1])]
         if not self._survey.gives(record.value):
             raise ClickreelError(
-                f"run {self._survey.world.run} was written with other settings: they do not give the event at offset "
-                f"{record.offset:,} of partition {self._partition}",
+                f"run {self._survey.world.run} was written with other settings, or by another version of clickreel: these do not give "
+                f"the event at offset {record.offset:,} of partition {self._partition}",
                 hint="use the seed, settings and films of before, or give this run another --run NAME",
             )
 
