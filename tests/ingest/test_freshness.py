@@ -28,22 +28,23 @@ def test_quantiles_are_those_of_the_records_not_of_the_blocks(monkeypatch: pytes
     now_ms = 1_800_000_000_000
     monkeypatch.setattr("time.time_ns", lambda: now_ms * 1_000_000)
     freshness = Freshness()
-    freshness.landed(block([100] * 9_900, now_ms), now_ms)
-    freshness.landed(block([900] * 50, now_ms), now_ms)
+    freshness.landed(block([100] * 9_900, now_ms), now_ms, now_ms - 20)
+    freshness.landed(block([900] * 50, now_ms), now_ms, now_ms - 20)
     found = freshness.quantiles_ms()[0]
     assert (found["p50_ms"], found["p99_ms"], found["records"]) == (100, 100, 9_950)
-    freshness.landed(block([900] * 200, now_ms), now_ms)
+    assert (found["sent_p50_ms"], found["sent_p99_ms"]) == (80, 80)  # the inserts took 20 ms
+    freshness.landed(block([900] * 200, now_ms), now_ms, now_ms - 20)
     assert freshness.quantiles_ms()[0]["p99_ms"] == 900
 
 
 def test_a_broker_whose_clock_is_ahead_makes_no_negative_latency() -> None:
     """Nothing is younger than now; records without a timestamp are left out."""
     freshness = Freshness()
-    freshness.landed(block([-500, 20], 1_000), 1_000)
+    freshness.landed(block([-500, 20], 1_000), 1_000, 1_000 - 20)
     assert freshness._sum_ms[0] == 20
     made = block([5], 1_000)
     made.timestamps_ms[0][0] = -1
-    freshness.landed(made, 1_000)
+    freshness.landed(made, 1_000, 1_000 - 20)
     assert int(freshness._counts[0].sum()) == 2
 
 
@@ -54,7 +55,7 @@ def test_the_state_and_the_metrics_are_served(tmp_path: Path) -> None:
     import time
 
     now_ms = time.time_ns() // 1_000_000
-    freshness.landed(block([40, 60, 80], now_ms, dead=1), now_ms)
+    freshness.landed(block([40, 60, 80], now_ms, dead=1), now_ms, now_ms - 20)
     with _told(freshness, IngestSettings(metrics_port=0), file):
         deadline = time.monotonic() + 10
         while not file.exists():
@@ -66,6 +67,8 @@ def test_the_state_and_the_metrics_are_served(tmp_path: Path) -> None:
     assert (state["rows"], state["running"], state["partitions"][1]["next"]) == (3, True, 5)
     assert 'clickreel_ingest_freshness_seconds_count{partition="0"} 3.0' in text
     assert 'clickreel_ingest_freshness_seconds_bucket{le="0.05",partition="0"} 1.0' in text
+    assert 'quantile_seconds{partition="0",quantile="0.5",stage="queryable"} 0.06' in text
+    assert 'quantile_seconds{partition="0",quantile="0.5",stage="sent"} 0.04' in text
     assert 'clickreel_ingest_dead_letters_total{error="contract",field="device",rule="enum"} 1.0' in text
     assert json.loads(file.read_text())["running"] is False
 

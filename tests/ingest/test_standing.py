@@ -25,7 +25,7 @@ def state(**changes: Any) -> dict[str, Any]:
     made = Made(
         (), b"", 3, {1: (0, 2)}, {("contract", "page", "enum"): 1}, {1: np.array([now_ms - 90, now_ms - 100, -1])}, {}
     )
-    freshness.landed(made, now_ms)
+    freshness.landed(made, now_ms, now_ms - 20)
     return {**freshness.state(), "running": True, **changes}
 
 

@@ -1,4 +1,8 @@
-"""How fresh the table is: from when a record was produced to when it can be queried, per partition; and how far ingest has come."""
+"""How fresh the table is, per partition, and how far ingest has come.
+
+Two instants of a row are told, both from its record's timestamp on, which is when it was produced (or, where the topic says
+``LogAppendTime``, when the broker took it): when its block was sent to ClickHouse, and when the answer said that it can be queried.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +29,15 @@ _WINDOW_S = 60.0
 _SAMPLE = 256
 
 
+class _Block(NamedTuple):
+    """A part of a block: when it could be queried, how long its insert took, its rows, and the latencies of some of them."""
+
+    at_ms: int
+    insert_ms: int
+    rows: int
+    sample_ms: NDArray[np.int64]
+
+
 class Freshness:
     """Counts and latencies of one ingest process; safe to read from another thread."""
 
@@ -36,7 +49,7 @@ class Freshness:
         self._high: dict[int, int] = {}
         self._counts: dict[int, NDArray[np.int64]] = {}
         self._sum_ms: dict[int, float] = {}
-        self._recent: dict[int, deque[tuple[int, int, NDArray[np.int64]]]] = {}
+        self._recent: dict[int, deque[_Block]] = {}
         self._dead: dict[tuple[str, str, str], int] = {}
         self.rows = self.inserts = 0
         self._last_ms = 0
@@ -47,8 +60,8 @@ class Freshness:
             self.topic = topic
             self._next, self._high = dict(starts), dict(highs)
 
-    def landed(self, made: Made, now_ms: int) -> None:
-        """A block can be queried since this instant."""
+    def landed(self, made: Made, now_ms: int, sent_ms: int) -> None:
+        """A block was sent at one instant and can be queried since another."""
         with self._lock:
             self.rows += made.rows
             self.inserts += 1
@@ -58,9 +71,9 @@ class Freshness:
             for partition, (_, last) in made.ends.items():
                 self._next[partition] = last + 1
             for partition, timestamps in made.timestamps_ms.items():
-                self._note(partition, now_ms - timestamps[timestamps >= 0], now_ms)
+                self._note(partition, now_ms - timestamps[timestamps >= 0], now_ms, sent_ms)
 
-    def _note(self, partition: int, latency_ms: NDArray[np.int64], now_ms: int) -> None:
+    def _note(self, partition: int, latency_ms: NDArray[np.int64], now_ms: int, sent_ms: int) -> None:
         if not len(latency_ms):
             return
         latency_ms = np.maximum(latency_ms, 0)  # the broker's clock may be ahead of ours
@@ -70,27 +83,30 @@ class Freshness:
         self._sum_ms[partition] = self._sum_ms.get(partition, 0.0) + float(latency_ms.sum())
         recent = self._recent.setdefault(partition, deque())
         chosen = np.linspace(0, len(latency_ms) - 1, min(_SAMPLE, len(latency_ms))).astype(np.intp)
-        recent.append((now_ms, len(latency_ms), latency_ms[chosen]))
-        while recent and recent[0][0] < now_ms - 1000 * _WINDOW_S:
+        recent.append(_Block(now_ms, now_ms - sent_ms, len(latency_ms), latency_ms[chosen]))
+        while recent and recent[0].at_ms < now_ms - 1000 * _WINDOW_S:
             recent.popleft()
 
     def quantiles_ms(self) -> dict[int, dict[str, float]]:
-        """By partition: median and 99th percentile of the last minute's records, and how many they were."""
-        return {partition: _quantiles(samples) for partition, samples in self._last_minute().items()}
+        """By partition: median and 99th percentile of the last minute's records, and how many they were.
 
-    def _last_minute(self) -> dict[int, list[tuple[int, NDArray[np.int64]]]]:
+        ``p50_ms`` and ``p99_ms`` are to the query, ``sent_p50_ms`` and ``sent_p99_ms`` to the insert.
+        """
+        return {partition: _quantiles(blocks) for partition, blocks in self._last_minute().items()}
+
+    def _last_minute(self) -> dict[int, list[_Block]]:
         now_ms = time.time_ns() // 1_000_000
         with self._lock:
             kept = {
-                partition: [(count, sample) for at, count, sample in recent if at >= now_ms - 1000 * _WINDOW_S]
+                partition: [block for block in recent if block.at_ms >= now_ms - 1000 * _WINDOW_S]
                 for partition, recent in sorted(self._recent.items())
             }
-        return {partition: samples for partition, samples in kept.items() if samples}
+        return {partition: blocks for partition, blocks in kept.items() if blocks}
 
     def state(self) -> dict[str, Any]:
         """Everything as one JSON object: what ``status`` and ``monitor`` show."""
-        samples = self._last_minute()
-        quantiles = {partition: _quantiles(mine) for partition, mine in samples.items()}
+        blocks = self._last_minute()
+        quantiles = {partition: _quantiles(mine) for partition, mine in blocks.items()}
         with self._lock:
             dead = [
                 {"error": error, "field": field, "rule": rule, "rows": rows}
@@ -105,7 +121,7 @@ class Freshness:
                 "rows": self.rows,
                 "inserts": self.inserts,
                 "dead": dead,
-                **(_quantiles(list(chain.from_iterable(samples.values()))) if samples else {}),
+                **(_quantiles(list(chain.from_iterable(blocks.values()))) if blocks else {}),
                 "partitions": [
                     {"partition": partition, "next": offset, **quantiles.get(partition, {})}
                     for partition, offset in sorted(self._next.items())
@@ -129,12 +145,13 @@ class Freshness:
         quantile = GaugeMetricFamily(
             "clickreel_ingest_freshness_quantile_seconds",
             "The same, of the last minute",
-            labels=["partition", "quantile"],
+            labels=["partition", "stage", "quantile"],
         )
         offset = GaugeMetricFamily("clickreel_ingest_next_offset", "The offset that lands next", labels=["partition"])
         for partition, found in self.quantiles_ms().items():
-            for name, key in (("0.5", "p50_ms"), ("0.99", "p99_ms")):
-                quantile.add_metric([str(partition), name], found[key] / 1000)
+            for stage, prefix in (("sent", "sent_"), ("queryable", "")):
+                for name, key in (("0.5", "p50_ms"), ("0.99", "p99_ms")):
+                    quantile.add_metric([str(partition), stage, name], found[prefix + key] / 1000)
         with self._lock:
             for mark, count in self._dead.items():
                 dead.add_metric(mark, count)
@@ -147,11 +164,15 @@ class Freshness:
         return rows, inserts, dead, latency, quantile, offset
 
 
-def _quantiles(samples: list[tuple[int, NDArray[np.int64]]]) -> dict[str, float]:
+def _quantiles(blocks: list[_Block]) -> dict[str, float]:
     """Quantiles of samples that stand for blocks of different sizes."""
-    values = np.concatenate([sample for _, sample in samples])
-    weights = np.concatenate([np.full(len(sample), count / len(sample)) for count, sample in samples])
-    order = np.argsort(values)
-    share = np.cumsum(weights[order]) / weights.sum()
-    p50, p99 = (float(values[order][min(int(np.searchsorted(share, q)), len(values) - 1)]) for q in (0.5, 0.99))
-    return {"p50_ms": p50, "p99_ms": p99, "records": int(sum(count for count, _ in samples))}
+    weights = np.concatenate([np.full(len(one.sample_ms), one.rows / len(one.sample_ms)) for one in blocks])
+    queryable = np.concatenate([one.sample_ms for one in blocks])
+    sent = np.maximum(np.concatenate([one.sample_ms - one.insert_ms for one in blocks]), 0)
+    out: dict[str, float] = {}
+    for prefix, values in (("", queryable), ("sent_", sent)):
+        order = np.argsort(values)
+        share = np.cumsum(weights[order]) / weights.sum()
+        for name, q in (("p50_ms", 0.5), ("p99_ms", 0.99)):
+            out[prefix + name] = float(values[order][min(int(np.searchsorted(share, q)), len(values) - 1)])
+    return {**out, "records": sum(one.rows for one in blocks)}

@@ -384,10 +384,11 @@ class Ingest:
     def _land(self, made: Made) -> Made:
         """Step 6, on the inserter's thread."""
         # Step 6.
+        sent_ms = time.time_ns() // 1_000_000
         self._faults.at("before-insert")
         self._landing.insert(made, halfway=lambda: self._faults.at("during-insert"))
         self._faults.at("after-insert")
-        self._freshness.landed(made, time.time_ns() // 1_000_000)
+        self._freshness.landed(made, time.time_ns() // 1_000_000, sent_ms)
         self.report.rows += made.rows
         self.report.inserts += 1
         for (error, _, _), count in made.dead.items():
