@@ -48,6 +48,15 @@ def test_a_restart_anywhere_goes_on_with_the_same_bytes(settings: dict[str, Any]
         assert digest(before, after) == whole, f"restart at {at}"
 
 
+@pytest.mark.parametrize("piece", [40, 700])
+def test_what_lies_before_a_start_is_passed_in_pieces(monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
+    """What is still on its way from the hours before arrives, whatever the size of the pieces."""
+    monkeypatch.setattr("clickreel.simulate.world._PASSED_AT_ONCE", piece)
+    for settings in WORLDS[1:3]:
+        made = world(**settings)
+        assert digest(made.cursor(SPAN[0]).advance(SPAN[1])) == digest(made.deliveries(*SPAN))
+
+
 def test_any_number_of_workers_gives_the_same_bytes() -> None:
     """One process or several, the file's content is the same."""
     made = world(users=8000, seed=24, flaws="late=1%,duplicate=1%")

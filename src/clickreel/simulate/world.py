@@ -30,6 +30,7 @@ from clickreel.simulate.size import audience
 from clickreel.simulate.timeline import Happenings, Reader, Scene, Timeline
 from clickreel.simulate.traffic import EVENT_SLACK_MS, Traffic
 
+_PASSED_AT_ONCE = 500_000  # events
 _FIRST_MS = 2 * 86_400_000  # the day before the first is needed for its sessions under way
 _LAST_MS = 4_102_444_800_000  # 2100-01-01: what an event's timestamp can hold
 
@@ -95,8 +96,15 @@ class World:
         """Read the deliveries in sequence from an instant on: the cheap form of :meth:`deliveries`."""
         _check_span(start_ms, start_ms)
         before = self.delivery.rates.delay_max_ms
-        late = self.delivery.of(self.events(max(start_ms - before, _FIRST_MS), start_ms)) if before else None
-        return Cursor(self._timeline.reader(start_ms), self.delivery, start_ms, late)
+        if not before:
+            return Cursor(self._timeline.reader(start_ms), self.delivery, start_ms, None)
+        first_ms = max(start_ms - before, _FIRST_MS)
+        cursor = Cursor(self._timeline.reader(first_ms), self.delivery, first_ms, self.delivery.of(Events.concat([])))
+        # In pieces, for hours of a busy stream do not fit into memory; what stays of each is what is still on its way.
+        piece_ms = max(1000, int(_PASSED_AT_ONCE / self.expected_rate * 1000))
+        while cursor.position_ms < start_ms:
+            cursor.advance(min(start_ms, cursor.position_ms + piece_ms))
+        return cursor
 
     def ledger(self, start_ms: int, end_ms: int) -> Iterator[pa.RecordBatch]:
         """What is true about [start_ms, end_ms) and cannot be read off its events; see :mod:`clickreel.simulate.ledger`."""
