@@ -28,6 +28,8 @@ def test_a_stack_lives_through_up_crash_up_and_down(cli: Cli) -> None:
     again = cli("up", "--detach", "--only", "kafka")
     assert again.returncode == 0
     assert "kafka" in again.stderr
+    assert "clickreel messages" in again.stderr
+    assert "clickreel trending" not in again.stderr  # nothing is landed
     assert cli.status()["parts"]["kafka"]["pid"] == kafka["pid"]
 
     everything = cli.processes()

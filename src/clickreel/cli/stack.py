@@ -178,6 +178,8 @@ def _greet(stack: Stack, seconds: float, json: bool, *, ends: str) -> None:
 
     known = {command.callback.__name__ for command in app.registered_commands if command.callback is not None}
     known |= {group.name for group in app.registered_groups if group.name}
+    if not any(part.name == "ingest" and part.state == "running" for part in stack.status()):
+        known -= {"trending"}  # nothing lands what it would answer from
     next_ones = (
         ("messages", "clickreel messages --follow", "watch the events arrive"),
         ("monitor", "clickreel monitor", "rates, one point a second"),
