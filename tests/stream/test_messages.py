@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -175,3 +177,12 @@ def test_the_commands(kafka: Kafka, topic: str, tmp_path: Path, capsys: pytest.C
     assert "unknown partition 7" in capsys.readouterr().err
     assert run(["monitor", "--seconds", "1", "--json", *common]) == 0
     assert orjson.loads(capsys.readouterr().out)["messages_per_s"] == 0
+
+    # 400 messages are more than a pipe holds: the reader that leaves after the first is no fault.
+    whole = [sys.executable, "-m", "clickreel", "messages", "--from", "earliest", "-n", "400", "--json", *common]
+    with subprocess.Popen(whole, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as left:
+        assert left.stdout is not None
+        assert left.stderr is not None
+        assert orjson.loads(left.stdout.readline())["valid"]
+        left.stdout.close()
+        assert (left.wait(30), left.stderr.read()) == (0, b"")

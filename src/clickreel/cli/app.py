@@ -78,6 +78,12 @@ for _group in GROUPS:
     importlib.import_module(f"clickreel.cli.{_group}").register(app)
 
 
+def _unread() -> int:
+    """The reader of our stdout (`| head`) has left, which is no fault; the interpreter's flush at exit shall be quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code (see :mod:`clickreel.errors`)."""
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
@@ -105,7 +111,9 @@ def run(arguments: list[str]) -> int:
         fail(exc.message, exc.hint)
         return exc.exit_code
     except BrokenPipeError:
-        # The reader of our stdout (`| head`) has left. Point stdout elsewhere so that the interpreter's flush at exit is quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _unread()
+    except SystemExit as exc:  # typer's own answer to a broken pipe: it leaves with 1
+        if isinstance(exc.__context__, BrokenPipeError):
+            return _unread()
+        raise
     return result if isinstance(result, int) else 0
