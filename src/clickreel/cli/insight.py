@@ -71,7 +71,8 @@ def trending(
         return
     say(_told(window))
     if not found.ready:
-        say(f"only {found.baseline_h:.0f} h of events before the window: the films opened most, without a verdict")
+        before = f"only {found.baseline_h:.0f} h" if found.baseline_h >= 1 else "less than an hour"
+        say(f"{before} of events before the window: the films opened most, without a verdict")
     rows = [
         (
             "▲" if film.trending else "",

@@ -120,10 +120,10 @@ def _part(ts: NDArray[np.int64], user: NDArray[np.uint32], end_ms: int) -> None:
     It happens above some 1,000 events a second, where even distances are below a millisecond, and to few: a loop over those users will do.
     """
     order = np.argsort(user, kind="stable")
-    same = user[order[1:]] == user[order[:-1]]
-    clash = same & (ts[order[1:]] <= ts[order[:-1]])
-    for one in np.unique(user[order[1:][clash]]):
-        rows = order[np.searchsorted(user[order], one) : np.searchsorted(user[order], one, side="right")]
+    by_user, moments = user[order], ts[order]
+    clash = (by_user[1:] == by_user[:-1]) & (moments[1:] <= moments[:-1])
+    for one in np.unique(by_user[1:][clash]):
+        rows = order[np.searchsorted(by_user, one) : np.searchsorted(by_user, one, side="right")]
         times = ts[rows].tolist()
         for i in range(1, len(times)):
             times[i] = max(times[i], times[i - 1] + 1)
