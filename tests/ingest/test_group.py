@@ -15,7 +15,8 @@ from confluent_kafka import Producer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clickreel.ingest.group import GroupSource, batches
+from clickreel.ingest.fetch import batches
+from clickreel.ingest.group import GroupSource
 from clickreel.ingest.run import Wishes, ingest
 from clickreel.ingest.settings import IngestSettings
 from tests.conftest import Kafka
@@ -148,7 +149,7 @@ def test_messages_are_sorted_into_partitions(stretches: list[tuple[int, int, int
         messages += [Told(partition, nexts[partition] + number) for number in range(length)]
         nexts[partition] += length
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clickreel.ingest.group.Message", Asked)
+        patch.setattr("clickreel.ingest.fetch.Message", Asked)
         found = batches(messages)  # type: ignore[arg-type]
     for batch in found:
         mine = [message.place[1] for message in messages if message.place[0] == batch.partition]

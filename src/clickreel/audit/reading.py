@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from clickreel.errors import UnreachableError
-from clickreel.ingest import alone, group
+from clickreel.ingest import alone
 from clickreel.ingest.batch import Batch
+from clickreel.ingest.fetch import consume
 from clickreel.stream.broker import Broker
 from clickreel.stream.profile import Profile
 from clickreel.stream.refusal import Trouble, explain
@@ -67,7 +68,7 @@ def of_cluster(profile: Profile, topic: str) -> Read:
         try:
             while open_ones:
                 paused = _pause(consumer, topic, paused, held() & open_ones, open_ones)
-                found = group.consume(consumer, _POLL_ROWS, 0.2, good)
+                found = consume(consumer, _POLL_ROWS, 0.2, good)
                 yield from _wanted(found, stops, open_ones)
                 if found or paused or ended & open_ones:
                     heard_s = time.monotonic()

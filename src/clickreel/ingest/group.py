@@ -5,19 +5,16 @@
 
 from __future__ import annotations
 
-import gc
 import struct
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from itertools import chain, pairwise
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
-import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from clickreel.errors import ClickreelError, UnreachableError, UsageError
-from clickreel.ingest.batch import Batch, Headers
+from clickreel.ingest.batch import Batch
+from clickreel.ingest.fetch import PIECE_ROWS, batches, consume
 from clickreel.ingest.source import Assignment, LostError, OutOfRangeError
 from clickreel.stream.broker import Bounds
 from clickreel.stream.cluster import Cluster
@@ -33,11 +30,6 @@ _ANSWER_S = 10.0
 _GONE_S = 30.0
 # Two poll's worth of messages are fetched ahead. Past that librdkafka pauses fetching, by default for a whole second.
 _AHEAD = {"queued.min.messages": 100_000, "queued.max.messages.kbytes": 65_536, "fetch.queue.backoff.ms": 20}
-# Messages are objects, 1 kB each with all that belongs to them. So many stay in the second-level cache from when they are made until their
-# bytes lie in a column: 0.7 us a message, where 50,000 at once take 1.4.
-_PIECE_ROWS = 2_000
-# No more at once, however large the messages are.
-_POLL_BYTES = 32 << 20
 _METADATA_MAGIC = b"CGMDv2:"
 # A broker's refusal of a static member whose name another has taken, and what librdkafka makes of it.
 _TAKEN = {KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL}
@@ -218,7 +210,7 @@ class GroupSource:
             consumer.assign([TopicPartition(self.topic, partition, first)])
             deadline = time.monotonic() + _ANSWER_S
             while time.monotonic() < deadline:
-                messages = consumer.consume(_PIECE_ROWS, 1.0)
+                messages = consumer.consume(PIECE_ROWS, 1.0)
                 ended = any((m.error() or _NO_ERROR).code() == KafkaError._PARTITION_EOF for m in messages)
                 if any((m.error() or _NO_ERROR).code() == KafkaError._AUTO_OFFSET_RESET for m in messages):
                     raise out_of_range(self.topic, partition, first)
@@ -287,83 +279,3 @@ def out_of_range(topic: str, partition: int, offset: int) -> OutOfRangeError:
         "landed, or has lost its own data",
         hint="raise retention.ms; to go on without what is gone: clickreel ingest --accept-loss",
     )
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Keep the garbage collector out.
-
-    Each message is an object that it counts, so it runs some 30 times while 20,000 are fetched, and finds nothing: 1.1 us a message
-    instead of 0.5. The messages go again by themselves when they have been read.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-def consume(
-    consumer: Consumer, limit: int, timeout_s: float, good: Callable[[list[Message]], list[Message]]
-) -> list[Batch]:
-    """Fetch messages, at most one batch a partition.
-
-    Args:
-        consumer: Where from.
-        limit: How many, at most.
-        timeout_s: How long they are waited for.
-        good: Leaves out what is no message.
-    """
-    until, found = time.monotonic() + timeout_s, dict[int, list[Batch]]()
-    rows = size_bytes = 0
-    while rows < limit and size_bytes < _POLL_BYTES:
-        asked = min(_PIECE_ROWS, limit - rows)
-        with uncollected():
-            messages = consumer.consume(asked, max(0.0, until - time.monotonic()))
-            for batch in batches(good(messages)):
-                found.setdefault(batch.partition, []).append(batch)
-                size_bytes += batch.size_bytes
-        rows += len(messages)
-        if len(messages) < asked:
-            break
-    return [Batch.joined(pieces) for pieces in found.values()]
-
-
-def batches(messages: list[Message]) -> list[Batch]:
-    """Messages by partition, as columns; none may be an error."""
-    count = len(messages)
-    keys, values = list(map(Message.key, messages)), list(map(Message.value, messages))
-    partitions = np.fromiter(map(Message.partition, messages), np.int32, count)
-    offsets = np.fromiter(map(Message.offset, messages), np.int64, count)
-    # One by one: a list of all these pairs would be as many objects again for the garbage collector.
-    stamps = (stamp if kind else -1 for kind, stamp in map(Message.timestamp, messages))
-    timestamps = np.fromiter(stamps, np.int64, count)
-    headers = list(map(Message.headers, messages))
-    headed = any(headers)
-    edges = [0, *(np.flatnonzero(np.diff(partitions)) + 1).tolist(), count]
-    runs: dict[int, list[slice]] = {}
-    for first, end in pairwise(edges):
-        if first < end:
-            runs.setdefault(int(partitions[first]), []).append(slice(first, end))
-    return [
-        Batch.of(
-            partition,
-            np.concatenate([offsets[run] for run in mine]),
-            np.concatenate([timestamps[run] for run in mine]),
-            list(chain.from_iterable(keys[run] for run in mine)),
-            list(chain.from_iterable(values[run] for run in mine)),
-            _headers(chain.from_iterable(headers[run] for run in mine)) if headed else {},
-        )
-        for partition, mine in runs.items()
-    ]
-
-
-def _headers(headers: Iterable[Any]) -> dict[int, Headers]:
-    """The headers of the rows that have some; librdkafka's client gives text where bytes were sent as such."""
-    return {
-        row: [(name, data.encode() if isinstance(data, str) else data) for name, data in found]
-        for row, found in enumerate(headers)
-        if found
-    }
