@@ -17,6 +17,12 @@ from tests.local.conftest import Cli, until
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 
 
+def _supervisors(cli: Cli) -> list[Process]:
+    """Those that the home knows."""
+    entries = [json.loads(path.read_text()) for path in cli.home.glob("supervisors/*.json")]
+    return [Process(entry["pid"], entry["birth"]) for entry in entries]
+
+
 def test_a_stack_lives_through_up_crash_up_and_down(cli: Cli) -> None:
     """Start, find again, lose the supervisor to `kill -9`, start again on the same address, end, delete."""
     first = cli("up", "--detach", "--only", "kafka", "--json")
@@ -33,10 +39,7 @@ def test_a_stack_lives_through_up_crash_up_and_down(cli: Cli) -> None:
     assert cli.status()["parts"]["kafka"]["pid"] == kafka["pid"]
 
     everything = cli.processes()
-    (supervisor,) = [
-        Process(entry["pid"], entry["birth"])
-        for entry in (json.loads(path.read_text()) for path in cli.home.glob("supervisors/*.json"))
-    ]
+    (supervisor,) = _supervisors(cli)
     supervisor.signal(signal.SIGKILL)
     until(lambda: not any(process.alive() for process in everything))
     assert cli.status()["parts"]["kafka"]["state"] == "crashed"
@@ -52,7 +55,10 @@ def test_a_stack_lives_through_up_crash_up_and_down(cli: Cli) -> None:
     # Nothing was written beside the home (Java reads the name of the folder in its own way).
     assert (cli.home / "data" / "kafka" / "log" / "meta.properties").exists()
 
+    supervisors = _supervisors(cli)
+    assert any(one.alive() for one in supervisors)
     down = cli("down", "--purge", "--json")
+    assert not any(one.alive() for one in supervisors)
     assert down.returncode == 0, down.stderr
     answer = json.loads(down.stdout)
     assert answer["ended"] == ["kafka"]

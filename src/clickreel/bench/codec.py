@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import gc
 import json
-import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
 from clickreel.bench.machine import machine
+from clickreel.bench.ratios import spread
 
 
 def run(rows: int = 50_000, repeats: int = 5) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def run(rows: int = 50_000, repeats: int = 5) -> dict[str, Any]:
     measured = {name: _turns(ours, theirs, repeats) for name, (ours, theirs) in pairs.items()}
     return {
         "name": "codec",
-        "ratios": {name: _spread([b / a for a, b in turns]) for name, turns in measured.items()},
+        "ratios": {name: spread([b / a for a, b in turns]) for name, turns in measured.items()},
         "figures": {
             name: {
                 "ours_events_per_s": round(rows / min(a for a, _ in turns)),
@@ -87,7 +87,3 @@ def _seconds(call: Callable[[], Any]) -> float:
     seconds = time.process_time() - start
     gc.enable()
     return seconds
-
-
-def _spread(ratios: list[float]) -> dict[str, float]:
-    return {"median": round(statistics.median(ratios), 2), "min": round(min(ratios), 2), "max": round(max(ratios), 2)}

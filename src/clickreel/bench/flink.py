@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from clickreel.bench.machine import machine
+from clickreel.bench.ratios import spread
+from clickreel.bench.topic import fill
 
 if TYPE_CHECKING:
     from clickreel.flink.catalog import Table
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from clickreel.flink.statements import Statements
     from clickreel.stream.profile import Profile
 
-_PARTITIONS = 6
-_START_MS = 1_767_225_600_000
 _SQL = (
     "SELECT window_start, COUNT(*) FROM TABLE(TUMBLE(TABLE dvd_clicks, DESCRIPTOR(`$rowtime`), INTERVAL '1' MINUTE))"
     " GROUP BY window_start, window_end"
@@ -55,7 +55,7 @@ def run(events: int = 1_000_000, repeats: int = 3) -> dict[str, Any]:
             stack.ensure(["kafka", "clickhouse", "flink"], attached=True)
             addresses = stack.addresses()
             profile = Profile({"bootstrap.servers": addresses["kafka"]}, clickhouse_url=addresses["clickhouse"])
-            topic, sent = _fill(profile, events)
+            topic, sent = fill(profile, events, rate=200.0, dated=True)
             own = catalog.contract_table()
             side = _Sides(
                 addresses["flink"],
@@ -85,7 +85,7 @@ def run(events: int = 1_000_000, repeats: int = 3) -> dict[str, Any]:
     return {
         "name": "flink",
         "ratios": {
-            "our layer, over a bare client of the gateway": _spread([b / o for o, b in zip(ours, bare, strict=True)])
+            "our layer, over a bare client of the gateway": spread([b / o for o, b in zip(ours, bare, strict=True)])
         },
         "figures": {
             "events": sent,
@@ -162,36 +162,6 @@ def _pages(http: httpx.Client, session: str, sql: str) -> list[list[Any]]:
             time.sleep(0.02)
 
 
-def _fill(profile: Profile, events: int) -> tuple[str, int]:
-    """A topic with the events of a run, each record stamped with its time of delivery."""
-    from confluent_kafka import Producer
-
-    from clickreel.simulate.settings import WorldSettings
-    from clickreel.simulate.world import World
-    from clickreel.stream.blocks import block
-    from clickreel.stream.cluster import Cluster
-
-    topic = f"bench_{uuid.uuid4().hex[:8]}"
-    Cluster(profile).create(topic, _PARTITIONS, 1, {"retention.ms": "-1"})
-    producer = Producer(profile.producer_config() | {"linger.ms": 50, "queue.buffering.max.messages": 500_000})
-    cursor, at, sent = World(WorldSettings(rate=200.0)).cursor(_START_MS), _START_MS, 0
-    while sent < events:
-        made = block(cursor.advance(at + 60_000), at, at + 60_000, _PARTITIONS)
-        keys, values = made.encoded.keys.to_pylist(), made.encoded.values.to_pylist()
-        for row in zip(values, keys, made.partition.tolist(), made.deliver_ms.tolist(), strict=True):
-            value, key, partition, stamp = row
-            while True:
-                try:
-                    producer.produce(topic, value, key, partition, timestamp=stamp)
-                    break
-                except BufferError:
-                    producer.poll(0.1)
-        at += 60_000
-        sent += len(values)
-    assert producer.flush(60) == 0, "records were not stored within a minute"
-    return topic, sent
-
-
 def _clickhouse(profile: Profile, topic: str, events: int) -> dict[str, int]:
     """The minutes as ClickHouse counts them in the ingested topic."""
     from clickreel.ingest.run import Wishes, ingest
@@ -209,7 +179,3 @@ def _clickhouse(profile: Profile, topic: str, events: int) -> dict[str, int]:
     rows = client.rows("SELECT toString(toStartOfMinute(_timestamp)), count() FROM dvd_clicks GROUP BY 1")
     client.close()
     return {f"{minute}.000": int(count) for minute, count in rows}
-
-
-def _spread(ratios: list[float]) -> dict[str, float]:
-    return {"median": round(statistics.median(ratios), 3), "min": round(min(ratios), 3), "max": round(max(ratios), 3)}

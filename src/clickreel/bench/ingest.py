@@ -11,7 +11,6 @@ from its record's timestamp to the end of the first query that shows it.
 from __future__ import annotations
 
 import contextlib
-import statistics
 import tempfile
 import threading
 import time
@@ -23,12 +22,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clickreel.bench.machine import machine
+from clickreel.bench.ratios import spread
+from clickreel.bench.topic import PARTITIONS, fill
 
 if TYPE_CHECKING:
     from clickreel.stream.profile import Profile
     from clickreel.warehouse.client import Client
 
-_PARTITIONS = 6
 _TYPES = (
     "event_id UUID, event_ts DateTime64(3, 'UTC'), user_id String, session_id String, film_id Int32, "
     "event_type LowCardinality(String), page LowCardinality(String), position Int16, device LowCardinality(String), "
@@ -59,7 +59,10 @@ def run(
             addresses = stack.addresses()
             profile = Profile({"bootstrap.servers": addresses["kafka"]}, clickhouse_url=addresses["clickhouse"])
             file = Path(folder) / "events.jsonl"
-            topic, sent = _fill(profile, events, file)
+            with file.open("wb") as lines:
+                topic, sent = fill(
+                    profile, events, rate=2_000.0, taken=lambda values: lines.write(b"\n".join(values) + b"\n")
+                )
             client = connect(profile)
             ours, theirs = [], []
             for _ in range(repeats):
@@ -71,7 +74,7 @@ def run(
     return {
         "name": "ingest",
         "ratios": {
-            "ingest, over INSERT SELECT FROM file(JSONEachRow)": _spread(
+            "ingest, over INSERT SELECT FROM file(JSONEachRow)": spread(
                 [a / b for a, b in zip(ours, theirs, strict=True)]
             )
         },
@@ -83,37 +86,6 @@ def run(
         },
         "machine": machine(),
     }
-
-
-def _fill(profile: Profile, events: int, file: Path) -> tuple[str, int]:
-    """A topic with the events of a run, and the same events as a file of lines."""
-    from confluent_kafka import Producer
-
-    from clickreel.simulate.settings import WorldSettings
-    from clickreel.simulate.world import World
-    from clickreel.stream.blocks import block
-    from clickreel.stream.cluster import Cluster
-
-    topic = f"bench_{uuid.uuid4().hex[:8]}"
-    Cluster(profile).create(topic, _PARTITIONS, 1, {"retention.ms": "-1"})
-    producer = Producer(profile.producer_config() | {"linger.ms": 50, "queue.buffering.max.messages": 500_000})
-    cursor, at, sent = World(WorldSettings(rate=2_000.0)).cursor(1_767_225_600_000), 1_767_225_600_000, 0
-    with file.open("wb") as lines:
-        while sent < events:
-            made = block(cursor.advance(at + 30_000), at, at + 30_000, _PARTITIONS)
-            keys, values = made.encoded.keys.to_pylist(), made.encoded.values.to_pylist()
-            for key, value, partition in zip(keys, values, made.partition.tolist(), strict=True):
-                while True:
-                    try:
-                        producer.produce(topic, value, key, partition)
-                        break
-                    except BufferError:
-                        producer.poll(0.1)
-            lines.write(b"\n".join(values) + b"\n")
-            at += 30_000
-            sent += len(values)
-    assert producer.flush(60) == 0, "records were not stored within a minute"
-    return topic, sent
 
 
 def _theirs(client: Client, file: Path, events: int) -> float:
@@ -165,7 +137,7 @@ def _latency(profile: Profile, rate: int, seconds: float) -> dict[str, Any]:
     profile = replace(profile, clickhouse_database=name)
     client = connect(profile, create=True)
     migrate.migrate(client)
-    Cluster(profile).create(name, _PARTITIONS, 1, {})
+    Cluster(profile).create(name, PARTITIONS, 1, {})
     stop = threading.Event()
     settings = IngestSettings(topic=name, group=name, metrics_port=-1)
     threads = [
@@ -214,7 +186,7 @@ def _drip(profile: Profile, topic: str, rate: int, seconds: float, stop: threadi
         ahead = number / rate - (time.perf_counter() - began)
         if ahead > 0.001:
             stop.wait(ahead)
-        producer.produce(topic, value, key, number % _PARTITIONS)
+        producer.produce(topic, value, key, number % PARTITIONS)
         producer.poll(0)
     producer.flush(10)
     stop.wait(1)
@@ -233,7 +205,3 @@ def _seen_ms(rows: Any, seen: list[tuple[int, dict[int, int]]]) -> list[int]:
         inside = places < len(times)
         out += (times[places[inside]] - stamps[chosen][inside]).tolist()
     return out
-
-
-def _spread(ratios: list[float]) -> dict[str, float]:
-    return {"median": round(statistics.median(ratios), 3), "min": round(min(ratios), 3), "max": round(max(ratios), 3)}

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clickreel.bench.machine import machine
+from clickreel.bench.ratios import spread
 
 if TYPE_CHECKING:
     from clickreel.stream.blocks import Block
@@ -55,7 +56,7 @@ def run(events: int = 300_000, repeats: int = 3, bootstrap: str | None = None) -
     return {
         "name": "produce",
         "ratios": {
-            f"{mine}, over {other}": _spread([a / b for a, b in zip(ours[mine], theirs[other], strict=True)])
+            f"{mine}, over {other}": spread([a / b for a, b in zip(ours[mine], theirs[other], strict=True)])
             for mine in ours
             for other in theirs
         },
@@ -63,10 +64,6 @@ def run(events: int = 300_000, repeats: int = 3, bootstrap: str | None = None) -
         | {"events": events},
         "machine": machine(),
     }
-
-
-def _spread(ratios: list[float]) -> dict[str, float]:
-    return {"median": round(statistics.median(ratios), 2), "min": round(min(ratios), 2), "max": round(max(ratios), 2)}
 
 
 def _kafka(stack: contextlib.ExitStack, folder: Path) -> str:

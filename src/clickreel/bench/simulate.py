@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from clickreel.bench.machine import machine
+from clickreel.bench.ratios import spread
 from clickreel.contract import vocabulary
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
@@ -45,8 +46,8 @@ def run(events: int = 1_000_000, users: int = 20_000, films: int = 1000, repeats
     return {
         "name": "simulate",
         "ratios": {
-            "a loop of random.choice": _spread([a / b for a, b in zip(ours, loop, strict=True)]),
-            f"{_FLOOR_PER_S:,} events a second": _spread([rate / _FLOOR_PER_S for rate in ours]),
+            "a loop of random.choice": spread([a / b for a, b in zip(ours, loop, strict=True)]),
+            f"{_FLOOR_PER_S:,} events a second": spread([rate / _FLOOR_PER_S for rate in ours]),
         },
         "figures": {
             "events_per_s": round(statistics.median(ours)),
@@ -102,7 +103,3 @@ def _rate(work: Callable[[], int]) -> float:
     begun = time.process_time()
     count = work()
     return count / (time.process_time() - begun)
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    return {"median": round(statistics.median(values), 2), "min": round(min(values), 2), "max": round(max(values), 2)}

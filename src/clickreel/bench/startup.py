@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from clickreel.bench.machine import machine
+from clickreel.bench.ratios import spread
 from clickreel.errors import ClickreelError
 from clickreel.local import pipeline
 from clickreel.local.home import Home
@@ -50,11 +50,11 @@ def run(repeats: int = 3, rate: float = 50.0) -> dict[str, Any]:
     return {
         "name": "startup",
         "ratios": {
-            f"{BUDGET_S:g} s over first event, {kind}": _spread(BUDGET_S / s for s, _ in runs)
+            f"{BUDGET_S:g} s over first event, {kind}": spread(BUDGET_S / s for s, _ in runs)
             for kind, runs in kinds.items()
         },
         "figures": {
-            kind: {"first_event_s": _spread(s for s, _ in runs), "ready_s": _spread(s for _, s in runs)}
+            kind: {"first_event_s": spread(s for s, _ in runs), "ready_s": spread(s for _, s in runs)}
             for kind, runs in kinds.items()
         },
         "machine": machine(),
@@ -131,8 +131,3 @@ def _await_archives() -> None:
 
 def _stop(home: Home) -> None:
     Stack(home).down()
-
-
-def _spread(values: Iterator[float] | Sequence[float]) -> dict[str, float]:
-    listed = [round(value, 3) for value in values]
-    return {"median": statistics.median(listed), "min": min(listed), "max": max(listed)}

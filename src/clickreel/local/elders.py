@@ -11,6 +11,8 @@ from pathlib import Path
 from clickreel.local.child import Process
 from clickreel.local.home import Home, read_json, write_json
 
+_LAST_STEPS_S = 1.0
+
 
 @dataclass(frozen=True)
 class Supervisor:
@@ -64,15 +66,29 @@ def withdraw(home: Home) -> None:
     (home.path / "supervisors" / f"{os.getpid()}.json").unlink(missing_ok=True)
 
 
-def await_end(home: Home, seconds: float) -> bool:
-    """Wait until the supervisors that have nothing left to do are gone; those that hang are killed at the end of the time."""
+def ending(home: Home) -> list[Process]:
+    """The supervisors that end once their parts have ended."""
+    return [one.process for one in others(home) if one.ends_with_parts]
+
+
+def await_end(home: Home, known: list[Process], seconds: float) -> bool:
+    """Wait until the supervisors that have nothing left to do are gone; those that hang are killed at the end of the time.
+
+    Args:
+        home: The home.
+        known: Those that were ending before. A supervisor withdraws its record shortly before it is gone, or long before when it waits for
+            this very process: such a one is given a moment and no more.
+        seconds: How long to wait.
+    """
     deadline = time.monotonic() + seconds
-    while left := [one.process for one in others(home) if one.ends_with_parts]:
+    while left := ending(home):
         if time.monotonic() > deadline:
             for process in left:
                 process.signal(signal.SIGKILL)
             return all(process.wait(2) for process in left)
         time.sleep(0.05)
+    for process in known:
+        process.wait(_LAST_STEPS_S)
     return True
 
 

@@ -318,9 +318,10 @@ class Stack:
         if not self.home.path.exists():
             return Stopped(())
         with self.home.locked():
+            supervisors = elders.ending(self.home)
             ended = [name for name in reversed(NAMES) if self.stop(name)]
             left = [name for name in NAMES if self.running(name)]
-            if not elders.await_end(self.home, 10):
+            if not elders.await_end(self.home, supervisors, 10):
                 left.append("a supervisor")
             if left:
                 raise ClickreelError(f"still running after down: {', '.join(left)}", hint="clickreel status")
