@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -220,3 +221,25 @@ def test_a_gateway_that_dies_under_a_query_is_named_comes_back_and_ends_when_idl
     eventually(lambda: not started.alive(), 10)
     assert not (home.work("flink") / "tmp").exists()
     assert {part.name: part.state for part in stack.status()}["flink"] == "stopped"
+
+
+def test_a_workspace_that_waits_for_an_answer_uses_the_gateway(
+    monkeypatch: pytest.MonkeyPatch, open_workspace: Open, stream: Stream
+) -> None:
+    """The tables of a session are no statements of the list; a gateway that ends when idle must not end under them."""
+    workspace = open_workspace(stream[0])
+    statements, fetch, idle = workspace.statements, workspace.gateway.fetch, list[float]()
+    used = statements.folder / "used"
+    long_ago = time.time() - 300
+
+    def noted(*asked: Any) -> Any:
+        idle.append(statements.idle_s())
+        os.utime(used, (long_ago, long_ago))
+        return fetch(*asked)
+
+    os.utime(used, (long_ago, long_ago))
+    monkeypatch.setattr(workspace.gateway, "fetch", noted)
+    workspace.execute(one("SHOW TABLES"))
+    statements.touch()
+    assert idle
+    assert max(idle) < 60

@@ -237,6 +237,7 @@ class Workspace:
         catalogue: Callable[[], Catalogue] | None = None,
     ) -> None:
         self.gateway, self.profile, self.settings, self.statements = gateway, profile, settings, statements
+        statements.touch()
         self.tables = {table.name: table for table in (catalog.tables(profile) if tables is None else tables)}
         self.session = gateway.open(catalog.session_options(settings))
         self._films = catalogue
@@ -419,6 +420,8 @@ class Workspace:
         job, wait_s = "", _WAIT_MIN_S
         try:
             while number is not None:
+                # What prepares a statement, the tables of a new session first of all, is no entry of the list, and takes long when cold.
+                self.statements.touch()
                 page = self.gateway.fetch(self.session, operation, number)
                 if page.ready:
                     columns, number, job = page.columns or columns, page.next, job or page.job
