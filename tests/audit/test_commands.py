@@ -11,9 +11,9 @@ import pytest
 
 from clickreel.cli.app import run
 from clickreel.local.home import Home
+from clickreel.profile import Profile
 from clickreel.simulate.films import invent
 from clickreel.stream.cluster import Cluster
-from clickreel.stream.profile import Profile
 from clickreel.warehouse.client import connect
 from tests.clickhouse.process import ClickHouse
 from tests.conftest import Kafka

@@ -5,7 +5,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 from clickreel.contract.vocabulary import DEVICES, EVENT_TYPES, PAGES, REFERRERS
-from clickreel.simulate.events import Deliveries
+from clickreel.events import Deliveries
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MS = 4_102_444_799_999  # 2099-12-31 23:59:59.999

@@ -12,7 +12,7 @@ from clickreel.contract.decode import _DTYPES, _columns
 from clickreel.contract.rules import Violation
 from clickreel.contract.samples import block
 from clickreel.contract.vocabulary import FIELDS, FLAWS, MALFORMED
-from clickreel.simulate.events import Deliveries
+from clickreel.events import Deliveries
 from tests.contract.blocks import plain
 
 GOOD_KEY, GOOD_VALUE = plain(block(1, seed=4), 0)

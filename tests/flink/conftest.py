@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from clickreel.contract.codec import encode
+from clickreel.events import Deliveries
 from clickreel.flink import catalog
 from clickreel.flink.changelog import Fold
 from clickreel.flink.client import RestGateway
@@ -25,10 +26,9 @@ from clickreel.flink.statements import Statements
 from clickreel.flink.workspace import Answer, Workspace
 from clickreel.local.home import Home
 from clickreel.local.stack import Stack
-from clickreel.simulate.events import Deliveries
+from clickreel.profile import Profile
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
-from clickreel.stream.profile import Profile
 from tests.conftest import Kafka
 
 START_MS = 1_767_225_600_000  # 2026-01-01

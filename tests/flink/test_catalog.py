@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 from clickreel.contract import registry, schema
+from clickreel.events import Deliveries
 from clickreel.flink import catalog, created
 from clickreel.flink.settings import FlinkSettings
 from clickreel.flink.split import statements
-from clickreel.simulate.events import Deliveries
-from clickreel.stream.profile import Profile
+from clickreel.profile import Profile
 from tests.conftest import Registry
 from tests.flink.conftest import Open, rows
 

@@ -16,10 +16,10 @@ from prompt_toolkit.output import DummyOutput
 
 from clickreel.cli.prompt import prompt
 from clickreel.cli.sqlrun import Flink, Options
+from clickreel.events import Deliveries
 from clickreel.flink.changelog import Fold
 from clickreel.flink.client import RestGateway, instant
 from clickreel.local.stack import Stack
-from clickreel.simulate.events import Deliveries
 from tests.flink.conftest import Open, written
 
 Stream = tuple[str, Deliveries]

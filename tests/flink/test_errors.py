@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from clickreel.events import Deliveries
 from clickreel.flink.explain import FlinkError, SqlError, UnreadableError, causes, explained
-from clickreel.simulate.events import Deliveries
 from tests.flink.conftest import Open, Topics, one, rows
 
 GOOD = (

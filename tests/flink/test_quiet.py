@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from clickreel.events import Deliveries
 from clickreel.flink import quiet
-from clickreel.simulate.events import Deliveries
 from tests.flink.conftest import Open, Topics, one
 
 Stream = tuple[str, Deliveries]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from clickreel.contract.vocabulary import FLAWS
+from clickreel.events import Deliveries
 from clickreel.flink import ready_made
-from clickreel.simulate.events import Deliveries
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from tests.flink.conftest import HOUR_MS, START_MS, Open, Topics, instant, rows, written

@@ -7,9 +7,9 @@ import time
 import orjson
 
 from clickreel.contract.codec import encode
+from clickreel.events import Deliveries
 from clickreel.flink.statements import STOPPED
 from clickreel.flink.workspace import Row
-from clickreel.simulate.events import Deliveries
 from tests.flink.conftest import Open, at_rest, one
 
 SAMPLE = (

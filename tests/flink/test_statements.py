@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from clickreel.errors import UsageError
+from clickreel.events import Deliveries
 from clickreel.flink import control
 from clickreel.flink.client import RestGateway
 from clickreel.flink.cluster import Cluster
 from clickreel.flink.statements import FAILED, FINISHED, LOST, STOPPED, Statements
 from clickreel.local.home import Home
 from clickreel.local.stack import Stack
-from clickreel.simulate.events import Deliveries
 from tests.flink.conftest import Open, at_rest, one
 
 Stream = tuple[str, Deliveries]

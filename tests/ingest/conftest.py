@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from clickreel.profile import Profile
 from clickreel.stream.memory import MemoryBroker
-from clickreel.stream.profile import Profile
 from clickreel.warehouse.client import Client, connect
 from clickreel.warehouse.migrate import migrate
 from tests.clickhouse.process import ClickHouse

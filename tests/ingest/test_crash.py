@@ -16,8 +16,8 @@ from confluent_kafka import Producer
 from clickreel.ingest.faults import POINTS
 from clickreel.ingest.run import Wishes, ingest
 from clickreel.ingest.settings import IngestSettings
+from clickreel.profile import Profile
 from clickreel.stream.cluster import Cluster
-from clickreel.stream.profile import Profile
 from clickreel.warehouse.client import Client, connect
 from clickreel.warehouse.migrate import migrate
 from tests.clickhouse.process import ClickHouse

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from clickreel.simulate.events import Events
+from clickreel.events import Events
+from clickreel.profile import Profile
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
-from clickreel.stream.profile import Profile
 from clickreel.warehouse import films
 from clickreel.warehouse.client import Client, connect
 from clickreel.warehouse.migrate import migrate

@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clickreel.contract import vocabulary
-from clickreel.simulate.events import Events
+from clickreel.events import Events
 from clickreel.warehouse.client import Client
 
 HOUR_MS = 3_600_000

@@ -8,12 +8,12 @@ from clickreel.audit.realism.topic import read_topic
 from clickreel.audit.realism.warehouse import read_warehouse
 from clickreel.audit.realism.worlds import columns_of_world
 from clickreel.errors import UsageError
+from clickreel.profile import Profile
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from clickreel.stream.blocks import block
 from clickreel.stream.cluster import Cluster
 from clickreel.stream.memory import MemoryBroker
-from clickreel.stream.profile import Profile
 from clickreel.warehouse.client import Client
 from tests.audit.worlds import SPAN_MS, START_MS, Streamed
 from tests.conftest import Kafka

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pytest
 
 from clickreel.contract.vocabulary import EVENT_TYPES, PAGES
-from clickreel.simulate.events import Events
+from clickreel.events import Events
 from clickreel.simulate.world import World
 from tests.simulate.worlds import DAY_MS, HOUR_MS, MONDAY_MS, world
 

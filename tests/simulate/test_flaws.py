@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from clickreel.contract.vocabulary import DEVICES, FLAWS, MALFORMED
-from clickreel.simulate.events import Deliveries
+from clickreel.events import Deliveries
 from clickreel.simulate.flaws import DELAY_MAX_MS
 from tests.simulate.worlds import DAY_MS, HOUR_MS, MONDAY_MS, world
 

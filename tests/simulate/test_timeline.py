@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clickreel.errors import UsageError
-from clickreel.simulate.events import Events
+from clickreel.events import Events
 from clickreel.simulate.world import World
 from tests.simulate.worlds import DAY_MS, HOUR_MS, MINUTE_MS, MONDAY_MS, world
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from clickreel.simulate.events import Deliveries, Events
+from clickreel.events import Deliveries, Events
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 

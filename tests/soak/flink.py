@@ -29,7 +29,7 @@ from clickreel.flink.workspace import Workspace
 from clickreel.local.home import Home
 from clickreel.local.java import java
 from clickreel.local.stack import Stack
-from clickreel.stream.profile import Profile
+from clickreel.profile import Profile
 
 # Classes and buffers that every kind of statement needs once are loaded by then.
 WARM_ROUNDS = 10

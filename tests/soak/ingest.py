@@ -32,11 +32,11 @@ from clickreel.errors import ClickreelError, VerificationError
 from clickreel.local import ports
 from clickreel.local.home import Home
 from clickreel.local.stack import Stack
+from clickreel.profile import Profile
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from clickreel.stream.blocks import block
 from clickreel.stream.cluster import Cluster
-from clickreel.stream.profile import Profile
 from clickreel.warehouse import migrate
 from clickreel.warehouse.client import connect
 

@@ -24,12 +24,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from clickreel.profile import Profile
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from clickreel.stream.blocks import block
 from clickreel.stream.broker import Broker
 from clickreel.stream.cluster import Cluster
-from clickreel.stream.profile import Profile
 from clickreel.stream.tail import event_ids, read
 from clickreel.stream.topic import TopicSettings, ensure
 

@@ -15,8 +15,8 @@ from dataclasses import fields
 
 import numpy as np
 
+from clickreel.events import Deliveries
 from clickreel.simulate import blocks
-from clickreel.simulate.events import Deliveries
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from clickreel.local.home import Home
+from clickreel.profile import Profile
 from clickreel.stream.broker import Broker
 from clickreel.stream.cluster import Cluster
 from clickreel.stream.memory import MemoryBroker
-from clickreel.stream.profile import Profile
 
 _NUMBERS = itertools.count()
 

@@ -12,8 +12,8 @@ import pytest
 
 from clickreel.cli.app import run
 from clickreel.errors import ClickreelError, UnreachableError
+from clickreel.profile import read
 from clickreel.stream.cluster import Cluster
-from clickreel.stream.profile import read
 from tests.stream.secured import PASSWORD, USER, Secured, free_port, secured
 
 

@@ -150,8 +150,8 @@ def test_the_monitor_counts_messages_and_bytes(broker: Broker, topic: str) -> No
 
 def test_the_commands(kafka: Kafka, topic: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """NDJSON of the documented shape; a filter; a clear refusal; the monitor's lines."""
+    from clickreel.profile import Profile
     from clickreel.stream.cluster import Cluster
-    from clickreel.stream.profile import Profile
 
     broker = Cluster(Profile(kafka={"bootstrap.servers": kafka.bootstrap}))
     state, *_ = ensure(broker, TopicSettings(name=topic, partitions=2, retention="forever"))

@@ -15,11 +15,11 @@ import pytest
 
 from clickreel.cli.app import run
 from clickreel.local.home import Home
+from clickreel.profile import Profile
 from clickreel.simulate.world import World
 from clickreel.stream import runs
 from clickreel.stream.broker import Broker
 from clickreel.stream.cluster import Cluster
-from clickreel.stream.profile import Profile
 from clickreel.stream.tail import event_ids
 from clickreel.stream.topic import TopicSettings, ensure
 from tests.conftest import Kafka

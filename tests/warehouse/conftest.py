@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from clickreel.stream.profile import Profile
+from clickreel.profile import Profile
 from clickreel.warehouse.client import Client, connect
 from tests.ingest.conftest import client, profile, topic
 

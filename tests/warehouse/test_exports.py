@@ -8,7 +8,7 @@ import re
 import pytest
 
 from clickreel.contract.vocabulary import FIELDS
-from clickreel.stream.profile import Profile
+from clickreel.profile import Profile
 from clickreel.warehouse.client import Client
 from clickreel.warehouse.exports import KINDS, Export, export
 

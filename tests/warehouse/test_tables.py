@@ -10,8 +10,8 @@ import pytest
 
 from clickreel.contract import ddl
 from clickreel.errors import ClickreelError, UsageError
+from clickreel.profile import Profile
 from clickreel.simulate import films as catalogues
-from clickreel.stream.profile import Profile
 from clickreel.warehouse import films, migrate
 from clickreel.warehouse.client import Client, connect
 from tests.ingest.messages import Topic, land, message

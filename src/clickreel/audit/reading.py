@@ -14,8 +14,8 @@ from clickreel.errors import UnreachableError
 from clickreel.ingest import alone
 from clickreel.ingest.batch import Batch
 from clickreel.ingest.fetch import consume
+from clickreel.profile import Profile
 from clickreel.stream.broker import Broker
-from clickreel.stream.profile import Profile
 from clickreel.stream.refusal import Trouble, explain
 
 _POLL_ROWS = 50_000

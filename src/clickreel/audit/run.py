@@ -13,8 +13,8 @@ from clickreel.contract import registry
 from clickreel.errors import UsageError
 from clickreel.ingest.schemas import Schemas
 from clickreel.local.home import read_json
+from clickreel.profile import Profile
 from clickreel.stream.cluster import Cluster
-from clickreel.stream.profile import Profile
 from clickreel.stream.refusal import missing
 from clickreel.warehouse import migrate
 from clickreel.warehouse.client import connect

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from clickreel.flink.catalog import Table
     from clickreel.flink.settings import FlinkSettings
     from clickreel.flink.statements import Statements
-    from clickreel.stream.profile import Profile
+    from clickreel.profile import Profile
 
 _SQL = (
     "SELECT window_start, COUNT(*) FROM TABLE(TUMBLE(TABLE dvd_clicks, DESCRIPTOR(`$rowtime`), INTERVAL '1' MINUTE))"
@@ -46,7 +46,7 @@ def run(events: int = 1_000_000, repeats: int = 3) -> dict[str, Any]:
     from clickreel.flink.statements import Statements
     from clickreel.local.home import Home
     from clickreel.local.stack import Stack
-    from clickreel.stream.profile import Profile
+    from clickreel.profile import Profile
 
     with tempfile.TemporaryDirectory(prefix="clickreel-bench-") as folder:
         home = Home(Path(folder))

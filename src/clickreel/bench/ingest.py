@@ -26,7 +26,7 @@ from clickreel.bench.ratios import spread
 from clickreel.bench.topic import PARTITIONS, fill
 
 if TYPE_CHECKING:
-    from clickreel.stream.profile import Profile
+    from clickreel.profile import Profile
     from clickreel.warehouse.client import Client
 
 _TYPES = (
@@ -49,7 +49,7 @@ def run(
     """
     from clickreel.local.home import Home
     from clickreel.local.stack import Stack
-    from clickreel.stream.profile import Profile
+    from clickreel.profile import Profile
     from clickreel.warehouse.client import connect
 
     with tempfile.TemporaryDirectory(prefix="clickreel-bench-") as folder:

@@ -78,11 +78,11 @@ def _kafka(stack: contextlib.ExitStack, folder: Path) -> str:
 
 def _sides(bootstrap: str, folder: Path, events: int) -> dict[str, Callable[[], float]]:
     """What is measured: each sends all events to a new topic and returns events a second."""
+    from clickreel.profile import Profile
     from clickreel.simulate.settings import WorldSettings
     from clickreel.simulate.world import World
     from clickreel.stream.blocks import block
     from clickreel.stream.cluster import Cluster
-    from clickreel.stream.profile import Profile
 
     world = World(WorldSettings(seed=7, rate=1_000.0))
     span_ms = int(1_000 * events / world.expected_rate * 1.1) + 1_000

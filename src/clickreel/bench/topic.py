@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clickreel.stream.profile import Profile
+    from clickreel.profile import Profile
 
 START_MS = 1_767_225_600_000
 PARTITIONS = 6

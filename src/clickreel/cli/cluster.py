@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from clickreel.profile import Profile
     from clickreel.stream.broker import Broker
-    from clickreel.stream.profile import Profile
 
 ProfileFile = Annotated[
     Path | None,
@@ -29,7 +29,7 @@ def profile(path: Path | None) -> Profile:
         UnreachableError: None was given and the local stack's Kafka does not run.
     """
     if path is not None:
-        from clickreel.stream.profile import read
+        from clickreel.profile import read
 
         return read(path)
     from clickreel.local import stack

@@ -31,7 +31,7 @@ def export(
 
     from clickreel.cli.cluster import topic_name
     from clickreel.errors import UsageError
-    from clickreel.stream.profile import Profile, read
+    from clickreel.profile import Profile, read
     from clickreel.warehouse import exports
 
     if kind not in exports.KINDS:

@@ -31,13 +31,13 @@ def register(app: typer.Typer) -> None:
 def _opened(path: Path | None, since: str, until: str | None) -> tuple[Client, Window]:
     import time
 
+    from clickreel import timespec
     from clickreel.insight.window import window
-    from clickreel.stream import moment
     from clickreel.warehouse.client import connect
 
-    length_ms = moment.span_ms(since, "--since")
+    length_ms = timespec.span_ms(since, "--since")
     now_ms = int(time.time() * 1000)
-    end_ms = None if until is None else moment.instant_ms(until, now_ms, "--until")
+    end_ms = None if until is None else timespec.instant_ms(until, now_ms, "--until")
     client = connect(profile(path))
     return client, window(client, length_ms, now_ms=now_ms, end_ms=end_ms)
 
@@ -147,10 +147,10 @@ def activity(
 
     Example: [bold]clickreel activity --since 24h --step 1h[/bold]
     """
+    from clickreel import timespec
     from clickreel.insight.activity import activity as ask
-    from clickreel.stream import moment
 
-    step_s = max(1, moment.span_ms(step, "--step") // 1000) if step else None
+    step_s = max(1, timespec.span_ms(step, "--step") // 1000) if step else None
     client, window = _opened(profile_file, since, until)
     found = ask(client, window, step_s=step_s)
     if json:
@@ -171,7 +171,8 @@ def activity(
             "mobile>",
             "tablet>",
         ),
-        [_cells(moment.text(count.begin_ms)[:19], count) for count in found.buckets] + [_cells("all", found.total)],
+        [_cells(timespec.format_instant(count.begin_ms)[:19], count) for count in found.buckets]
+        + [_cells("all", found.total)],
     )
     lengths = found.sessions
     say(

@@ -119,11 +119,11 @@ def _picture(topic: str, second: Second, history: list[float], landed: Standing)
 
 
 def _head(topic: str, second: Second, landed: Standing) -> str:
-    from clickreel.stream import moment
+    from clickreel import timespec
 
-    fresh = "-" if second.freshness_ms is None else moment.span(max(0, second.freshness_ms))
+    fresh = "-" if second.freshness_ms is None else timespec.format_duration(max(0, second.freshness_ms))
     return (
-        f"{topic}  {moment.text(second.at_ms)[:19]}  {sum(second.messages) / second.seconds:,.0f} messages/s  "
+        f"{topic}  {timespec.format_instant(second.at_ms)[:19]}  {sum(second.messages) / second.seconds:,.0f} messages/s  "
         f"{sum(second.bytes) / second.seconds / 1000:,.1f} kB/s  skew {second.skew:.2f}  newest event {fresh} old"
         + (
             f"  queryable after {landed['p50_ms']:.0f}/{landed['p99_ms']:.0f} ms"

@@ -126,21 +126,23 @@ def _order(
     speed: float | None,
     shard: Shard,
 ) -> Order:
+    from clickreel import timespec
     from clickreel.errors import UsageError
-    from clickreel.stream import moment
     from clickreel.stream.pace import wall_clock
     from clickreel.stream.producer import Order, stretch_start
     from clickreel.stream.topic import check_retention
 
     now = wall_clock()
-    start_ms = None if start is None else moment.instant_ms(start, now, "--from")
+    start_ms = None if start is None else timespec.instant_ms(start, now, "--from")
     if start_ms is not None and start_ms > now:
         raise UsageError(f"--from {start} lies in the future", hint="allowed: now, a span (14d), or a time in the past")
     until_ms = None
     if until is not None:
         ahead = until.strip().startswith("+")
         until_ms = (
-            now + moment.span_ms(until.strip()[1:], "--until") if ahead else moment.instant_ms(until, now, "--until")
+            now + timespec.span_ms(until.strip()[1:], "--until")
+            if ahead
+            else timespec.instant_ms(until, now, "--until")
         )
         if until_ms <= (now if start_ms is None and count is None else start_ms or 0):
             raise UsageError(
@@ -158,7 +160,7 @@ def _order(
         )
         warning = check_retention(state, begun, now)
         if warning:
-            say(f"[yellow]warning:[/yellow] the run begins at {moment.text(begun)}; {warning}")
+            say(f"[yellow]warning:[/yellow] the run begins at {timespec.format_instant(begun)}; {warning}")
         return begun
 
     return Order(begin, until_ms, count, total, speed, shard)
@@ -229,28 +231,29 @@ class _Watch:
         say(text)
 
     def _begin(self, account: Account) -> None:
+        from clickreel import timespec
         from clickreel.local import ready
         from clickreel.local.home import Home
-        from clickreel.stream import moment, runs
+        from clickreel.stream import runs
 
         self._saved = True
         runs.save(Home.default().path, self._world, account, self._profile)
         ready.announce(account.run)  # to the stack that may have started this process
         if not self._quiet:
             where = (
-                f"goes on at {moment.text(account.position_ms)}"
+                f"goes on at {timespec.format_instant(account.position_ms)}"
                 if account.resumed
-                else f"begins at {moment.text(account.start_ms)}"
+                else f"begins at {timespec.format_instant(account.start_ms)}"
             )
             say(f"run {account.run} {where}, into {account.topic}")
 
     @staticmethod
     def _line(account: Account, per_s: float, bytes_per_s: float) -> str:
-        from clickreel.stream import moment
+        from clickreel import timespec
 
         p99 = account.latencies.quantile(0.99)
         parts = [
-            moment.text(account.position_ms)[:19],
+            timespec.format_instant(account.position_ms)[:19],
             "past" if account.behind else "live",
             f"{per_s:,.0f} events/s",
             f"{bytes_per_s / 1000:,.1f} kB/s",

@@ -103,14 +103,14 @@ def simulate(  # noqa: PLR0917 - one parameter an option
 
 def _span(start: str | None, until: str | None, days: float | None) -> tuple[int, int | None]:
     """First instant and end; no end where only a count can end it."""
+    from clickreel import timespec
     from clickreel.errors import UsageError
-    from clickreel.stream import moment
     from clickreel.stream.pace import wall_clock
 
     if until is not None and days is not None:
         raise UsageError("both --until and --days", hint="give one of them")
     now = wall_clock()
-    first = _START_MS if start is None else moment.instant_ms(start, now, "--from")
+    first = _START_MS if start is None else timespec.instant_ms(start, now, "--from")
     if days is not None:
         if not 0 < days <= 36_500:
             raise UsageError(f"--days is {days:g}", hint="allowed: above 0, up to 36,500")
@@ -118,7 +118,7 @@ def _span(start: str | None, until: str | None, days: float | None) -> tuple[int
     if until is None:
         # What began at a time of the user's choice ends now; the fixed beginning ends by count.
         return first, now if start is not None and first < now else None
-    end = moment.instant_ms(until, now, "--until")
+    end = timespec.instant_ms(until, now, "--until")
     if end <= first:
         raise UsageError("--until is not after the beginning", hint="give a later time, or --days")
     return first, end

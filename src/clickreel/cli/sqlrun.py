@@ -19,7 +19,7 @@ from clickreel.flink.settings import FlinkSettings
 from clickreel.flink.split import Statement, statements
 from clickreel.flink.statements import Statements
 from clickreel.flink.workspace import Answer, Query, Row, StoppedError, Workspace
-from clickreel.stream.profile import Profile
+from clickreel.profile import Profile
 
 if TYPE_CHECKING:
     from clickreel.local.home import Home

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from clickreel.cli.results import plain
 from clickreel.flink.split import Statement, statements
-from clickreel.stream.profile import Profile
+from clickreel.profile import Profile
 
 if TYPE_CHECKING:
     from clickreel.cli.sqlrun import Options

@@ -91,9 +91,9 @@ def up(  # noqa: PLR0917 - one parameter an option
 
 def _check(options: dict[str, Any]) -> None:
     """Refuse now what the producer would refuse once everything else has started."""
+    from clickreel import timespec
     from clickreel.errors import UsageError
     from clickreel.simulate import scenarios
-    from clickreel.stream import moment
     from clickreel.stream.pace import wall_clock
 
     names = ("rate", "mean_rate", "seed", "users", "scenario", "flaws", "run")
@@ -102,7 +102,7 @@ def _check(options: dict[str, Any]) -> None:
     if speed is not None and not 0 < speed <= 1e6:
         raise UsageError(f"--speed is {speed:g}", hint="allowed: above 0, up to 1,000,000")
     if start is not None:
-        moment.instant_ms(start, wall_clock(), "--from")
+        timespec.instant_ms(start, wall_clock(), "--from")
     if films is not None and not films.isdigit():
         from clickreel.simulate.films import read_csv
 

@@ -42,14 +42,15 @@ def plan(
 
     Example: [bold]clickreel topic plan --events-per-second 50000 --consumers 4 --brokers 3[/bold]
     """
+    from clickreel import timespec
     from clickreel.errors import UsageError
-    from clickreel.stream import moment, topic
+    from clickreel.stream import topic
 
     for name, value in (("events-per-second", events_per_second), ("consumers", consumers), ("brokers", brokers)):
         if not 0 < value < 1e9:
             raise UsageError(f"--{name} is {value:g}", hint="allowed: above 0")
     found = topic.plan(
-        events_per_second, consumers, retention_ms=moment.span_ms(retention, "--retention"), brokers=brokers
+        events_per_second, consumers, retention_ms=timespec.span_ms(retention, "--retention"), brokers=brokers
     )
     command = (
         f"clickreel topic create --partitions {found.partitions} --replication {found.replication} "

@@ -80,6 +80,7 @@ def _run(topic: str, name: str | None, options: dict[str, Any], span: tuple[str 
     import dataclasses
     from pathlib import Path
 
+    from clickreel import timespec
     from clickreel.audit import run as audit
     from clickreel.audit.expected import Run
     from clickreel.cli.world import world as make_world
@@ -87,14 +88,14 @@ def _run(topic: str, name: str | None, options: dict[str, Any], span: tuple[str 
     from clickreel.local.home import Home
     from clickreel.simulate.films import read_csv
     from clickreel.simulate.world import World
-    from clickreel.stream import moment, runs
+    from clickreel.stream import runs
     from clickreel.stream.pace import wall_clock
 
     start, until, count = span
     now = wall_clock()
-    until_ms = None if until is None else moment.instant_ms(until, now, "--until")
+    until_ms = None if until is None else timespec.instant_ms(until, now, "--until")
     if start is not None:
-        return Run(make_world(run=name, **options), moment.instant_ms(start, now, "--from"), until_ms, count)
+        return Run(make_world(run=name, **options), timespec.instant_ms(start, now, "--from"), until_ms, count)
     if any(value is not None for value in options.values()):
         raise UsageError("a run that is given by its settings needs its beginning", hint="give --from, or --run only")
     entry = audit.saved(Home.default().path, topic, name)

@@ -8,7 +8,7 @@ import numpy as np
 
 from clickreel.contract import schema
 from clickreel.errors import ContractError
-from clickreel.simulate.events import Events
+from clickreel.events import Events
 
 _YEARS_MS = tuple(int(np.datetime64(year, "ms").astype(np.int64)) for year in ("1970", "2100"))
 

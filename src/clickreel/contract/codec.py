@@ -25,7 +25,7 @@ from clickreel.contract import malform
 from clickreel.contract.bounds import check_columns
 from clickreel.contract.decode import Decoded, decode
 from clickreel.contract.vocabulary import DEVICES, EVENT_TYPES, FIELDS, FLAWS, MALFORMED, PAGES, REFERRERS
-from clickreel.simulate.events import Deliveries
+from clickreel.events import Deliveries
 
 __all__ = ["Decoded", "Encoded", "check_columns", "decode", "encode"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clickreel.contract import schema
 from clickreel.contract.vocabulary import FIELDS, MALFORMED, REFERRERS
-from clickreel.simulate.events import Events
+from clickreel.events import Events
 
 _RULES = schema.current("value").fields
 _ENUMS = tuple(field for field in FIELDS if "enum" in _RULES[field])

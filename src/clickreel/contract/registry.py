@@ -17,7 +17,7 @@ from clickreel.contract.schema import Schema
 from clickreel.errors import ContractError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
-    from clickreel.stream.profile import Profile
+    from clickreel.profile import Profile
 
 MODES = ("NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE")
 """Compatibility modes. BACKWARD: the new version reads old messages; FORWARD: the old one reads new messages; FULL: both. Checked

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clickreel.contract.bounds import COLUMNS
 from clickreel.contract.vocabulary import FLAWS
-from clickreel.simulate.events import Deliveries, Events
+from clickreel.events import Deliveries, Events
 
 
 def block(rows: int, seed: int = 0, flaw: str | None = "none") -> Deliveries:

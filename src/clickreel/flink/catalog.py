@@ -14,7 +14,7 @@ from clickreel.contract import schema
 from clickreel.contract.ddl import flink_type as scalar_type
 from clickreel.errors import ContractError, UnreachableError
 from clickreel.flink.settings import FlinkSettings
-from clickreel.stream.profile import Profile
+from clickreel.profile import Profile
 
 CATALOG, DATABASE = "default", "cluster_0"
 ROWTIME, KEY = "$rowtime", "key"

@@ -15,7 +15,7 @@ from clickreel.contract.schema import Schema
 from clickreel.errors import UsageError
 from clickreel.flink import catalog
 from clickreel.flink.split import Statement
-from clickreel.stream.profile import Profile
+from clickreel.profile import Profile
 
 _INTEGERS = {"TINYINT": 7, "SMALLINT": 15, "INT": 31, "BIGINT": 63}
 _NUMBERS = {"DOUBLE", "FLOAT", "DECIMAL"}

@@ -10,7 +10,7 @@ from clickreel.flink.settings import FlinkSettings
 from clickreel.local.home import Home
 from clickreel.local.stack import Stack
 from clickreel.local.steps import Report, silent
-from clickreel.stream.profile import Profile
+from clickreel.profile import Profile
 
 
 def gateway(profile: Profile, settings: FlinkSettings, home: Home, report: Report = silent) -> RestGateway:

@@ -10,7 +10,7 @@ from typing import Any
 
 from clickreel.contract import schema
 from clickreel.contract.check import check
-from clickreel.stream.profile import Profile
+from clickreel.profile import Profile
 
 # Reading goes at a million records a second; a person waits so long for a better message, and no longer.
 BUDGET_S = 10.0

@@ -22,8 +22,8 @@ from clickreel.flink.settings import FlinkSettings
 from clickreel.flink.split import Statement
 from clickreel.flink.statements import FAILED, FINISHED, LOST, STOPPED, Entry, Statements
 from clickreel.flink.suggest import suggest
+from clickreel.profile import Profile
 from clickreel.simulate.films import Catalogue
-from clickreel.stream.profile import Profile
 
 Row = tuple[str, list[Any]]
 

@@ -16,9 +16,9 @@ from clickreel.errors import ClickreelError, UnreachableError, UsageError
 from clickreel.ingest.batch import Batch
 from clickreel.ingest.fetch import PIECE_ROWS, batches, consume
 from clickreel.ingest.source import Assignment, LostError, OutOfRangeError
+from clickreel.profile import Profile
 from clickreel.stream.broker import Bounds
 from clickreel.stream.cluster import Cluster
-from clickreel.stream.profile import Profile
 from clickreel.stream.refusal import LOST, Trouble, explain, missing
 
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from clickreel.ingest.settings import IngestSettings
 from clickreel.local import ready
 from clickreel.local.home import write_json
 from clickreel.local.ready import announce
-from clickreel.stream.profile import Profile
+from clickreel.profile import Profile
 from clickreel.warehouse import migrate as migrations
 from clickreel.warehouse.client import Client, connect
 

@@ -6,9 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from clickreel import timespec
 from clickreel.insight.queries import text
 from clickreel.insight.window import Window
-from clickreel.stream import moment
 from clickreel.warehouse.client import Client
 
 # Bucket lengths that people read without counting, seconds; the first that gives at most this many buckets is taken.
@@ -49,7 +49,7 @@ class Count:
     def as_json(self) -> dict[str, Any]:
         """All of it, its begin as people read it (UTC)."""
         counts = dataclasses.asdict(self)
-        return {"begin": moment.text(counts.pop("begin_ms")), **counts}
+        return {"begin": timespec.format_instant(counts.pop("begin_ms")), **counts}
 
 
 @dataclass(frozen=True)

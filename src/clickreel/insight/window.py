@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from clickreel import timespec
 from clickreel.errors import ClickreelError
 from clickreel.insight.queries import text
-from clickreel.stream import moment
 from clickreel.warehouse.client import Client
 
 
@@ -36,7 +36,7 @@ class Window:
 
     def as_json(self) -> dict[str, str]:
         """It, as people read it (UTC)."""
-        return {"from": moment.text(self.begin_ms), "until": moment.text(self.end_ms)}
+        return {"from": timespec.format_instant(self.begin_ms), "until": timespec.format_instant(self.end_ms)}
 
 
 def window(client: Client, length_ms: int, *, now_ms: int, end_ms: int | None = None) -> Window:
@@ -58,7 +58,7 @@ def window(client: Client, length_ms: int, *, now_ms: int, end_ms: int | None = 
     ((first_ms, last_ms),) = client.rows(text("span"), {"before_ms": before})
     if last_ms <= 0:
         raise ClickreelError(
-            f"no good event in {client.database}.dvd_clicks_landing before {moment.text(before)}",
+            f"no good event in {client.database}.dvd_clicks_landing before {timespec.format_instant(before)}",
             hint="clickreel status shows whether producer and ingest run; clickreel up --from 14d begins with a past",
         )
     end = int(last_ms) + 1 if end_ms is None else end_ms

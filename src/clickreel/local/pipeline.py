@@ -67,7 +67,7 @@ def provided(home: Home) -> frozenset[str]:
     named = given_profile(home)
     if not named:
         return frozenset()
-    from clickreel.stream.profile import read
+    from clickreel.profile import read
 
     given = read(Path(named))
     return frozenset({"kafka", "registry"} | ({"clickhouse"} if given.clickhouse_url else set()))

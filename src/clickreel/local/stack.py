@@ -24,7 +24,7 @@ from clickreel.local.settings import LocalSettings
 from clickreel.local.steps import Event, Report, Step, run, silent
 
 if TYPE_CHECKING:
-    from clickreel.stream.profile import Profile
+    from clickreel.profile import Profile
 
 # A new home takes 2 MB and an hour of 20 events/s some 30 MB; on a full disk Kafka would end itself at the first segment that it rolls.
 HOME_BYTES = 256 << 20
@@ -94,7 +94,7 @@ def profile(home: Home | None = None) -> Profile:
     Raises:
         UnreachableError: Its Kafka does not run.
     """
-    from clickreel.stream.profile import Profile, read
+    from clickreel.profile import Profile, read
 
     stack = Stack(home)
     addresses = stack.addresses()

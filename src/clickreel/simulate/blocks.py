@@ -12,7 +12,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from clickreel.simulate.events import Deliveries
+from clickreel.events import Deliveries
 from clickreel.simulate.films import Catalogue
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickreel.contract import vocabulary
+from clickreel.events import Events
 from clickreel.simulate import ids
 from clickreel.simulate.draws import U64, child, weibull_ms
-from clickreel.simulate.events import Events
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.shelves import Shelves
 from clickreel.simulate.taste import Taste

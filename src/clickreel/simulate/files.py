@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from clickreel.contract import vocabulary
 from clickreel.contract.codec import encode
 from clickreel.errors import ClickreelError, UsageError
-from clickreel.simulate.events import Deliveries
+from clickreel.events import Deliveries
 
 SUFFIXES = (".parquet", ".csv", ".jsonl")
 SCHEMA = pa.schema(

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from clickreel.contract import vocabulary
 from clickreel.errors import UsageError
+from clickreel.events import Deliveries, Events
 from clickreel.simulate import ids
 from clickreel.simulate.draws import U64, Purpose, child, draw, normal, root, uniform
-from clickreel.simulate.events import Deliveries, Events
 
 KINDS = ("late", "late_batch", "out_of_order", "duplicate", "malformed")
 DELAY_MAX_MS = 6 * 3_600_000

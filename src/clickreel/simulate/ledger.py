@@ -26,7 +26,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clickreel.contract import vocabulary
-from clickreel.simulate.events import Deliveries, Events
+from clickreel.events import Deliveries, Events
 from clickreel.simulate.traffic import DAY_MS, HOUR_MS, is_monster
 from clickreel.simulate.trends import WEEK_MS, Burst
 

@@ -18,7 +18,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from clickreel.simulate.events import Events
+from clickreel.events import Events
 from clickreel.simulate.timeline import Reader, Timeline
 from clickreel.simulate.traffic import DAY_MS, EVENT_SLACK_MS
 

@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from clickreel.events import Events
 from clickreel.simulate import browsing, visits
-from clickreel.simulate.events import Events
 from clickreel.simulate.films import Catalogue
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.shelves import Ranker

@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clickreel.errors import UsageError
-from clickreel.simulate.events import Deliveries, Events
+from clickreel.events import Deliveries, Events
 from clickreel.simulate.films import Catalogue, invent
 from clickreel.simulate.flaws import Delivery, concat, in_order
 from clickreel.simulate.ledger import ledger

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clickreel.contract.codec import Encoded, encode
-from clickreel.simulate.events import Deliveries
+from clickreel.events import Deliveries
 from clickreel.simulate.world import World
 from clickreel.stream.partition import partitions
 

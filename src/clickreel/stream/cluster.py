@@ -30,8 +30,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-expor
 )
 
 from clickreel.errors import UnreachableError, UsageError
+from clickreel.profile import Profile
 from clickreel.stream.broker import Acked, Bounds, Commit, LostError, Member, Record, TopicState
-from clickreel.stream.profile import Profile
 from clickreel.stream.refusal import HOPELESS, LOST, REFUSED, Trouble, explain
 
 # An answer takes milliseconds; a broker that is starting or a lost packet some seconds. Ten are promised to the caller as the most.

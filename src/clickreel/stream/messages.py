@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
+from clickreel import timespec
 from clickreel.contract.check import check
 from clickreel.errors import UsageError
-from clickreel.stream import moment
 from clickreel.stream.broker import Bounds, Broker, Record
 
 _BATCH = 2_000
@@ -39,7 +39,7 @@ def starts(broker: Broker, topic: str, text: str, now_ms: int, *, last: int | No
         return {p: max(b.low, b.high - (last or 0)) for p, b in enumerate(bounds)}
     if text.removeprefix("-").isdigit() and len(text) < 12:
         return _offset(topic, int(text), bounds)
-    return dict(enumerate(broker.offsets_at(topic, moment.instant_ms(text, now_ms, "--from"))))
+    return dict(enumerate(broker.offsets_at(topic, timespec.instant_ms(text, now_ms, "--from"))))
 
 
 def _offset(topic: str, offset: int, bounds: list[Bounds]) -> dict[int, int]:
@@ -126,7 +126,7 @@ def message(record: Record) -> dict[str, Any]:
     return {
         "partition": record.partition,
         "offset": record.offset,
-        "timestamp": None if record.timestamp_ms < 0 else moment.text(record.timestamp_ms),
+        "timestamp": None if record.timestamp_ms < 0 else timespec.format_instant(record.timestamp_ms),
         "key": parsed(record.key),
         "value": parsed(record.value),
         "headers": {name: parsed(data) for name, data in record.headers},

@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
+from clickreel import timespec
 from clickreel.errors import UsageError
-from clickreel.stream import moment
 from clickreel.stream.broker import Broker, Record
 
 _BATCH = 20_000
@@ -107,7 +107,7 @@ def _age(newest: str | None, now: float) -> int | None:
     if newest is None:
         return None
     try:
-        return round(now * 1000) - moment.instant_ms(newest, 0)
+        return round(now * 1000) - timespec.instant_ms(newest, 0)
     except UsageError:  # a broken event's time is none
         return None
 
@@ -130,7 +130,7 @@ def shown(second: Second, landed: Mapping[str, Any] | None = None) -> dict[str, 
     by_partition = {one["partition"]: one for one in landed.get("partitions", ())}
     per_s = 1 / second.seconds
     return {
-        "at": moment.text(second.at_ms),
+        "at": timespec.format_instant(second.at_ms),
         "messages_per_s": round(sum(second.messages) * per_s, 1),
         "bytes_per_s": round(sum(second.bytes) * per_s),
         "skew": round(second.skew, 3),

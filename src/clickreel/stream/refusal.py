@@ -13,7 +13,7 @@ from typing import Any
 from confluent_kafka import KafkaError
 
 from clickreel.errors import ClickreelError, UnreachableError, UsageError
-from clickreel.stream.profile import Profile
+from clickreel.profile import Profile
 
 # Codes of librdkafka by what the caller does next: give up at once, stop writing, report.
 HOPELESS = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL}

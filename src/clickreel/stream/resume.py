@@ -22,10 +22,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from clickreel import timespec
 from clickreel.errors import ClickreelError
 from clickreel.simulate import ids
 from clickreel.simulate.world import World
-from clickreel.stream import moment
 from clickreel.stream.blocks import Block, Place, Stretch, block
 from clickreel.stream.broker import Bounds, Broker, TopicState
 from clickreel.stream.claim import Note
@@ -317,7 +317,7 @@ class Aligner:
 
     def _misfit(self) -> ClickreelError:
         record = self._seen.records[int(self._seen.own()[-1])]
-        when = moment.text(int(self._seen.ts_ms[int(self._seen.own()[-1])]))
+        when = timespec.format_instant(int(self._seen.ts_ms[int(self._seen.own()[-1])]))
         return ClickreelError(
             f"records of run {self._survey.world.run} stand in partition {self._partition} up to offset {record.offset:,} "
             f"(event time {when}) where the run would not put them: two programs have written it",

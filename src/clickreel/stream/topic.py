@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from clickreel import timespec
 from clickreel.errors import ClickreelError
 from clickreel.settings import setting
-from clickreel.stream import moment
 from clickreel.stream.broker import Broker, TopicState
 from clickreel.stream.refusal import missing
 
@@ -40,7 +40,7 @@ class TopicSettings:
     @property
     def retention_ms(self) -> int:
         """``retention`` in milliseconds; -1 for ``forever``."""
-        return -1 if self.retention == "forever" else moment.span_ms(self.retention, "--retention")
+        return -1 if self.retention == "forever" else timespec.span_ms(self.retention, "--retention")
 
     def configs(self) -> dict[str, str]:
         """The topic's settings in Kafka's words."""
@@ -93,7 +93,7 @@ def plan(events_per_s: float, consumers: int, *, retention_ms: int = 7 * _DAY_MS
     stored = events_per_s * EVENT_BYTES * STORED_RATIO * retention_ms / 1000
     retention_bytes = math.ceil(stored * _HEADROOM / partitions)
     disk = retention_bytes * partitions * replication
-    kept, limit = moment.span(retention_ms), _PARTITION_BYTES_PER_S / 1e6
+    kept, limit = timespec.format_duration(retention_ms), _PARTITION_BYTES_PER_S / 1e6
     rules = (
         f"{by_bytes} partitions carry {events_per_s:g} events/s x {EVENT_BYTES} B at {limit:g} MB/s each",
         f"{by_consumers} keep a partition's consumer under {_CONSUMER_EVENTS_PER_S:,} events/s",
@@ -200,7 +200,7 @@ def check_retention(state: TopicState, from_ms: int, now_ms: int) -> str | None:
         return None
     days = math.ceil((now_ms - from_ms) * _HEADROOM / _DAY_MS)
     return (
-        f"the topic keeps {moment.span(limit)}, so the broker will delete what is older than that soon after it was written; "
+        f"the topic keeps {timespec.format_duration(limit)}, so the broker will delete what is older than that soon after it was written; "
         f"to keep it: clickreel topic alter --retention {days}d"
     )
 

@@ -14,7 +14,7 @@ from clickhouse_connect.driver.client import Client as Connection
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 
 from clickreel.errors import ClickreelError, UnreachableError, UsageError
-from clickreel.stream.profile import Profile
+from clickreel.profile import Profile
 
 # It logs each failure with a trace before it raises it; what is raised is ours to tell.
 logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from clickreel.contract import ddl
-from clickreel.stream.profile import Profile
+from clickreel.profile import Profile
 
 Kind = Literal["clickpipes", "kafka-engine", "connect-sink", "flink"]
 KINDS: tuple[str, ...] = get_args(Kind)

@@ -9,7 +9,7 @@ from clickreel.audit.realism.columns import Columns
 from clickreel.audit.realism.read import read
 
 if TYPE_CHECKING:
-    from clickreel.stream.profile import Profile
+    from clickreel.profile import Profile
 
 TOPIC, WAREHOUSE = "topic", "warehouse"
 

@@ -20,7 +20,7 @@ from clickreel.contract.vocabulary import FLAWS, MALFORMED
 from clickreel.errors import ClickreelError, UsageError
 
 if TYPE_CHECKING:
-    from clickreel.simulate.events import Deliveries
+    from clickreel.events import Deliveries
     from clickreel.simulate.world import World
 
 # A Monday, so that four weeks hold each weekday four times and whole.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clickreel.errors import UsageError
-from clickreel.stream.profile import Profile, read
+from clickreel.profile import Profile, read
 
 TEMPLATE = Path(__file__).parents[2] / "client.properties.template"
 SEED = """\

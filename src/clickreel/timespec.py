@@ -61,13 +61,13 @@ def instant_ms(text: str, now_ms: int, what: str = "the time") -> int:
         raise UsageError(f"{what} is {text!r}, which is no time", hint=f"write it as {_FORMS}") from None
 
 
-def text(instant: int) -> str:
+def format_instant(instant: int) -> str:
     """An instant as people read it: ``2026-01-31 18:30:00.250`` (UTC)."""
     moment = datetime.fromtimestamp(instant // 1000, UTC)
     return f"{moment:%Y-%m-%d %H:%M:%S}.{instant % 1000:03d}"
 
 
-def span(duration_ms: float) -> str:
+def format_duration(duration_ms: float) -> str:
     """A span as people read it: ``3.2 s``, ``14 min``, ``6.5 h``, ``14 d``."""
     for limit, unit, name in ((120_000, 1_000, "s"), (7_200_000, 60_000, "min"), (172_800_000, 3_600_000, "h")):
         if duration_ms < limit:

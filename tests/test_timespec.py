@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from clickreel import timespec
 from clickreel.errors import UsageError
-from clickreel.stream import moment
 
 NOW = 1_764_000_000_000  # 2025-11-24 16:00:00 UTC
 
@@ -23,14 +23,14 @@ NOW = 1_764_000_000_000  # 2025-11-24 16:00:00 UTC
 )
 def test_spans(text: str, ms: int) -> None:
     """Units from milliseconds to weeks, one or several."""
-    assert moment.span_ms(text) == ms
+    assert timespec.span_ms(text) == ms
 
 
 @pytest.mark.parametrize("text", ["", "14", "d", "14 fortnights", "0d", "-3d", "1h?"])
 def test_what_is_no_span_is_refused_with_the_forms(text: str) -> None:
     """The message says which option it was."""
     with pytest.raises(UsageError, match="--retention is"):
-        moment.span_ms(text, "--retention")
+        timespec.span_ms(text, "--retention")
 
 
 @pytest.mark.parametrize(
@@ -48,21 +48,21 @@ def test_what_is_no_span_is_refused_with_the_forms(text: str) -> None:
 )
 def test_instants(text: str, ms: int) -> None:
     """Relative, ISO (UTC unless it says otherwise), and milliseconds since 1970."""
-    assert moment.instant_ms(text, NOW) == ms
+    assert timespec.instant_ms(text, NOW) == ms
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2025-13-01", "12", ""])
 def test_what_is_no_instant_is_refused(text: str) -> None:
     """A small number is an offset to some and a year to others: refused."""
     with pytest.raises(UsageError, match="--from is"):
-        moment.instant_ms(text, NOW, "--from")
+        timespec.instant_ms(text, NOW, "--from")
 
 
 def test_instants_and_spans_read_well() -> None:
     """What is printed can be read back."""
-    assert moment.text(NOW + 5) == "2025-11-24 16:00:00.005"
-    assert moment.instant_ms(moment.text(NOW + 5), 0) == NOW + 5
-    assert [moment.span(ms) for ms in (3_200, 840_000, 23_400_000, 1_209_600_000)] == [
+    assert timespec.format_instant(NOW + 5) == "2025-11-24 16:00:00.005"
+    assert timespec.instant_ms(timespec.format_instant(NOW + 5), 0) == NOW + 5
+    assert [timespec.format_duration(ms) for ms in (3_200, 840_000, 23_400_000, 1_209_600_000)] == [
         "3.2 s",
         "14 min",
         "6.5 h",
