@@ -9,7 +9,7 @@ import pytest
 from clickreel.errors import UsageError
 from clickreel.profile import Profile, read
 
-TEMPLATE = Path(__file__).parents[2] / "client.properties.template"
+TEMPLATE = Path(__file__).parents[1] / "client.properties.template"
 SEED = """\
 # Required connection configs for Kafka producer, consumer, and admin
 bootstrap.servers=broker.example:9092
