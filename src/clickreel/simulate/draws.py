@@ -18,7 +18,8 @@ from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+
+from clickreel.simulate.normal import normal_quantile
 
 U64 = NDArray[np.uint64]
 F64 = NDArray[np.float64]
@@ -120,7 +121,7 @@ def draw(key: U64, n: int) -> F64:
 
 def normal(key: U64, n: int) -> F64:
     """Standard normal number ``n`` of each key, by inversion."""
-    return ndtri(draw(key, n))  # type: ignore[no-any-return]
+    return normal_quantile(draw(key, n))
 
 
 def gumbel(key: U64) -> NDArray[np.float32]:

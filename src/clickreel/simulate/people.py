@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from clickreel.simulate.draws import F64, GOLDEN, U64, Purpose, child, draw, root, uniform
+from clickreel.simulate.normal import normal_quantile
 from clickreel.simulate.settings import WorldSettings
 
 SESSIONS_PER_USER_DAY_MAX = (
@@ -66,7 +66,7 @@ class Population:
         """Mean number of sessions a day of those who hold the places, before the rhythm of day and week."""
         offset = root(self.seed, Purpose.ACTIVITY)
         quantile = uniform(place.astype(np.uint64) * np.uint64(GOLDEN) + np.uint64(offset))
-        mean: F64 = self.sessions_per_day * self.scale * np.exp(self.sigma * ndtri(quantile))
+        mean: F64 = self.sessions_per_day * self.scale * np.exp(self.sigma * normal_quantile(quantile))
         return np.minimum(mean, SESSIONS_PER_USER_DAY_MAX)
 
     def keys(self, user: NDArray[np.int64]) -> U64:
@@ -81,7 +81,7 @@ def capped_scale(mean: float, sigma: float) -> float:
         mean: Wanted mean, below the cap.
         sigma: Spread.
     """
-    z = ndtri((np.arange(4096) + 0.5) / 4096)
+    z = normal_quantile((np.arange(4096) + 0.5) / 4096)
     shape = mean * np.exp(sigma * z)
     low, high = 1e-6, 1e6
     for _ in range(80):

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from clickreel.errors import UsageError
+from clickreel.simulate.normal import normal_quantile
 from clickreel.simulate.people import SESSIONS_PER_USER_DAY_MAX, Population, capped_scale, population
 from clickreel.simulate.settings import EVENTS_PER_USER_DAY, USERS_MAX, WorldSettings
 from clickreel.simulate.traffic import (
@@ -192,7 +192,9 @@ def kept_sessions(settings: WorldSettings, candidates: float) -> float:
     """
     quantile = (np.arange(512) + 0.5) / 512
     scale = capped_scale(candidates, settings.activity_sigma)
-    mean = np.minimum(candidates * scale * np.exp(settings.activity_sigma * ndtri(quantile)), SESSIONS_PER_USER_DAY_MAX)
+    mean = np.minimum(
+        candidates * scale * np.exp(settings.activity_sigma * normal_quantile(quantile)), SESSIONS_PER_USER_DAY_MAX
+    )
     at = (np.arange(96, 192) + 0.5) * DAY_MS / 96
     edges = np.arange(3 * 96 + 1) * DAY_MS / 96
     days = []

@@ -15,10 +15,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from clickreel.simulate import ids
 from clickreel.simulate.draws import F64, U64, Purpose, child, draw, mix, normal, poisson, root, uniform
+from clickreel.simulate.normal import normal_quantile
 from clickreel.simulate.people import Population
 from clickreel.simulate.settings import WorldSettings
 
@@ -290,7 +290,7 @@ def _visits_wanted(settings: WorldSettings, z: F64) -> F64:
 
 def visits_chances(settings: WorldSettings, most: int) -> F64:
     """Chance of a session of 0, 1, ... ``most`` lists; what is longer counts as ``most``. Without bots and monsters."""
-    wanted = np.minimum(_visits_wanted(settings, ndtri((np.arange(1 << 16) + 0.5) / (1 << 16))), most - 1e-9)
+    wanted = np.minimum(_visits_wanted(settings, normal_quantile((np.arange(1 << 16) + 0.5) / (1 << 16))), most - 1e-9)
     whole = wanted.astype(np.int64)
     up = wanted - whole
     chance = np.bincount(whole, weights=1 - up, minlength=most + 1).astype(np.float64)
