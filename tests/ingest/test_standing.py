@@ -14,7 +14,7 @@ from clickreel.cli.stack import _landed
 from clickreel.ingest.freshness import Freshness
 from clickreel.ingest.rows import Made
 from clickreel.ingest.standing import STATE, standing
-from clickreel.stream.monitor import Second, shown
+from clickreel.stream.throughput_monitor import IntervalStats, as_json
 
 
 def state(**changes: Any) -> dict[str, Any]:
@@ -59,10 +59,10 @@ def test_status_and_monitor_tell_the_quantiles() -> None:
         _landed(found)
         == "landed 3 rows since its start, 1 of them dead letters; queryable after 90 ms (p50), 100 ms (p99)"
     )
-    second = Second(0, 1.0, [0, 2], [0, 9], 2.0, None, [0, 0], [])
-    told = shown(second, found)
+    second = IntervalStats(0, 1.0, [0, 2], [0, 9], 2.0, None, [0, 0], [])
+    told = as_json(second, found)
     partitions = told["partitions"]
     assert isinstance(partitions, list)
     assert (told["queryable_p50_ms"], told["queryable_p99_ms"]) == (90, 100)
     assert [one["queryable_p99_ms"] for one in partitions] == [None, 100]
-    assert shown(second)["queryable_p99_ms"] is None
+    assert as_json(second)["queryable_p99_ms"] is None

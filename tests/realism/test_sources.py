@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clickreel.audit.realism import Columns
-from clickreel.audit.realism.topic import read_topic
+from clickreel.audit.realism.topic_columns import read_topic
 from clickreel.audit.realism.warehouse import read_warehouse
 from clickreel.audit.realism.worlds import columns_of_world
 from clickreel.errors import UsageError

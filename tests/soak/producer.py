@@ -31,7 +31,7 @@ from clickreel.stream.blocks import block
 from clickreel.stream.broker import Broker
 from clickreel.stream.cluster import Cluster
 from clickreel.stream.tail import event_ids, read
-from clickreel.stream.topic import TopicSettings, ensure
+from clickreel.stream.topic_admin import TopicSettings, ensure_topic
 
 T0 = 1_764_000_000_000
 _RATE = 25.0
@@ -84,7 +84,7 @@ def soak(bootstrap: str, folder: Path, *, rounds: int, events: int, seed: int, f
     profile = folder / "client.properties"
     profile.write_text(f"bootstrap.servers={bootstrap}\n", encoding="utf-8")
     broker = Cluster(Profile(kafka={"bootstrap.servers": bootstrap}))
-    ensure(broker, TopicSettings(name=topic, partitions=6, retention="forever"))
+    ensure_topic(broker, TopicSettings(name=topic, partitions=6, retention="forever"))
     world = World(WorldSettings(seed=seed % 1000, rate=_RATE, flaws=flaws, run=topic))
     # Half of the events are left for the end, so that a busy machine does not run out of events before it runs out of kills.
     pace = events / (2 * rounds * _WORKING_S) / _RATE

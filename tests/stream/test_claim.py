@@ -12,7 +12,7 @@ from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.stream.broker import Broker, Commit, LostError, TopicState
 from clickreel.stream.claim import Claim, Note, Owner, SecondWriterError, Shard
 from clickreel.stream.memory import MemoryBroker
-from clickreel.stream.topic import TopicSettings, ensure
+from clickreel.stream.topic_admin import TopicSettings, ensure_topic
 
 ME = Owner.me()
 ELSEWHERE = dataclasses.replace(ME, host="far-away", system="00000000")
@@ -27,7 +27,7 @@ def dead() -> Owner:
 
 def state(broker: Broker, topic: str) -> TopicState:
     """A topic of two partitions."""
-    return ensure(broker, TopicSettings(name=topic, partitions=2))[0]
+    return ensure_topic(broker, TopicSettings(name=topic, partitions=2))[0]
 
 
 def occupy(broker: Broker, topic: TopicState, owner: Owner, run: str = "r", suffix: str = "") -> None:

@@ -15,10 +15,10 @@ from clickreel.cli.app import run
 from clickreel.errors import UsageError
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
-from clickreel.stream import messages, monitor
+from clickreel.stream import record_view, throughput_monitor
 from clickreel.stream.broker import Broker, Record
 from clickreel.stream.producer import Order, Producer
-from clickreel.stream.topic import TopicSettings, ensure
+from clickreel.stream.topic_admin import TopicSettings, ensure_topic
 from tests.conftest import Kafka
 
 T0 = 1_764_000_000_000
@@ -38,13 +38,13 @@ def fill(broker: Broker, topic: str, values: list[bytes], partition: int = 0, fi
 
 def read(broker: Broker, topic: str, place: str) -> list[tuple[int, int]]:
     """Partitions and offsets from a place on."""
-    begin = messages.starts(broker, topic, place, T0 + 10_000)
-    return sorted((r.partition, r.offset) for batch in messages.stream(broker, topic, begin) for r in batch)
+    begin = record_view.start_offsets(broker, topic, place, T0 + 10_000)
+    return sorted((r.partition, r.offset) for batch in record_view.read_records(broker, topic, begin) for r in batch)
 
 
 def test_reading_begins_where_one_says(broker: Broker, topic: str) -> None:
     """Earliest, latest, an offset, so many before the end, a time, a span ago."""
-    ensure(broker, TopicSettings(name=topic, partitions=2, retention="forever"))
+    ensure_topic(broker, TopicSettings(name=topic, partitions=2, retention="forever"))
     fill(broker, topic, [b"%d" % i for i in range(10)])
     fill(broker, topic, [b"x", b"y"], partition=1)
     assert len(read(broker, topic, "earliest")) == 12
@@ -54,31 +54,34 @@ def test_reading_begins_where_one_says(broker: Broker, topic: str) -> None:
     assert read(broker, topic, "2s") == [(0, 8), (0, 9)]
     assert read(broker, topic, "2025-11-24T16:00:07Z") == [(0, 7), (0, 8), (0, 9)]
     with pytest.raises(UsageError, match=r"no partition of .* holds offset 11"):
-        messages.starts(broker, topic, "11", T0)
+        record_view.start_offsets(broker, topic, "11", T0)
     with pytest.raises(UsageError, match="--from is 'soon'"):
-        messages.starts(broker, topic, "soon", T0)
+        record_view.start_offsets(broker, topic, "soon", T0)
 
 
 def test_the_newest_come_oldest_first(broker: Broker, topic: str) -> None:
     """Over all partitions, filtered."""
-    ensure(broker, TopicSettings(name=topic, partitions=2, retention="forever"))
+    ensure_topic(broker, TopicSettings(name=topic, partitions=2, retention="forever"))
     fill(broker, topic, [b"%d" % i for i in range(10)])
     fill(broker, topic, [b"a", b"b"], partition=1, first_ms=T0 + 8_500)
-    begin = messages.starts(broker, topic, "latest", T0, last=3)
-    assert [r.value for r in messages.newest(broker, topic, 3, begin, lambda _: True)] == [b"a", b"9", b"b"]
-    begin = messages.starts(broker, topic, "earliest", T0)
-    assert [r.value for r in messages.newest(broker, topic, 2, begin, lambda r: r.partition == 0)] == [b"8", b"9"]
+    begin = record_view.start_offsets(broker, topic, "latest", T0, last=3)
+    assert [r.value for r in record_view.newest_records(broker, topic, 3, begin, lambda _: True)] == [b"a", b"9", b"b"]
+    begin = record_view.start_offsets(broker, topic, "earliest", T0)
+    assert [r.value for r in record_view.newest_records(broker, topic, 2, begin, lambda r: r.partition == 0)] == [
+        b"8",
+        b"9",
+    ]
 
 
 def test_following_waits_for_more(broker: Broker, topic: str) -> None:
     """Until it is stopped."""
-    ensure(broker, TopicSettings(name=topic, partitions=1, retention="forever"))
+    ensure_topic(broker, TopicSettings(name=topic, partitions=1, retention="forever"))
     fill(broker, topic, [b"1"])
     stop = threading.Event()
     seen: list[bytes | None] = []
 
     def follow() -> None:
-        for batch in messages.stream(broker, topic, {0: 0}, follow=True, stop=stop):
+        for batch in record_view.read_records(broker, topic, {0: 0}, follow=True, stop=stop):
             seen.extend(r.value for r in batch)
 
     thread = threading.Thread(target=follow)
@@ -108,7 +111,7 @@ def test_a_message_is_shown_with_its_faults(
     key: bytes | None, value: bytes | None, shown: object, rule: str | None
 ) -> None:
     """Whatever the bytes are, it is one JSON object; what is no text is base64."""
-    found = messages.message(Record(1, 2, T0, key, value, [("trace", b"1"), ("none", None)]))
+    found = record_view.record_as_json(Record(1, 2, T0, key, value, [("trace", b"1"), ("none", None)]))
     assert found["value"] == shown
     assert (found["partition"], found["offset"], found["timestamp"]) == (1, 2, "2025-11-24 16:00:00.000")
     assert found["headers"] == {"trace": 1, "none": None}
@@ -119,16 +122,16 @@ def test_a_message_is_shown_with_its_faults(
 def test_bytes_that_would_play_with_the_terminal_are_escaped() -> None:
     """Escape sequences, carriage returns, and marks that turn the direction of writing."""
     hostile = "a\x1b[2Jb\rc\u202ed\x07\x9be\n"
-    assert messages.printable(hostile) == "a\\x1b[2Jb\\rc\\u202ed\\x07\\x9be\\n"
-    assert messages.printable('{"title": "Amélie 映画 🎬"}') == '{"title": "Amélie 映画 🎬"}'
+    assert record_view.printable(hostile) == "a\\x1b[2Jb\\rc\\u202ed\\x07\\x9be\\n"
+    assert record_view.printable('{"title": "Amélie 映画 🎬"}') == '{"title": "Amélie 映画 🎬"}'
 
 
 def test_the_monitor_counts_messages_and_bytes(broker: Broker, topic: str) -> None:
     """By partition, from the moment it begins; skew, freshness, and the lag of a group that has read nothing."""
-    ensure(broker, TopicSettings(name=topic, partitions=2, retention="forever"))
+    ensure_topic(broker, TopicSettings(name=topic, partitions=2, retention="forever"))
     fill(broker, topic, [b"before"])
     stop = threading.Event()
-    figures = monitor.watch(broker, topic, group=f"nobody-{topic}", interval_s=0.3, stop=stop)
+    figures = throughput_monitor.watch(broker, topic, group=f"nobody-{topic}", interval_s=0.3, stop=stop)
     assert sum(next(figures).messages) == 0
     fill(broker, topic, [GOOD] * 30)
     fill(broker, topic, [GOOD] * 10, partition=1)
@@ -143,7 +146,7 @@ def test_the_monitor_counts_messages_and_bytes(broker: Broker, topic: str) -> No
     assert second.skew >= 1.0
     assert second.freshness_ms is not None
     assert second.lag == [31, 10]
-    line = orjson.loads(monitor.line(second))
+    line = orjson.loads(throughput_monitor.as_ndjson(second))
     assert line["lag"] == 41
     assert [p["partition"] for p in line["partitions"]] == [0, 1]
 
@@ -154,7 +157,7 @@ def test_the_commands(kafka: Kafka, topic: str, tmp_path: Path, capsys: pytest.C
     from clickreel.stream.cluster import Cluster
 
     broker = Cluster(Profile(kafka={"bootstrap.servers": kafka.bootstrap}))
-    state, *_ = ensure(broker, TopicSettings(name=topic, partitions=2, retention="forever"))
+    state, *_ = ensure_topic(broker, TopicSettings(name=topic, partitions=2, retention="forever"))
     Producer(broker, state, World(WorldSettings(seed=3, rate=50.0)), Order(lambda: T0, count=400)).run()
     profile = tmp_path / "client.properties"
     profile.write_text(f"bootstrap.servers={kafka.bootstrap}\n", encoding="utf-8")

@@ -21,7 +21,7 @@ from clickreel.stream import runs
 from clickreel.stream.broker import Broker
 from clickreel.stream.cluster import Cluster
 from clickreel.stream.tail import event_ids
-from clickreel.stream.topic import TopicSettings, ensure
+from clickreel.stream.topic_admin import TopicSettings, ensure_topic
 from tests.conftest import Kafka
 from tests.stream.expected import first, held, pairs
 
@@ -30,7 +30,7 @@ from tests.stream.expected import first, held, pairs
 def cluster(kafka: Kafka, topic: str) -> Broker:
     """The real Kafka, with a topic."""
     found = Cluster(Profile(kafka={"bootstrap.servers": kafka.bootstrap}))
-    ensure(found, TopicSettings(name=topic, partitions=3))
+    ensure_topic(found, TopicSettings(name=topic, partitions=3))
     return found
 
 

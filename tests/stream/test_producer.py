@@ -17,7 +17,7 @@ from clickreel.stream.claim import SecondWriterError, Shard
 from clickreel.stream.memory import CrashError, MemoryBroker
 from clickreel.stream.pace import wall_clock
 from clickreel.stream.producer import Account, Order, Producer, stretch_start
-from clickreel.stream.topic import TopicSettings, ensure
+from clickreel.stream.topic_admin import TopicSettings, ensure_topic
 from tests.stream.expected import expected, first, held, pairs
 
 T0 = 1_764_000_000_000
@@ -30,7 +30,7 @@ OTHER = World(WorldSettings(seed=9, rate=10.0))
 
 def make(broker: Broker, topic: str, partitions: int = 4) -> TopicState:
     """A topic that keeps its records, however old they say they are."""
-    return ensure(broker, TopicSettings(name=topic, partitions=partitions, retention="forever"))[0]
+    return ensure_topic(broker, TopicSettings(name=topic, partitions=partitions, retention="forever"))[0]
 
 
 def order(start_ms: int = T0, **more: object) -> Order:

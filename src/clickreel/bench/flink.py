@@ -20,7 +20,7 @@ import httpx
 
 from clickreel.bench.machine import machine
 from clickreel.bench.ratios import spread
-from clickreel.bench.topic import fill
+from clickreel.bench.topic_filler import fill
 
 if TYPE_CHECKING:
     from clickreel.flink.catalog import Table

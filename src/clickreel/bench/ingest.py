@@ -23,7 +23,7 @@ import numpy as np
 
 from clickreel.bench.machine import machine
 from clickreel.bench.ratios import spread
-from clickreel.bench.topic import PARTITIONS, fill
+from clickreel.bench.topic_filler import PARTITIONS, fill
 
 if TYPE_CHECKING:
     from clickreel.profile import Profile

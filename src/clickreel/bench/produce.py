@@ -164,10 +164,10 @@ def _loop(cluster: Cluster, keys: list[bytes], values: list[bytes], *, counted: 
 def _whole(cluster: Cluster, world: Any, events: int) -> float:
     """What ``clickreel produce`` does in a backfill: make, encode, send, count."""
     from clickreel.stream.producer import Order, Producer
-    from clickreel.stream.topic import existing
+    from clickreel.stream.topic_admin import require_topic
 
     topic = _topic(cluster)
-    account = Producer(cluster, existing(cluster, topic), world, Order(lambda: _T0, count=events)).run()
+    account = Producer(cluster, require_topic(cluster, topic), world, Order(lambda: _T0, count=events)).run()
     assert account.acknowledged == events
     return events / account.seconds
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from clickreel.cli.cluster import ProfileFile, TopicName
 from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.target_options import ProfileFile, TopicName
 
 if TYPE_CHECKING:
     from clickreel.contract.diff import Change
@@ -43,10 +43,10 @@ def register(app: typer.Typer) -> None:
 
 def _registry(path: Path | None) -> HttpRegistry:
     """The registry that a command works with."""
-    from clickreel.cli import cluster
+    from clickreel.cli import target_options
     from clickreel.contract.registry import connect
 
-    return connect(cluster.profile(path))
+    return connect(target_options.profile(path))
 
 
 def show(  # noqa: PLR0917 - one parameter an option
@@ -165,11 +165,11 @@ def check(topic: TopicName = None, profile: ProfileFile = None, json: Json = Fal
     """
     from typing import get_args
 
-    from clickreel.cli import cluster
+    from clickreel.cli import target_options
     from clickreel.contract import publish, schema
 
     with _registry(profile) as registry:
-        states = [publish.state(registry, part, cluster.topic_name(topic)) for part in get_args(schema.Part)]
+        states = [publish.state(registry, part, target_options.topic_name(topic)) for part in get_args(schema.Part)]
         url = registry.url
     same = all(state.agreement == "same" for state in states)
     if json:
@@ -249,11 +249,11 @@ def register_(
     """
     from typing import get_args
 
-    from clickreel.cli import cluster
+    from clickreel.cli import target_options
     from clickreel.contract import files, publish, schema
     from clickreel.contract.registry import check_mode
 
-    name = cluster.topic_name(topic)
+    name = target_options.topic_name(topic)
     evolved = dataclasses.replace(files.read(file), subject=schema.subject("value", name)) if file else None
     with _registry(profile) as registry:
         if mode is not None:
@@ -329,12 +329,12 @@ def _named(part: Any, name: str) -> Schema:
 
 
 def _registered_and_ours(part: Any, topic: str | None, profile: Path | None) -> tuple[Schema, Schema]:
-    from clickreel.cli import cluster
+    from clickreel.cli import target_options
     from clickreel.contract import publish
     from clickreel.errors import ContractError
 
     with _registry(profile) as registry:
-        state = publish.state(registry, part, cluster.topic_name(topic))
+        state = publish.state(registry, part, target_options.topic_name(topic))
     if state.registered is None:
         raise ContractError(f"{state.ours.subject} is not registered", hint="clickreel contract register")
     return state.registered, state.ours
@@ -431,11 +431,11 @@ def export(
     """
     from typing import get_args
 
-    from clickreel.cli import cluster
+    from clickreel.cli import target_options
     from clickreel.contract import files, publish, schema
     from clickreel.errors import ContractError
 
-    name = cluster.topic_name(topic)
+    name = target_options.topic_name(topic)
     if registered:
         with _registry(profile) as registry:
             found = [registry.schema(schema.subject(part, name)) for part in get_args(schema.Part)]

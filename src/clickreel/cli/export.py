@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from clickreel.cli.cluster import ProfileFile, TopicName
 from clickreel.cli.output import Json, emit, say
+from clickreel.cli.target_options import ProfileFile, TopicName
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +29,7 @@ def export(
     """
     from typing import cast
 
-    from clickreel.cli.cluster import topic_name
+    from clickreel.cli.target_options import topic_name
     from clickreel.errors import UsageError
     from clickreel.profile import Profile, read
     from clickreel.warehouse import exports

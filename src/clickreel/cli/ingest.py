@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.cluster import ProfileFile, TopicName, profile
 from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.target_options import ProfileFile, TopicName, profile
 
 if TYPE_CHECKING:
     from clickreel.ingest.letters import Letter, Where
@@ -101,7 +101,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
 
 
 def _where(topic: str | None, partition: int | None, offset: int | None, field: str | None, rule: str | None) -> Where:
-    from clickreel.cli.cluster import topic_name
+    from clickreel.cli.target_options import topic_name
     from clickreel.ingest.letters import Where
 
     return Where(topic_name(topic), partition, offset, field, rule)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.cluster import ProfileFile, TopicName
 from clickreel.cli.output import Json
+from clickreel.cli.target_options import ProfileFile, TopicName
 
 if TYPE_CHECKING:
     from clickreel.stream.broker import Broker, Record
-    from clickreel.stream.where import Predicate
+    from clickreel.stream.filter_expression import Predicate
 
 
 def register(app: typer.Typer) -> None:
@@ -45,28 +45,28 @@ def messages(  # noqa: PLR0917 - one parameter an option
 
     Example: [bold]clickreel messages --follow --where "event_type == 'add_to_watchlist'"[/bold]
     """
-    from clickreel.cli.cluster import broker, topic_name
+    from clickreel.cli.target_options import broker, topic_name
     from clickreel.contract.vocabulary import FIELDS
     from clickreel.errors import UsageError
-    from clickreel.stream import messages as reading
+    from clickreel.stream import record_view
+    from clickreel.stream.filter_expression import compile_filter
     from clickreel.stream.pace import wall_clock
-    from clickreel.stream.where import where as compiled
 
     if limit is not None and limit < 1:
         raise UsageError(f"--limit is {limit}", hint="allowed: at least 1")
-    wanted = compiled(where, tuple(FIELDS)) if where else None
+    wanted = compile_filter(where, tuple(FIELDS)) if where else None
     cluster, name = broker(profile), topic_name(topic)
     place = start or "latest"
     most = limit if limit is not None or follow else 20
     # The newest of a filter may lie anywhere: then the whole topic is looked through.
     last = 0 if follow else None if wanted else most
-    begin = reading.starts(cluster, name, place, wall_clock(), last=last)
+    begin = record_view.start_offsets(cluster, name, place, wall_clock(), last=last)
     if place == "latest" and wanted and not follow:
-        begin = reading.starts(cluster, name, "earliest", wall_clock())
+        begin = record_view.start_offsets(cluster, name, "earliest", wall_clock())
     begin = _chosen(begin, partition, name)
     printer = _Printer(wanted, json=json)
     if place == "latest" and not follow:
-        for record in reading.newest(cluster, name, most or 20, begin, printer.wants):
+        for record in record_view.newest_records(cluster, name, most or 20, begin, printer.wants):
             printer.show(record)
         return
     _run(cluster, name, begin, printer, most, follow=follow)
@@ -86,13 +86,13 @@ def _chosen(begin: dict[int, int], partitions: list[int] | None, topic: str) -> 
 def _run(
     cluster: Broker, topic: str, begin: dict[int, int], printer: _Printer, limit: int | None, *, follow: bool
 ) -> None:
-    from clickreel.stream import messages as reading
+    from clickreel.stream import record_view
 
     stop = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
     shown = 0
     try:
-        for records in reading.stream(cluster, topic, begin, follow=follow, stop=stop):
+        for records in record_view.read_records(cluster, topic, begin, follow=follow, stop=stop):
             for record in filter(printer.wants, records):
                 printer.show(record)
                 shown += 1
@@ -112,24 +112,24 @@ class _Printer:
 
     def wants(self, record: Record) -> bool:
         """Whether the filter lets it through."""
-        from clickreel.stream import messages as reading
+        from clickreel.stream import record_view
 
-        return self._wanted is None or self._wanted(reading.flat(reading.message(record)))
+        return self._wanted is None or self._wanted(record_view.filter_fields(record_view.record_as_json(record)))
 
     def show(self, record: Record) -> None:
         """Print one."""
         import orjson
 
-        from clickreel.stream import messages as reading
+        from clickreel.stream import record_view
 
-        message = reading.message(record)
+        message = record_view.record_as_json(record)
         if self._json:
             sys.stdout.write(orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE).decode())
         else:
             sys.stdout.write(self._line(record, message) + "\n")
 
     def _line(self, record: Record, message: dict[str, Any]) -> str:
-        from clickreel.stream.messages import printable
+        from clickreel.stream.record_view import printable
 
         def text(data: bytes | None) -> str:
             return "null" if data is None else printable(data.decode("utf-8", "backslashreplace"))

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.cluster import ProfileFile, TopicName
 from clickreel.cli.output import Json
+from clickreel.cli.target_options import ProfileFile, TopicName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import RenderableType
 
-    from clickreel.stream.monitor import Second
+    from clickreel.stream.throughput_monitor import IntervalStats
 
     Standing = dict[str, Any] | None
 
@@ -43,23 +43,23 @@ def monitor(
     Freshness is the present less the newest event's time: seconds in a live stream, days in a backfill. While ingest runs in this
     home: how long after its record's timestamp a row can be queried, median (p50) and p99 of the last minute.
     """
-    from clickreel.cli.cluster import broker, topic_name
+    from clickreel.cli.target_options import broker, topic_name
     from clickreel.errors import UsageError
     from clickreel.ingest.standing import standing
     from clickreel.local.home import Home
-    from clickreel.stream import monitor as watching
+    from clickreel.stream import throughput_monitor
 
     if seconds is not None and seconds < 1:
         raise UsageError(f"--seconds is {seconds}", hint="allowed: at least 1")
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM,)}
     name = topic_name(topic)
-    figures = watching.watch(broker(profile), name, group=group, stop=stop)
+    figures = throughput_monitor.watch(broker(profile), name, group=group, stop=stop)
     home = Home.default().path
     try:
         if json:
             for count, second in enumerate(figures, start=1):
-                sys.stdout.write(watching.line(second, standing(home, name)).decode())
+                sys.stdout.write(throughput_monitor.as_ndjson(second, standing(home, name)).decode())
                 sys.stdout.flush()
                 if count == seconds:
                     break
@@ -80,21 +80,21 @@ def _draw(topic: str, figures: object, seconds: int | None, landed: Callable[[],
 
     console = Console(highlight=False)
     if not console.is_terminal:  # in a file or a pipe a line a second
-        for count, second in enumerate(cast("Iterator[Second]", figures), start=1):
+        for count, second in enumerate(cast("Iterator[IntervalStats]", figures), start=1):
             typer.echo(_head(topic, second, landed()))
             if count == seconds:
                 return
         return
     history: deque[float] = deque(maxlen=60)
     with Live(f"{topic}: waiting for the first second", console=console, auto_refresh=False) as live:
-        for count, second in enumerate(cast("Iterator[Second]", figures), start=1):
+        for count, second in enumerate(cast("Iterator[IntervalStats]", figures), start=1):
             history.append(sum(second.messages) / second.seconds)
             live.update(_picture(topic, second, list(history), landed()), refresh=True)
             if count == seconds:
                 return
 
 
-def _picture(topic: str, second: Second, history: list[float], landed: Standing) -> RenderableType:
+def _picture(topic: str, second: IntervalStats, history: list[float], landed: Standing) -> RenderableType:
     from rich.console import Group
     from rich.table import Table
 
@@ -118,7 +118,7 @@ def _picture(topic: str, second: Second, history: list[float], landed: Standing)
     return Group(_head(topic, second, landed), spark, rows)
 
 
-def _head(topic: str, second: Second, landed: Standing) -> str:
+def _head(topic: str, second: IntervalStats, landed: Standing) -> str:
     from clickreel import timespec
 
     fresh = "-" if second.freshness_ms is None else timespec.format_duration(max(0, second.freshness_ms))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.cluster import ProfileFile, TopicName
 from clickreel.cli.output import Json, emit, say
+from clickreel.cli.target_options import ProfileFile, TopicName
 from clickreel.cli.world import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def produce(  # noqa: PLR0917 - one parameter an option
     A run goes on where it stopped, which is read from the topic. A bare --count writes events that end about now, as fast as it can;
     with --rate or --mean-rate they come at the clock's pace. Ctrl-C waits for what is under way and reports.
     """
-    from clickreel.cli.cluster import broker, topic_name
+    from clickreel.cli.target_options import broker, topic_name
     from clickreel.cli.world import world as make_world
-    from clickreel.stream import topic as topics
+    from clickreel.stream import topic_admin
     from clickreel.stream.producer import Producer
 
     _check(count, speed)
@@ -76,8 +76,8 @@ def produce(  # noqa: PLR0917 - one parameter an option
         seed=seed, rate=rate, mean_rate=mean_rate, users=users, films=films, scenario=scenario, flaws=flaws, run=run
     )
     cluster = broker(profile)
-    state = topics.existing(cluster, topic_name(topic))
-    topics.require_plain_cleanup(state)
+    state = topic_admin.require_topic(cluster, topic_name(topic))
+    topic_admin.require_plain_cleanup(state)
     order = _order(world, state, start, until, count, paced=paced, total=run is not None, speed=speed, shard=share)
     stop = threading.Event()
     watch = _Watch(world, str(profile or ""), quiet=json)
@@ -130,7 +130,7 @@ def _order(
     from clickreel.errors import UsageError
     from clickreel.stream.pace import wall_clock
     from clickreel.stream.producer import Order, stretch_start
-    from clickreel.stream.topic import check_retention
+    from clickreel.stream.topic_admin import check_retention
 
     now = wall_clock()
     start_ms = None if start is None else timespec.instant_ms(start, now, "--from")

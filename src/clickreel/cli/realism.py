@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.cluster import ProfileFile, TopicName
 from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.target_options import ProfileFile, TopicName
 from clickreel.cli.world import Flaws, Scenario
 
 if TYPE_CHECKING:
@@ -105,18 +105,18 @@ def _verdict(reports: list[Report]) -> None:
 
 def _columns(source: str, topic: str | None, profile: Path | None) -> Columns:
     from clickreel.audit.realism.sources import TOPIC, WAREHOUSE, columns_of
-    from clickreel.cli import cluster
+    from clickreel.cli import target_options
 
     if source not in (TOPIC, WAREHOUSE):
         return columns_of(source, None, "")
-    return columns_of(source, cluster.profile(profile), cluster.topic_name(topic))
+    return columns_of(source, target_options.profile(profile), target_options.topic_name(topic))
 
 
 def _own_ledger(source: str, topic: str | None, columns: Columns) -> Ledger | None:
     """The ledger of the run that was last produced from here, when it is the topic or the warehouse that is scored."""
     from clickreel.audit.realism.sources import TOPIC, WAREHOUSE
     from clickreel.audit.realism.worlds import ledger_of_saved_run
-    from clickreel.cli.cluster import topic_name
+    from clickreel.cli.target_options import topic_name
     from clickreel.local.home import Home
 
     if source not in (TOPIC, WAREHOUSE):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.cluster import ProfileFile, profile
 from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.target_options import ProfileFile, profile
 
 if TYPE_CHECKING:
     from clickreel.flink.statements import Entry

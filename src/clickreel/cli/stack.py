@@ -108,7 +108,7 @@ def _check(options: dict[str, Any]) -> None:
 
         read_csv(Path(films))
     if options["profile"] is not None:
-        from clickreel.cli.cluster import broker, topic_name
+        from clickreel.cli.target_options import broker, topic_name
 
         broker(options["profile"]).topic(topic_name(None))  # before the stream that runs is ended for one that cannot
 

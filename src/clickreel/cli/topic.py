@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.cluster import ProfileFile, TopicName
 from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.target_options import ProfileFile, TopicName
 
 if TYPE_CHECKING:
-    from clickreel.stream.topic import Drift, TopicSettings
+    from clickreel.stream.topic_admin import TopicDrift, TopicSettings
 
 Partitions = Annotated[int | None, typer.Option("--partitions", help="Partitions. [default: 6]")]
 Replication = Annotated[int | None, typer.Option("--replication", help="Copies of each. [default: the cluster's]")]
@@ -44,12 +44,12 @@ def plan(
     """
     from clickreel import timespec
     from clickreel.errors import UsageError
-    from clickreel.stream import topic
+    from clickreel.stream import topic_admin
 
     for name, value in (("events-per-second", events_per_second), ("consumers", consumers), ("brokers", brokers)):
         if not 0 < value < 1e9:
             raise UsageError(f"--{name} is {value:g}", hint="allowed: above 0")
-    found = topic.plan(
+    found = topic_admin.plan_topic(
         events_per_second, consumers, retention_ms=timespec.span_ms(retention, "--retention"), brokers=brokers
     )
     command = (
@@ -74,7 +74,7 @@ def _wanted(
     retention_bytes: int | None,
 ) -> TopicSettings:
     from clickreel import settings
-    from clickreel.stream.topic import TopicSettings
+    from clickreel.stream.topic_admin import TopicSettings
 
     flags = {
         "name": name,
@@ -88,7 +88,7 @@ def _wanted(
     return wanted
 
 
-def _drift(found: list[Drift]) -> None:
+def _drift(found: list[TopicDrift]) -> None:
     table(["setting", "wanted>", "real>", "to mend it"], [dataclasses.astuple(one) for one in found])
 
 
@@ -105,11 +105,11 @@ def create(  # noqa: PLR0917 - one parameter an option
 
     Example: [bold]clickreel topic create --partitions 12 --retention 14d[/bold]
     """
-    from clickreel.cli.cluster import broker
-    from clickreel.stream import topic as topics
+    from clickreel.cli.target_options import broker
+    from clickreel.stream import topic_admin
 
     wanted = _wanted(topic, partitions, replication, retention, retention_bytes)
-    state, created, drift = topics.ensure(broker(profile), wanted)
+    state, created, drift = topic_admin.ensure_topic(broker(profile), wanted)
     if json:
         emit(
             {
@@ -134,11 +134,11 @@ def describe(topic: TopicName = None, profile: ProfileFile = None, json: Json = 
 
     Example: [bold]clickreel topic describe[/bold]
     """
-    from clickreel.cli.cluster import broker, topic_name
-    from clickreel.stream.topic import existing
+    from clickreel.cli.target_options import broker, topic_name
+    from clickreel.stream.topic_admin import require_topic
 
     cluster, name = broker(profile), topic_name(topic)
-    state = existing(cluster, name)
+    state = require_topic(cluster, name)
     bounds = cluster.bounds(name)
     if json:
         partitions = [
@@ -185,11 +185,11 @@ def check(  # noqa: PLR0917 - one parameter an option
 
     Example: [bold]clickreel topic check --partitions 6 --retention 7d[/bold]
     """
-    from clickreel.cli.cluster import broker
-    from clickreel.stream import topic as topics
+    from clickreel.cli.target_options import broker
+    from clickreel.stream import topic_admin
 
     wanted = _wanted(topic, partitions, replication, retention, retention_bytes)
-    found = topics.drift(wanted, topics.existing(broker(profile), wanted.name))
+    found = topic_admin.find_drift(wanted, topic_admin.require_topic(broker(profile), wanted.name))
     if json:
         emit({"ok": not found, "topic": wanted.name, "drift": found})
     elif found:
@@ -211,9 +211,9 @@ def alter(
 
     Example: [bold]clickreel topic alter --retention 30d[/bold]
     """
-    from clickreel.cli.cluster import broker
+    from clickreel.cli.target_options import broker
     from clickreel.errors import UsageError
-    from clickreel.stream import topic as topics
+    from clickreel.stream import topic_admin
 
     if retention is None and retention_bytes is None:
         raise UsageError("nothing to change", hint="clickreel topic alter --retention 30d")
@@ -221,7 +221,7 @@ def alter(
     given = {"retention.ms": retention, "retention.bytes": retention_bytes}
     name = _wanted(topic, None, None, None, None).name
     configs = {key: wanted[key] for key, value in given.items() if value is not None}
-    changed = topics.alter(broker(profile), name, configs)
+    changed = topic_admin.alter_topic(broker(profile), name, configs)
     if json:
         emit({"topic": name, "changed": {key: {"before": a, "now": b} for key, (a, b) in changed.items()}})
         return

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.cluster import ProfileFile, TopicName
 from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.target_options import ProfileFile, TopicName
 from clickreel.cli.world import Films, Flaws, MeanRate, Rate, Scenario, Seed, Users
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def verify(  # noqa: PLR0917 - one parameter an option
     A running stream is verified up to where it was at the start. Ends with 6 when anything differs.
     """
     from clickreel.audit import run as audit
-    from clickreel.cli.cluster import profile, topic_name
+    from clickreel.cli.target_options import profile, topic_name
 
     options = {
         "seed": seed,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clickreel.cli.cluster import ProfileFile, TopicName, profile
 from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.target_options import ProfileFile, TopicName, profile
 
 if TYPE_CHECKING:
     from clickreel.simulate.films import Catalogue
@@ -57,7 +57,7 @@ def films(
 
     Example: [bold]clickreel warehouse films --films films.csv[/bold]
     """
-    from clickreel.cli.cluster import topic_name
+    from clickreel.cli.target_options import topic_name
     from clickreel.warehouse import films as dimension
     from clickreel.warehouse.client import connect
 

@@ -13,7 +13,7 @@ from clickreel.local.home import Home
 from clickreel.local.part import Context, Launch, Part, Task
 
 if TYPE_CHECKING:
-    from clickreel.stream.topic import TopicSettings
+    from clickreel.stream.topic_admin import TopicSettings
 
 # Options of `up` that are the producer's, in the order in which they are passed on.
 RUN_OPTIONS = ("rate", "mean_rate", "seed", "from", "speed", "films", "users", "scenario", "flaws", "run")
@@ -86,7 +86,7 @@ def _ingest(where: Context) -> Launch:
 
 def _topic_settings() -> TopicSettings:
     from clickreel import settings
-    from clickreel.stream.topic import TopicSettings
+    from clickreel.stream.topic_admin import TopicSettings
 
     return settings.load(TopicSettings, "topic")
 
@@ -98,10 +98,10 @@ def topic_name() -> str:
 
 def _make_topic(where: Context) -> str:
     from clickreel.local.stack import profile
-    from clickreel.stream import topic
+    from clickreel.stream import topic_admin
     from clickreel.stream.cluster import Cluster
 
-    state, _, drifted = topic.ensure(Cluster(profile(where.home)), _topic_settings())
+    state, _, drifted = topic_admin.ensure_topic(Cluster(profile(where.home)), _topic_settings())
     note = f", differs from the settings in {len(drifted)}: clickreel topic check" if drifted else ""
     return f"{state.name}, {state.partitions} partitions{note}"
 
@@ -109,14 +109,14 @@ def _make_topic(where: Context) -> str:
 def drift(home: Home) -> list[str]:
     """What differs between the topic as it is and as the settings want it, one text each."""
     from clickreel.local.stack import profile
-    from clickreel.stream import topic
+    from clickreel.stream import topic_admin
     from clickreel.stream.cluster import Cluster
 
     wanted = _topic_settings()
     found = Cluster(profile(home)).topic(wanted.name)
     if found is None:
         return [f"there is no topic {wanted.name}"]
-    return [f"{one.setting} is {one.real}, wanted {one.wanted}" for one in topic.drift(wanted, found)]
+    return [f"{one.setting} is {one.real}, wanted {one.wanted}" for one in topic_admin.find_drift(wanted, found)]
 
 
 def _contract(home: Home) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def _load_films(where: Context) -> str:
 CLICKHOUSE = Part(
     "clickhouse", _clickhouse, _clickhouse_ready, available=lambda: _exists("clickreel.local.clickhouse.__main__")
 )
-TOPIC = Task("topic", _make_topic, needs=("kafka",), available=lambda: _exists("clickreel.stream.topic"))
+TOPIC = Task("topic", _make_topic, needs=("kafka",), available=lambda: _exists("clickreel.stream.topic_admin"))
 CONTRACT = Task("contract", _register_contract, needs=("registry", "kafka"), settled=_contract_is_registered)
 INGEST = Part(
     "ingest", _ingest, needs=("kafka", "clickhouse", "topic"), available=lambda: _exists("clickreel.cli.ingest")

@@ -34,7 +34,7 @@ def columns_of(source: str, profile: Profile | None, topic: str) -> Columns:
             return read_warehouse(client, topic)
         finally:
             client.close()
-    from clickreel.audit.realism.topic import read_topic
+    from clickreel.audit.realism.topic_columns import read_topic
     from clickreel.stream.cluster import Cluster
 
     broker = Cluster(profile)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from clickreel.audit.realism.columns import Columns
-from clickreel.audit.realism.topic import USER_MAX
+from clickreel.audit.realism.topic_columns import USER_MAX
 from clickreel.contract.vocabulary import DEVICES, EVENT_TYPES, PAGES, REFERRERS
 from clickreel.errors import UsageError
 from clickreel.warehouse.client import Client

@@ -53,7 +53,7 @@ class TopicSettings:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TopicPlan:
     """A topic's size, derived.
 
     Attributes:
@@ -75,7 +75,7 @@ class Plan:
     rules: tuple[str, ...]
 
 
-def plan(events_per_s: float, consumers: int, *, retention_ms: int = 7 * _DAY_MS, brokers: int = 1) -> Plan:
+def plan_topic(events_per_s: float, consumers: int, *, retention_ms: int = 7 * _DAY_MS, brokers: int = 1) -> TopicPlan:
     """Derive a topic's size from its load.
 
     Args:
@@ -104,27 +104,27 @@ def plan(events_per_s: float, consumers: int, *, retention_ms: int = 7 * _DAY_MS
         f"{retention_bytes:,} B a partition hold {kept} of it as stored by lz4 (x {STORED_RATIO}), and {_HEADROOM - 1:.0%} more",
         f"{disk / 1e9:,.2f} GB of disk on the whole cluster: bytes x partitions x replication",
     )
-    return Plan(partitions, replication, min_insync, retention_ms, retention_bytes, disk, rules)
+    return TopicPlan(partitions, replication, min_insync, retention_ms, retention_bytes, disk, rules)
 
 
 @dataclass(frozen=True)
-class Drift:
+class TopicDrift:
     """One difference between the wanted and the real topic.
 
     Attributes:
         setting: Its name.
         wanted: What was asked for.
         real: What is.
-        mend: The command that brings the real one to what is wanted, or why none can.
+        fix: The command that brings the real one to what is wanted, or why none can.
     """
 
     setting: str
     wanted: str
     real: str
-    mend: str
+    fix: str
 
 
-def existing(broker: Broker, name: str) -> TopicState:
+def require_topic(broker: Broker, name: str) -> TopicState:
     """The topic, which must be there.
 
     Raises:
@@ -136,15 +136,15 @@ def existing(broker: Broker, name: str) -> TopicState:
     return found
 
 
-def drift(wanted: TopicSettings, real: TopicState) -> list[Drift]:
+def find_drift(wanted: TopicSettings, real: TopicState) -> list[TopicDrift]:
     """What differs; what was not asked for does not count."""
     out = []
     if real.partitions != wanted.partitions:
-        mend = "a new topic: adding partitions moves users to other partitions and ends every run in it"
-        out.append(Drift("partitions", str(wanted.partitions), str(real.partitions), mend))
+        fix = "a new topic: adding partitions moves users to other partitions and ends every run in it"
+        out.append(TopicDrift("partitions", str(wanted.partitions), str(real.partitions), fix))
     if wanted.replication is not None and real.replication != wanted.replication:
-        mend = "Kafka's own kafka-reassign-partitions"
-        out.append(Drift("replication", str(wanted.replication), str(real.replication), mend))
+        fix = "Kafka's own kafka-reassign-partitions"
+        out.append(TopicDrift("replication", str(wanted.replication), str(real.replication), fix))
     flags = {
         "retention.ms": f"--retention {wanted.retention}",
         "retention.bytes": f"--retention-bytes {wanted.retention_bytes}",
@@ -152,16 +152,16 @@ def drift(wanted: TopicSettings, real: TopicState) -> list[Drift]:
     for name, value in wanted.configs().items():
         found = real.configs.get(name, "")
         if found != value:
-            mend = (
+            fix = (
                 f"clickreel topic alter {flags[name]}"
                 if name in flags
                 else f"Kafka's own kafka-configs, {name}={value}"
             )
-            out.append(Drift(name, value, found, mend))
+            out.append(TopicDrift(name, value, found, fix))
     return out
 
 
-def ensure(broker: Broker, wanted: TopicSettings) -> tuple[TopicState, bool, list[Drift]]:
+def ensure_topic(broker: Broker, wanted: TopicSettings) -> tuple[TopicState, bool, list[TopicDrift]]:
     """Create the topic unless it is there.
 
     Returns:
@@ -172,12 +172,12 @@ def ensure(broker: Broker, wanted: TopicSettings) -> tuple[TopicState, bool, lis
     """
     found = broker.topic(wanted.name)
     if found is not None:
-        return found, False, drift(wanted, found)
+        return found, False, find_drift(wanted, found)
     broker.create(wanted.name, wanted.partitions, wanted.replication or -1, wanted.configs())
-    return existing(broker, wanted.name), True, []
+    return require_topic(broker, wanted.name), True, []
 
 
-def alter(broker: Broker, name: str, configs: dict[str, str]) -> dict[str, tuple[str, str]]:
+def alter_topic(broker: Broker, name: str, configs: dict[str, str]) -> dict[str, tuple[str, str]]:
     """Change settings of a topic.
 
     Returns:
@@ -186,7 +186,7 @@ def alter(broker: Broker, name: str, configs: dict[str, str]) -> dict[str, tuple
     Raises:
         ClickreelError: There is no such topic, or the cluster refuses the value.
     """
-    before = existing(broker, name).configs
+    before = require_topic(broker, name).configs
     changed = {key: (before.get(key, ""), value) for key, value in configs.items() if before.get(key) != value}
     if changed:
         broker.alter(name, {key: value for key, (_, value) in changed.items()})

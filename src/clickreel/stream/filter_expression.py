@@ -53,7 +53,7 @@ _DEPTH_MAX = 50
 _HINT = "write it as: event_type == 'view' and position <= 3"
 
 
-def where(text: str, fields: tuple[str, ...]) -> Predicate:
+def compile_filter(text: str, fields: tuple[str, ...]) -> Predicate:
     """Compile an expression.
 
     Args:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from clickreel.contract.vocabulary import FIELDS
 from clickreel.errors import UsageError
-from clickreel.stream.where import where
+from clickreel.stream.filter_expression import compile_filter
 
 EVENT: dict[str, Any] = {
     "event_id": "84e0e977-9ee7-4eec-9cd6-f7655e481cb3",
@@ -51,7 +51,7 @@ EVENT: dict[str, Any] = {
 )
 def test_it_says_which_messages_are_wanted(text: str, wanted: bool) -> None:
     """Comparisons, logic, membership, a little arithmetic, a few functions of texts."""
-    assert where(text, tuple(FIELDS))(EVENT) is wanted
+    assert compile_filter(text, tuple(FIELDS))(EVENT) is wanted
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_it_says_which_messages_are_wanted(text: str, wanted: bool) -> None:
 )
 def test_a_comparison_without_sense_is_false_for_that_message(text: str) -> None:
     """As in SQL: one odd message does not end the search, and does not spoil the other side of an or."""
-    assert where(text, tuple(FIELDS))(EVENT) is False
-    assert where(f"{text} or position == 9", tuple(FIELDS))(EVENT) is True
+    assert compile_filter(text, tuple(FIELDS))(EVENT) is False
+    assert compile_filter(f"{text} or position == 9", tuple(FIELDS))(EVENT) is True
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_comparison_without_sense_is_false_for_that_message(text: str) -> None
 def test_what_it_does_not_take_is_said(text: str, says: str) -> None:
     """With the part at fault, and what is allowed."""
     with pytest.raises(UsageError) as caught:
-        where(text, tuple(FIELDS))
+        compile_filter(text, tuple(FIELDS))
     assert says in caught.value.message
     assert caught.value.hint
 
@@ -96,7 +96,7 @@ def test_what_it_does_not_take_is_said(text: str, says: str) -> None:
 def test_any_text_is_either_a_filter_or_a_clear_refusal(text: str) -> None:
     """Never another exception, neither when it is compiled nor when it is asked."""
     try:
-        wanted = where(text, tuple(FIELDS))
+        wanted = compile_filter(text, tuple(FIELDS))
     except UsageError:
         return
     assert wanted(EVENT) in {True, False}

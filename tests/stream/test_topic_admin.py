@@ -7,36 +7,36 @@ import pytest
 
 from clickreel.cli.app import run
 from clickreel.errors import ClickreelError, UsageError
-from clickreel.stream import topic as topics
+from clickreel.stream import topic_admin
 from clickreel.stream.broker import Broker
-from clickreel.stream.topic import TopicSettings
+from clickreel.stream.topic_admin import TopicSettings
 from tests.conftest import Kafka
 
 
 def test_the_plan_follows_the_load_and_says_how() -> None:
     """Twice the events need no fewer partitions; each number stands in a rule."""
-    small, large = topics.plan(20, 1), topics.plan(200_000, 8, brokers=3)
+    small, large = topic_admin.plan_topic(20, 1), topic_admin.plan_topic(200_000, 8, brokers=3)
     assert (small.partitions, small.replication, small.min_insync) == (6, 1, 1)
     # 200,000 x 255 B at 5 MB/s are 10.2, so 11; eight consumers round it up to 16.
     assert (large.partitions, large.replication, large.min_insync) == (16, 3, 2)
     for number in ("11 partitions", "16 is the largest", "replication 3", f"{large.retention_bytes:,} B"):
         assert any(number in rule for rule in large.rules), number
-    assert large.retention_bytes * 16 > 200_000 * 7 * 86_400 * topics.EVENT_BYTES * topics.STORED_RATIO
+    assert large.retention_bytes * 16 > 200_000 * 7 * 86_400 * topic_admin.EVENT_BYTES * topic_admin.STORED_RATIO
 
 
 def test_a_topic_is_made_once_and_then_left_alone(broker: Broker, topic: str) -> None:
     """The second call says what differs and changes nothing."""
     wanted = TopicSettings(name=topic, partitions=3, retention="2d")
-    state, created, drift = topics.ensure(broker, wanted)
+    state, created, drift = topic_admin.ensure_topic(broker, wanted)
     assert (state.partitions, created, drift) == (3, True, [])
     other = TopicSettings(name=topic, partitions=4, replication=1, retention="3d")
-    state, created, drift = topics.ensure(broker, other)
+    state, created, drift = topic_admin.ensure_topic(broker, other)
     assert (state.partitions, created) == (3, False)
     assert [(d.setting, d.wanted, d.real) for d in drift] == [
         ("partitions", "4", "3"),
         ("retention.ms", "259200000", "172800000"),
     ]
-    assert all(d.mend for d in drift)
+    assert all(d.fix for d in drift)
     unchanged = broker.topic(topic)
     assert unchanged is not None
     assert unchanged.configs["retention.ms"] == "172800000"
@@ -44,22 +44,24 @@ def test_a_topic_is_made_once_and_then_left_alone(broker: Broker, topic: str) ->
 
 def test_alter_tells_what_was_and_what_is(broker: Broker, topic: str) -> None:
     """And nothing when it was so already."""
-    topics.ensure(broker, TopicSettings(name=topic, partitions=1))
-    assert topics.alter(broker, topic, {"retention.ms": "1000000"}) == {"retention.ms": ("604800000", "1000000")}
+    topic_admin.ensure_topic(broker, TopicSettings(name=topic, partitions=1))
+    assert topic_admin.alter_topic(broker, topic, {"retention.ms": "1000000"}) == {
+        "retention.ms": ("604800000", "1000000")
+    }
 
 
 def test_a_missing_topic_is_an_error_with_the_command_that_makes_it(broker: Broker, topic: str) -> None:
     """In words."""
     with pytest.raises(ClickreelError, match=f"there is no topic {topic}"):
-        topics.existing(broker, topic)
+        topic_admin.require_topic(broker, topic)
 
 
 def test_a_backfill_older_than_the_retention_is_warned_of(broker: Broker, topic: str) -> None:
     """The broker would delete it soon after; the warning names the command that helps."""
-    state, *_ = topics.ensure(broker, TopicSettings(name=topic, partitions=1, retention="7d"))
+    state, *_ = topic_admin.ensure_topic(broker, TopicSettings(name=topic, partitions=1, retention="7d"))
     now = 1_764_000_000_000
-    assert topics.check_retention(state, now - 6 * 86_400_000, now) is None
-    warning = topics.check_retention(state, now - 14 * 86_400_000, now)
+    assert topic_admin.check_retention(state, now - 6 * 86_400_000, now) is None
+    warning = topic_admin.check_retention(state, now - 14 * 86_400_000, now)
     assert warning is not None
     assert "keeps 7 d" in warning
     assert "topic alter --retention 18d" in warning
@@ -69,7 +71,7 @@ def test_a_compacted_topic_is_refused(broker: Broker, topic: str) -> None:
     """It would keep one event a user."""
     broker.create(topic, 1, 1, {"cleanup.policy": "compact"})
     with pytest.raises(ClickreelError, match="last event of each user only"):
-        topics.require_plain_cleanup(topics.existing(broker, topic))
+        topic_admin.require_plain_cleanup(topic_admin.require_topic(broker, topic))
 
 
 @pytest.mark.parametrize("retention", ["soon", "0d", "-1"])

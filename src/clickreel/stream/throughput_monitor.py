@@ -18,7 +18,7 @@ _BATCH = 20_000
 
 
 @dataclass(frozen=True)
-class Second:
+class IntervalStats:
     """What happened in one interval.
 
     Attributes:
@@ -50,7 +50,7 @@ def watch(
     interval_s: float = 1.0,
     stop: threading.Event | None = None,
     clock: Callable[[], float] = time.time,
-) -> Iterator[Second]:
+) -> Iterator[IntervalStats]:
     """Watch the topic from now on.
 
     Args:
@@ -81,7 +81,7 @@ def watch(
             now = clock()
             highs = [b.high for b in broker.bounds(topic)]
             mean = sum(messages) / len(messages)
-            yield Second(
+            yield IntervalStats(
                 at_ms=round(now * 1000),
                 seconds=now - begun,
                 messages=messages,
@@ -119,7 +119,7 @@ def _lag(broker: Broker, topic: str, group: str | None, highs: list[int]) -> lis
     return [high - committed[p].offset if p in committed else high for p, high in enumerate(highs)]
 
 
-def shown(second: Second, landed: Mapping[str, Any] | None = None) -> dict[str, object]:
+def as_json(second: IntervalStats, landed: Mapping[str, Any] | None = None) -> dict[str, object]:
     """A figure as ``--json`` prints it.
 
     Args:
@@ -156,6 +156,6 @@ def _queryable(quantiles: Mapping[str, Any]) -> dict[str, object]:
     return {f"queryable_{name}": quantiles.get(name) for name in ("p50_ms", "p99_ms")}
 
 
-def line(second: Second, landed: Mapping[str, Any] | None = None) -> bytes:
+def as_ndjson(second: IntervalStats, landed: Mapping[str, Any] | None = None) -> bytes:
     """A figure as one line of NDJSON."""
-    return orjson.dumps(shown(second, landed), option=orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(as_json(second, landed), option=orjson.OPT_APPEND_NEWLINE)

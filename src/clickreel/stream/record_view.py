@@ -19,7 +19,7 @@ _BATCH = 2_000
 _IDLE_S = 0.2
 
 
-def starts(broker: Broker, topic: str, text: str, now_ms: int, *, last: int | None = None) -> dict[int, int]:
+def start_offsets(broker: Broker, topic: str, text: str, now_ms: int, *, last: int | None = None) -> dict[int, int]:
     """Where to read from, by partition.
 
     Args:
@@ -38,11 +38,11 @@ def starts(broker: Broker, topic: str, text: str, now_ms: int, *, last: int | No
     if text == "latest":
         return {p: max(b.low, b.high - (last or 0)) for p, b in enumerate(bounds)}
     if text.removeprefix("-").isdigit() and len(text) < 12:
-        return _offset(topic, int(text), bounds)
+        return _from_offset(topic, int(text), bounds)
     return dict(enumerate(broker.offsets_at(topic, timespec.instant_ms(text, now_ms, "--from"))))
 
 
-def _offset(topic: str, offset: int, bounds: list[Bounds]) -> dict[int, int]:
+def _from_offset(topic: str, offset: int, bounds: list[Bounds]) -> dict[int, int]:
     if offset < 0:
         return {p: max(b.low, b.high + offset) for p, b in enumerate(bounds)}
     if not any(b.low <= offset <= b.high for b in bounds):
@@ -54,7 +54,7 @@ def _offset(topic: str, offset: int, bounds: list[Bounds]) -> dict[int, int]:
     return {p: min(max(offset, b.low), b.high) for p, b in enumerate(bounds)}
 
 
-def stream(
+def read_records(
     broker: Broker,
     topic: str,
     begin: dict[int, int],
@@ -91,12 +91,12 @@ def stream(
         reader.close()
 
 
-def newest(
+def newest_records(
     broker: Broker, topic: str, limit: int, begin: dict[int, int], keep: Callable[[Record], bool]
 ) -> list[Record]:
     """The newest ``limit`` records that are wanted, oldest first."""
     heap: list[tuple[int, int, int, Record]] = []
-    for records in stream(broker, topic, begin):
+    for records in read_records(broker, topic, begin):
         for record in filter(keep, records):
             entry = (record.timestamp_ms, record.offset, record.partition, record)
             if len(heap) < limit:
@@ -106,7 +106,7 @@ def newest(
     return [entry[3] for entry in sorted(heap, key=lambda e: e[:3])]
 
 
-def parsed(data: bytes | None) -> Any:
+def parse_payload(data: bytes | None) -> Any:
     """A key or value as JSON where it is JSON, else as text; bytes that are no text become ``base64:...``."""
     if data is None:
         return None
@@ -120,16 +120,16 @@ def parsed(data: bytes | None) -> Any:
         return "base64:" + base64.b64encode(data).decode()
 
 
-def message(record: Record) -> dict[str, Any]:
+def record_as_json(record: Record) -> dict[str, Any]:
     """A record in the shape that scripts rely on."""
     violation = check(record.key, record.value, tuple((k, v) for k, v in record.headers if v is not None))
     return {
         "partition": record.partition,
         "offset": record.offset,
         "timestamp": None if record.timestamp_ms < 0 else timespec.format_instant(record.timestamp_ms),
-        "key": parsed(record.key),
-        "value": parsed(record.value),
-        "headers": {name: parsed(data) for name, data in record.headers},
+        "key": parse_payload(record.key),
+        "value": parse_payload(record.value),
+        "headers": {name: parse_payload(data) for name, data in record.headers},
         "valid": violation is None,
         "errors": []
         if violation is None
@@ -137,7 +137,7 @@ def message(record: Record) -> dict[str, Any]:
     }
 
 
-def flat(shown: dict[str, Any]) -> dict[str, Any]:
+def filter_fields(shown: dict[str, Any]) -> dict[str, Any]:
     """What ``--where`` sees of a message: the value's fields beside the record's own, which win."""
     value = shown["value"]
     fields = value if isinstance(value, dict) else {}
