@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clickreel.cli.output import table, typed
+from clickreel.cli.output import as_typed, print_table
 
 
 def test_a_table_never_breaks_a_number_or_an_address(
@@ -16,7 +16,7 @@ def test_a_table_never_breaks_a_number_or_an_address(
     """It is folded between words first, and wider than the terminal when that is not enough."""
     monkeypatch.setenv("COLUMNS", "40")
     address = "http://127.0.0.1:29106/apis/ccompat/v7"
-    table(("part", "events>", "address", "what it is"), [("registry", "1,234,567", address, "a few words " * 9)])
+    print_table(("part", "events>", "address", "what it is"), [("registry", "1,234,567", address, "a few words " * 9)])
     printed = capsys.readouterr().out
     assert all(any(word in line for line in printed.splitlines()) for word in ("registry", "1,234,567", address))
     assert len(printed.splitlines()) > 5
@@ -31,10 +31,10 @@ def test_a_hint_can_be_typed_where_it_is_read(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [".venv/bin/clickreel", "down"])
     monkeypatch.setenv("PATH", "/nowhere")
-    assert typed("clickreel up --detach") == ".venv/bin/clickreel up --detach"
-    assert typed("free some space") == "free some space"
+    assert as_typed("clickreel up --detach") == ".venv/bin/clickreel up --detach"
+    assert as_typed("free some space") == "free some space"
     monkeypatch.chdir(program.parent.parent)
     monkeypatch.setattr(sys, "argv", [str(program), "down"])
-    assert typed("clickreel up") == "bin/clickreel up"
+    assert as_typed("clickreel up") == "bin/clickreel up"
     monkeypatch.setenv("PATH", str(program.parent))
-    assert typed("clickreel up") == "clickreel up"
+    assert as_typed("clickreel up") == "clickreel up"

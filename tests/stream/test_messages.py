@@ -13,6 +13,7 @@ import pytest
 
 from clickreel.cli.app import run
 from clickreel.errors import UsageError
+from clickreel.foreign_text import printable
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from clickreel.stream import record_view, throughput_monitor
@@ -122,8 +123,8 @@ def test_a_message_is_shown_with_its_faults(
 def test_bytes_that_would_play_with_the_terminal_are_escaped() -> None:
     """Escape sequences, carriage returns, and marks that turn the direction of writing."""
     hostile = "a\x1b[2Jb\rc\u202ed\x07\x9be\n"
-    assert record_view.printable(hostile) == "a\\x1b[2Jb\\rc\\u202ed\\x07\\x9be\\n"
-    assert record_view.printable('{"title": "Amélie 映画 🎬"}') == '{"title": "Amélie 映画 🎬"}'
+    assert printable(hostile) == "a\\x1b[2Jb\\rc\\u202ed\\x07\\x9be\\n"
+    assert printable('{"title": "Amélie 映画 🎬"}') == '{"title": "Amélie 映画 🎬"}'
 
 
 def test_the_monitor_counts_messages_and_bytes(broker: Broker, topic: str) -> None:

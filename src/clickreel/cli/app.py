@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer import exceptions as typer_exceptions
 
-from clickreel.cli.output import fail
+from clickreel.cli.output import print_error, tolerate_encodings
 from clickreel.errors import ClickreelError
 
 # One module a group of commands, each with `register(app)`. Order is the order of `--help`.
@@ -91,6 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; errors are printed as two lines."""
+    tolerate_encodings()
     try:
         result: Any = app(arguments, standalone_mode=False)
     except KeyboardInterrupt:
@@ -103,12 +104,12 @@ def run(arguments: list[str]) -> int:
         if not text:  # a group called without a command has printed its help
             return exc.exit_code
         where = context.command_path if context else "clickreel"
-        fail(text[:1].lower() + text[1:].rstrip(".").replace("\n", " "), f"{where} --help")
+        print_error(text[:1].lower() + text[1:].rstrip(".").replace("\n", " "), f"{where} --help")
         return exc.exit_code
     except ClickreelError as exc:
         if os.environ.get("CLICKREEL_DEBUG"):
             traceback.print_exc()
-        fail(exc.message, exc.hint)
+        print_error(exc.message, exc.hint)
         return exc.exit_code
     except BrokenPipeError:
         return _unread()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.output import Json, print_err, print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,16 +36,16 @@ def bench(
     known = names()
     if name is None:
         if json:
-            emit({"benchmarks": [{"name": each, "about": about(each)} for each in known]})
+            print_json({"benchmarks": [{"name": each, "about": about(each)} for each in known]})
         else:
-            table(["name", "what it measures"], [(each, about(each)) for each in known])
+            print_table(["name", "what it measures"], [(each, about(each)) for each in known])
         return
     if name not in known:
         raise UsageError(f"no benchmark {name!r}", hint=f"one of: {', '.join(known)}")
     run = _run_of(name)
     answer = run(**_options(run, option or []))
     if json:
-        emit(answer)
+        print_json(answer)
     else:
         _show(answer)
 
@@ -107,10 +107,10 @@ def _show(answer: dict[str, Any]) -> None:
     ratios = answer.get("ratios", {})
     if ratios:
         rows = [(what, *(f"{r[part]:.2f}" for part in ("median", "min", "max"))) for what, r in ratios.items()]
-        table(["ours over theirs", "median>", "min>", "max>"], rows)
-    table(["figure", "value>"], [(what, _figure(value)) for what, value in answer.get("figures", {}).items()])
+        print_table(["ours over theirs", "median>", "min>", "max>"], rows)
+    print_table(["figure", "value>"], [(what, _figure(value)) for what, value in answer.get("figures", {}).items()])
     machine = answer.get("machine", {})
-    say(", ".join(f"{key} {value}" for key, value in machine.items()))
+    print_err(", ".join(f"{key} {value}" for key, value in machine.items()))
 
 
 def _figure(value: Any) -> str:

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from clickreel.foreign_text import printable
 from clickreel.local.steps import Event
 
 _MARKS = {"done": ("✓", "green"), "kept": ("✓", "dim"), "failed": ("✗", "red"), "begun": ("…", "yellow")}
@@ -67,12 +68,14 @@ def _line(event: Event, seconds: float) -> Text:
     mark, colour = _MARKS.get(event.state, _MARKS["begun"])
     line = Text.assemble((f"{mark} ", colour), f"{event.step:<14}")
     if event.state == "kept":
-        return line.append(f"  runs    {event.detail}", "dim")
+        return line.append(f"  runs    {printable(event.detail)}", "dim")
     line.append(f"{seconds:5.1f} s  ")
     if event.state == "fetch":
         return line.append(_bar(event.done, event.total, seconds))
     # An error is printed once, in its own two lines, after the list.
-    return line.append("failed" if event.state == "failed" else event.detail, "red" if event.state == "failed" else "")
+    return line.append(
+        "failed" if event.state == "failed" else printable(event.detail), "red" if event.state == "failed" else ""
+    )
 
 
 def _bar(done: int, total: int, seconds: float) -> str:

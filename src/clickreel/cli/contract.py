@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile, TopicName
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def show(  # noqa: PLR0917 - one parameter an option
         sys.stdout.write(reference.page() if markdown else shown.text)
         return
     if json:
-        emit({"subject": shown.subject, "version": shown.version, "schema": shown.body})
+        print_json({"subject": shown.subject, "version": shown.version, "schema": shown.body})
         return
     rows = reference.rows(shown)
     if field is not None:
@@ -86,8 +86,8 @@ def show(  # noqa: PLR0917 - one parameter an option
             raise UsageError(
                 f"{shown.subject} v{shown.version} has no field {field}", hint=f"the fields: {', '.join(shown.fields)}"
             )
-    say(f"[bold]{shown.subject}[/bold] version {shown.version}: {shown.body.get('description', 'no description')}")
-    table(["field", "type", "rule", "meaning"], [(row.field, row.type, row.rule, row.meaning) for row in rows])
+    print_err((shown.subject, "bold"), f" version {shown.version}: {shown.body.get('description', 'no description')}")
+    print_table(["field", "type", "rule", "meaning"], [(row.field, row.type, row.rule, row.meaning) for row in rows])
 
 
 def _print_samples(rows: int) -> None:
@@ -121,10 +121,10 @@ def list_(
     else:
         held = [_version(one, "") for part in get_args(schema.Part) for one in schema.versions(part)]
     if json:
-        emit({"versions": held})
+        print_json({"versions": held})
         return
     columns = ("subject", "version", "id", "mode", "fields", "about")
-    table(
+    print_table(
         ["subject", "version>", "id>", "mode", "fields>", "about"],
         [["" if row[column] is None else str(row[column])[:60] for column in columns] for row in held],
     )
@@ -173,9 +173,9 @@ def check(topic: TopicName = None, profile: ProfileFile = None, json: Json = Fal
         url = registry.url
     same = all(state.agreement == "same" for state in states)
     if json:
-        emit({"ok": same, "registry": url, "subjects": [_state(state) for state in states]})
+        print_json({"ok": same, "registry": url, "subjects": [_state(state) for state in states]})
         return 0 if same else _VIOLATED
-    table(
+    print_table(
         ["subject", "registered>", "id>", "agreement"],
         [
             (
@@ -190,7 +190,7 @@ def check(topic: TopicName = None, profile: ProfileFile = None, json: Json = Fal
     for state in states:
         _print_changes(state.changes)
     for agreement in {state.agreement for state in states} - {"same"}:
-        say(f"  {agreement}: {_MEANING[agreement]}")
+        print_err(f"  {agreement}: {_MEANING[agreement]}")
     return 0 if same else _VIOLATED
 
 
@@ -218,12 +218,12 @@ def _print_changes(changes: tuple[Change, ...]) -> None:
     effect = {(True, False): "narrows", (False, True): "widens", (True, True): "changes"}
     bearing = [change for change in changes if change.narrows or change.widens]
     if bearing:
-        table(
+        print_table(
             ["field", "effect", "what"],
             [(change.field, effect[change.narrows, change.widens], _short(change.text)) for change in bearing],
         )
     if len(bearing) < len(changes):
-        say(f"  and {len(changes) - len(bearing)} changes of titles, descriptions and the like (see --json)")
+        print_err(f"  and {len(changes) - len(bearing)} changes of titles, descriptions and the like (see --json)")
 
 
 def _short(text: str) -> str:
@@ -269,11 +269,11 @@ def register_(
         modes = [registry.mode(state.ours.subject) for state in states]
         url = registry.url
     if json:
-        emit(
+        print_json(
             {"registry": url, "subjects": [_state(state) | {"mode": m} for state, m in zip(states, modes, strict=True)]}
         )
         return
-    table(
+    print_table(
         ["subject", "version>", "id>", "mode"],
         [
             (state.ours.subject, state.registered.version if state.registered else "", _id(state.registered), m)
@@ -308,16 +308,18 @@ def diff(  # noqa: PLR0917 - one parameter an option
     changes = differences.compare(before, after)
     if json:
         ends = {"old": before, "new": after}
-        emit(
+        print_json(
             {name: {"subject": one.subject, "version": one.version} for name, one in ends.items()}
             | {"changes": [_change(change) | {"why": differences.why(change)} for change in changes]}
         )
         return
-    say(f"{before.subject} v{before.version} -> {after.subject} v{after.version}: {len(changes) or 'no'} differences")
+    print_err(
+        f"{before.subject} v{before.version} -> {after.subject} v{after.version}: {len(changes) or 'no'} differences"
+    )
     _print_changes(changes)
     for rule, reason in {change.rule: differences.why(change) for change in changes if change.narrows}.items():
         if reason:
-            say(f"  why {rule}: {reason}")
+            print_err(f"  why {rule}: {reason}")
 
 
 def _named(part: Any, name: str) -> Schema:
@@ -387,7 +389,7 @@ def evolve(  # noqa: PLR0917 - one parameter an option
     if out is not None:
         _write(out, new)
     if json:
-        emit(
+        print_json(
             {
                 "accepted": verdict.accepted,
                 "mode": mode,
@@ -399,12 +401,12 @@ def evolve(  # noqa: PLR0917 - one parameter an option
         )
         return 0 if verdict.accepted else _VIOLATED
     _print_changes(verdict.changes)
-    say()
-    say(f"[bold]{'accepted' if verdict.accepted else 'refused'}[/bold] under {mode}")
+    print_err()
+    print_err(("accepted" if verdict.accepted else "refused", "bold"), f" under {mode}")
     for change in verdict.forbidden:
-        say(f"  not allowed: {change.field}: {change.text}")
+        print_err(f"  not allowed: {change.field}: {change.text}")
     for note in verdict.notes:
-        say(f"  {'mind' if verdict.accepted else 'instead'}: {note}")
+        print_err(f"  {'mind' if verdict.accepted else 'instead'}: {note}")
     return 0 if verdict.accepted else _VIOLATED
 
 
@@ -415,7 +417,7 @@ def _write(path: Path, schema: Schema) -> None:
         path.write_text(schema.text + "\n", encoding="utf-8")
     except OSError as exc:
         raise UsageError(f"{path} cannot be written: {exc.strerror}", hint="name another file") from exc
-    say(f"wrote {path}")
+    print_err(f"wrote {path}")
 
 
 def export(
@@ -446,10 +448,10 @@ def export(
         schemas = [publish.ours(part, name) for part in get_args(schema.Part)]
     paths = [path for one in schemas for path in files.write(one, folder)]
     if json:
-        emit({"files": [str(path) for path in paths]})
+        print_json({"files": [str(path) for path in paths]})
         return
     for path in paths:
-        say(f"wrote {path}")
+        print_err(f"wrote {path}")
 
 
 def validate(
@@ -470,16 +472,16 @@ def validate(
     judge = contract() if version is None else Contract(value=_named("value", version))
     found = lines.validate(file, judge, limit)
     if json:
-        emit(found.as_dict())
+        print_json(found.as_dict())
         return _VIOLATED if found.invalid else 0
     if found.violations:
-        table(
+        print_table(
             ["line>", "field", "rule", "what"],
             [(line, broken.field, broken.rule, broken.text) for line, broken in found.violations],
         )
     if found.invalid > len(found.violations):
-        say(f"and {found.invalid - len(found.violations):,} more")
+        print_err(f"and {found.invalid - len(found.violations):,} more")
     for (field, rule), count in sorted(found.reasons.items(), key=lambda item: -item[1]):
-        say(f"  {count:,} x {field}: {rule}")
-    say(f"{found.checked:,} checked, {found.invalid:,} invalid")
+        print_err(f"  {count:,} x {field}: {rule}")
+    print_err(f"{found.checked:,} checked, {found.invalid:,} invalid")
     return _VIOLATED if found.invalid else 0

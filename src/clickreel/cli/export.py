@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clickreel.cli.output import Json, emit, say
+from clickreel.cli.output import Json, print_err, print_json
 from clickreel.cli.target_options import ProfileFile, TopicName
 
 
@@ -42,10 +42,12 @@ def export(
     if out is not None:
         out.write_text(made.text, encoding="utf-8")
     if json:
-        emit({"kind": made.kind, "text": made.text, "guarantees": made.guarantees, "file": str(out) if out else None})
+        print_json(
+            {"kind": made.kind, "text": made.text, "guarantees": made.guarantees, "file": str(out) if out else None}
+        )
         return
     if out is None:
         typer.echo(made.text, nl=False)
-    say(f"[bold]{made.kind}[/bold], what it guarantees:")
+    print_err((made.kind, "bold"), ", what it guarantees:")
     for line in made.guarantees:
-        say(f"  - {line}")
+        print_err(f"  - {line}")

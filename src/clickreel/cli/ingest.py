@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.output import Json, print_err, print_json, print_out, print_table
 from clickreel.cli.target_options import ProfileFile, TopicName, profile
+from clickreel.foreign_text import printable
 
 if TYPE_CHECKING:
     from clickreel.ingest.letters import Letter, Where
@@ -93,11 +94,11 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     wishes = Wishes(until_caught_up, accept_loss, accept_new_topic, home.path / STATE)
-    report = run(profile(profile_file), settings, wishes, stop=stop, say=say)
+    report = run(profile(profile_file), settings, wishes, stop=stop, say=print_err)
     if json:
-        emit(dataclasses.asdict(report))
+        print_json(dataclasses.asdict(report))
         return
-    say(f"{report.rows:,} rows landed in {report.inserts} inserts, {report.dead:,} dead letters")
+    print_err(f"{report.rows:,} rows landed in {report.inserts} inserts, {report.dead:,} dead letters")
 
 
 def _where(topic: str | None, partition: int | None, offset: int | None, field: str | None, rule: str | None) -> Where:
@@ -132,14 +133,14 @@ def list_letters(  # noqa: PLR0917 - one parameter an option
 
     found = letters.tally(_client(profile_file), _where(topic, partition, None, field, rule))
     if json:
-        emit({"dead_letters": sum(one["count"] for one in found), "reasons": found})
+        print_json({"dead_letters": sum(one["count"] for one in found), "reasons": found})
         return
-    table(
+    print_table(
         ["error", "field", "rule", "count>", "first", "last"],
         [(one["error"], one["field"], one["rule"], f"{one['count']:,}", one["first"], one["last"]) for one in found],
     )
     if not found:
-        say("no dead letters")
+        print_err("no dead letters")
 
 
 def show(  # noqa: PLR0917 - one parameter an option
@@ -161,14 +162,14 @@ def show(  # noqa: PLR0917 - one parameter an option
     where = _where(topic, partition, offset, field, rule)
     for letter in letters.letters(_client(profile_file), where, limit=limit):
         if json:
-            emit(_plain(letter))
+            print_json(_plain(letter))
             continue
-        typer.echo(
+        print_out(
             f"partition {letter.partition} offset {letter.offset}  {letter.timestamp}  {letter.field}/{letter.rule}"
         )
-        typer.echo(f"  {letter.reason}")
+        print_out(f"  {printable(letter.reason)}")
         for name, data in (("key", letter.key), ("value", letter.value)):
-            typer.echo(f"  {name:5}  {'null' if data is None else data.decode(errors='backslashreplace')}")
+            print_out(f"  {name:5}  {'null' if data is None else printable(data)}")
 
 
 def _plain(letter: Letter) -> dict[str, Any]:
@@ -225,8 +226,10 @@ def replay(  # noqa: PLR0917 - one parameter an option
     )
     dead = [{"field": name, "rule": rule, "count": count} for (name, rule), count in report.still_dead.most_common()]
     if json:
-        emit({"looked": report.looked, "landed": report.landed, "still_dead": dead, "dry": dry})
+        print_json({"looked": report.looked, "landed": report.landed, "still_dead": dead, "dry": dry})
         return
-    say(f"{report.looked:,} dead letters judged again: {report.landed:,} {'would land' if dry else 'landed'}")
+    print_err(f"{report.looked:,} dead letters judged again: {report.landed:,} {'would land' if dry else 'landed'}")
     if dead:
-        table(["still dead: field", "rule", "count>"], [(one["field"], one["rule"], one["count"]) for one in dead])
+        print_table(
+            ["still dead: field", "rule", "count>"], [(one["field"], one["rule"], one["count"]) for one in dead]
+        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile, profile
 
 if TYPE_CHECKING:
@@ -67,12 +67,12 @@ def trending(
     client, window = _opened(profile_file, since, until)
     found = trends(client, window, limit=limit)
     if json:
-        emit(found.as_json())
+        print_json(found.as_json())
         return
-    say(_told(window))
+    print_err(_told(window))
     if not found.ready:
         before = f"only {found.baseline_h:.0f} h" if found.baseline_h >= 1 else "less than an hour"
-        say(f"{before} of events before the window: the films opened most, without a verdict")
+        print_err(f"{before} of events before the window: the films opened most, without a verdict")
     rows = [
         (
             "▲" if film.trending else "",
@@ -84,7 +84,7 @@ def trending(
         )
         for film in found.films
     ]
-    table(("", "film>", "title", "people>", "expected>", "spreads>"), rows)
+    print_table(("", "film>", "title", "people>", "expected>", "spreads>"), rows)
 
 
 def funnel(
@@ -113,9 +113,9 @@ def funnel(
     wanted = tuple(step.strip() for step in steps.split(",")) if steps else EVENT_TYPES
     found = ask(client, window, steps=wanted, by=by)
     if json:
-        emit(found.as_json())
+        print_json(found.as_json())
         return
-    say(_told(window))
+    print_err(_told(window))
     rows = [
         (
             *((step.part or "(none)",) if by else ()),
@@ -130,7 +130,7 @@ def funnel(
         for step in found.steps
     ]
     head = ("step", "at all>", "in order>", "of the step before>", "of the first>", "people>", "median s after>")
-    table((*((by,) if by else ()), *head), rows)
+    print_table((*((by,) if by else ()), *head), rows)
 
 
 def activity(
@@ -154,10 +154,10 @@ def activity(
     client, window = _opened(profile_file, since, until)
     found = ask(client, window, step_s=step_s)
     if json:
-        emit(found.as_json())
+        print_json(found.as_json())
         return
-    say(_told(window))
-    table(
+    print_err(_told(window))
+    print_table(
         (
             "UTC",
             "people>",
@@ -175,7 +175,7 @@ def activity(
         + [_cells("all", found.total)],
     )
     lengths = found.sessions
-    say(
+    print_err(
         f"last 5 minutes: {found.now.users:,} people, {found.now.events:,} events; sessions: {lengths.under_way:,} under way, "
         f"{lengths.ended:,} ended, {lengths.length_s_p50:.0f} s long at the median ({lengths.length_s_p95:.0f} s p95), "
         f"{lengths.events_mean:.1f} events each"
@@ -222,15 +222,15 @@ def recommend(
     else:
         found = answers.for_user(client, number, window, limit=limit)
     if json:
-        emit(found.as_json())
+        print_json(found.as_json())
         return
     _films(found)
 
 
 def _films(found: Recommendation) -> None:
-    say(f"learnt from {_told(found.window)}")
+    print_err(f"learnt from {_told(found.window)}")
     if found.basis == "popular":
-        say(f"nothing is known of {found.of} {found.id}: the films opened most")
+        print_err(f"nothing is known of {found.of} {found.id}: the films opened most")
     rows = [
         (
             rank,
@@ -243,9 +243,9 @@ def _films(found: Recommendation) -> None:
     ]
     score = {"popular": "sessions>", "together": "probability>" if found.of == "film" else "score>"}[found.basis]
     if found.of == "user" and found.basis == "together":
-        table((">", "film>", "title", score, "because of"), rows)
+        print_table((">", "film>", "title", score, "because of"), rows)
     else:
-        table((">", "film>", "title", score), [row[:4] for row in rows])
+        print_table((">", "film>", "title", score), [row[:4] for row in rows])
 
 
 def _evaluation(found: object, *, json: bool) -> None:
@@ -253,10 +253,10 @@ def _evaluation(found: object, *, json: bool) -> None:
 
     assert isinstance(found, Evaluation)
     if json:
-        emit(found.as_json())
+        print_json(found.as_json())
         return
-    say(f"learnt from the first four fifths of {_told(found.window)}, asked about the last")
-    table(
+    print_err(f"learnt from the first four fifths of {_told(found.window)}, asked about the last")
+    print_table(
         ("question", "asked>", "figure", "together>", "popular>"),
         [
             ("next film in the session", f"{found.next_questions:,}", "hit rate in 10",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clickreel.cli.output import Json, emit, say
+from clickreel.cli.output import Json, print_err, print_json
 
 
 def register(app: typer.Typer) -> None:
@@ -59,6 +59,8 @@ def fetch(
         run([Step("jars", bring)], checklist)
     copied = jars.copy(wanted, to) if to else 0
     if json:
-        emit({"groups": list(wanted), "fetched_bytes": fetched, "copied_bytes": copied, "folder": str(jars.folder())})
+        print_json(
+            {"groups": list(wanted), "fetched_bytes": fetched, "copied_bytes": copied, "folder": str(jars.folder())}
+        )
     elif to:
-        say(f"{copied / 1e6:,.0f} MB copied to {to}; there: CLICKREEL_JARS={to}")
+        print_err(f"{copied / 1e6:,.0f} MB copied to {to}; there: CLICKREEL_JARS={to}")

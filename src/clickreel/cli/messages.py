@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.output import Json
+from clickreel.cli.output import Json, json_line
 from clickreel.cli.target_options import ProfileFile, TopicName
 
 if TYPE_CHECKING:
@@ -118,21 +118,19 @@ class _Printer:
 
     def show(self, record: Record) -> None:
         """Print one."""
-        import orjson
-
         from clickreel.stream import record_view
 
         message = record_view.record_as_json(record)
         if self._json:
-            sys.stdout.write(orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE).decode())
+            sys.stdout.write(json_line(message))
         else:
             sys.stdout.write(self._line(record, message) + "\n")
 
     def _line(self, record: Record, message: dict[str, Any]) -> str:
-        from clickreel.stream.record_view import printable
+        from clickreel.foreign_text import printable
 
         def text(data: bytes | None) -> str:
-            return "null" if data is None else printable(data.decode("utf-8", "backslashreplace"))
+            return "null" if data is None else printable(data)
 
         parts = [
             f"{record.partition}:{record.offset}",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.output import Json
+from clickreel.cli.output import Json, print_out
 from clickreel.cli.target_options import ProfileFile, TopicName
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _draw(topic: str, figures: object, seconds: int | None, landed: Callable[[],
     console = Console(highlight=False)
     if not console.is_terminal:  # in a file or a pipe a line a second
         for count, second in enumerate(cast("Iterator[IntervalStats]", figures), start=1):
-            typer.echo(_head(topic, second, landed()))
+            print_out(_head(topic, second, landed()))
             if count == seconds:
                 return
         return
@@ -97,6 +97,9 @@ def _draw(topic: str, figures: object, seconds: int | None, landed: Callable[[],
 def _picture(topic: str, second: IntervalStats, history: list[float], landed: Standing) -> RenderableType:
     from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
+
+    from clickreel.foreign_text import printable
 
     bars = "▁▂▃▄▅▆▇█"
     top = max(history) or 1.0
@@ -115,7 +118,7 @@ def _picture(topic: str, second: IntervalStats, history: list[float], landed: St
             lag,
             *(f"{queryable[p][name]:.0f}" for name in ("p50_ms", "p99_ms") if p in queryable),
         )
-    return Group(_head(topic, second, landed), spark, rows)
+    return Group(Text(printable(_head(topic, second, landed))), spark, rows)
 
 
 def _head(topic: str, second: IntervalStats, landed: Standing) -> str:

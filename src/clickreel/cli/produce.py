@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.output import Json, emit, say
+from clickreel.cli.output import Json, print_err, print_json
 from clickreel.cli.target_options import ProfileFile, TopicName
 from clickreel.cli.world import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
 
@@ -88,7 +88,7 @@ def produce(  # noqa: PLR0917 - one parameter an option
         finally:
             watch.finish(producer.account)
             if json and producer.account.start_ms:
-                emit(summary(producer.account))
+                print_json(summary(producer.account))
         if interrupted():
             raise typer.Exit(130)
 
@@ -160,7 +160,7 @@ def _order(
         )
         warning = check_retention(state, begun, now)
         if warning:
-            say(f"[yellow]warning:[/yellow] the run begins at {timespec.format_instant(begun)}; {warning}")
+            print_err(("warning:", "yellow"), f" the run begins at {timespec.format_instant(begun)}; {warning}")
         return begun
 
     return Order(begin, until_ms, count, total, speed, shard)
@@ -223,12 +223,12 @@ class _Watch:
             sys.stderr.write(f"\r\x1b[2K{line}")
             sys.stderr.flush()
         elif account.sent:
-            say(line)
+            print_err(line)
 
     def _say(self, text: str) -> None:
         if self._terminal:
             sys.stderr.write("\r\x1b[2K")
-        say(text)
+        print_err(text)
 
     def _begin(self, account: Account) -> None:
         from clickreel import timespec
@@ -245,7 +245,7 @@ class _Watch:
                 if account.resumed
                 else f"begins at {timespec.format_instant(account.start_ms)}"
             )
-            say(f"run {account.run} {where}, into {account.topic}")
+            print_err(f"run {account.run} {where}, into {account.topic}")
 
     @staticmethod
     def _line(account: Account, per_s: float, bytes_per_s: float) -> str:
@@ -271,7 +271,7 @@ class _Watch:
         figures = summary(account)
         live = figures["live_events_per_s"]
         rate = f", live {live:,.1f} of {account.target_per_s:,.1f} events/s" if live is not None else ""
-        say(
+        print_err(
             f"run {account.run}: {account.sent:,} sent, {account.acknowledged:,} acknowledged, {account.failed:,} failed "
             f"in {account.seconds:.1f} s ({figures['events_per_s']:,.0f} events/s){rate}"
         )

@@ -15,7 +15,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.lexers import PygmentsLexer
 from pygments.lexers.sql import SqlLexer
 
-from clickreel.cli.output import fail, say
+from clickreel.cli.output import print_err, print_error
 from clickreel.errors import ClickreelError
 from clickreel.flink import ready_made
 from clickreel.flink.split import complete
@@ -142,7 +142,7 @@ def prompt(runner: Runner, history: Path) -> int:
         complete_while_typing=False,
         key_bindings=_keys(runner.backslash),
     )
-    say("[dim]statements end with ; — help says more, Ctrl-D leaves[/dim]")
+    print_err(("statements end with ; — help says more, Ctrl-D leaves", "dim"))
     while True:
         try:
             typed = session.prompt().strip()
@@ -158,15 +158,15 @@ def prompt(runner: Runner, history: Path) -> int:
 def _run(runner: Runner, typed: str) -> None:
     bare = typed.rstrip("; ")
     if bare.lower() == "help":
-        say(_HELP)
+        print_err(_HELP)
         for name in ready_made.names():
-            say(f"    {name:<14} {ready_made.about(name)}")
+            print_err(f"    {name:<14} {ready_made.about(name)}")
         return
     try:
         if bare.lower().startswith("run "):
             typed = ready_made.text(bare[4:].strip())
         runner.run(typed)
     except KeyboardInterrupt:
-        say("[dim]stopped[/dim]")
+        print_err(("stopped", "dim"))
     except ClickreelError as exc:
-        fail(exc.message, exc.hint)
+        print_error(exc.message, exc.hint)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile, TopicName
 from clickreel.cli.world import Flaws, Scenario
 
@@ -80,9 +80,9 @@ def realism(
     report = judge(seen)
     if picture:
         draw(seen, picture)
-        say(f"picture: {picture}")
+        print_err(f"picture: {picture}")
     if json:
-        emit(report.as_json())
+        print_json(report.as_json())
     else:
         show(report)
     _verdict([report])
@@ -124,7 +124,7 @@ def _own_ledger(source: str, topic: str | None, columns: Columns) -> Ledger | No
     found = ledger_of_saved_run(Home.default().path, topic_name(topic), columns)
     if found is None:
         return None
-    say(f"ledger: of run {found[0]}, made again from its settings")
+    print_err(f"ledger: of run {found[0]}, made again from its settings")
     return found[1]
 
 
@@ -157,7 +157,7 @@ def _worlds(
         made = world(seed=seed, **settings)
         seen = evidence(columns_of_world(made, *span), ledger=ledger_of_world(made, *span), floor=_floor(anyway))
         reports.append(judge(seen))
-        say(f"seed {seed}: {reports[-1].events:,} events, {reports[-1].summary()}")
+        print_err(f"seed {seed}: {reports[-1].events:,} events, {reports[-1].summary()}")
         if picture:
             draw(seen, picture)
             picture = None
@@ -165,7 +165,7 @@ def _worlds(
     if markdown:
         write_between_marks(markdown, medians.markdown(_command(seeds, days, settings)))
     if json:
-        emit(medians.as_json() if len(reports) > 1 else reports[0].as_json())
+        print_json(medians.as_json() if len(reports) > 1 else reports[0].as_json())
     elif len(reports) > 1:
         show_medians(medians)
     else:
@@ -180,22 +180,22 @@ def _command(seeds: str, days: int, settings: dict[str, Any]) -> str:
 
 def show_medians(medians: Medians) -> None:
     """Print the table of several seeds."""
-    table(("test", "figure", "median>", "span", "band", "inside>"), medians.rows())
-    say("[A]: an assumption, no published figure stands behind the band".replace("[", r"\["))
+    print_table(("test", "figure", "median>", "span", "band", "inside>"), medians.rows())
+    print_err("[A]: an assumption, no published figure stands behind the band")
 
 
 def show(report: Report) -> None:
     """Print the table: one line a figure; notes and sources below."""
-    say(
+    print_err(
         f"{report.events:,} events of {report.users:,} users in {report.sessions:,} sessions, "
         f"{report.films:,} films, {report.days:.1f} days"
     )
     rows = [row for result in report.results for row in _rows(result)]
-    table(("", "test", "figure", "value>", "band", "verdict"), rows)
-    say("[A]: an assumption, no published figure stands behind the band".replace("[", r"\["))
+    print_table(("", "test", "figure", "value>", "band", "verdict"), rows)
+    print_err("[A]: an assumption, no published figure stands behind the band")
     for result in report.results:
         note = f"; {result.found.note}" if result.found.note else ""
-        say(f"{result.test.id}: {result.test.source}{note}".replace("[", r"\["))
+        print_err(f"{result.test.id}: {result.test.source}{note}")
 
 
 def _rows(result: Result) -> list[tuple[Any, ...]]:

@@ -10,8 +10,10 @@ from typing import Any, Protocol
 
 import orjson
 
+from clickreel.cli.output import json_line, print_out
 from clickreel.flink.changelog import Fold
 from clickreel.flink.workspace import Row
+from clickreel.foreign_text import printable
 
 # Rows that are looked at before the widths of columns are chosen; a query that gives fewer is not waited for.
 _LOOK = 20
@@ -57,8 +59,8 @@ class JsonLines:
         for kind, cells in rows:
             if self._changes:
                 first["op"] = kind
-            out.append(orjson.dumps({**first, **dict(zip(self._columns, cells, strict=True))}, default=str))
-        sys.stdout.write(b"\n".join(out).decode() + "\n")
+            out.append(json_line({**first, **dict(zip(self._columns, cells, strict=True))}))
+        sys.stdout.write("".join(out))
         sys.stdout.flush()
 
     def end(self) -> None:
@@ -75,6 +77,7 @@ class Csv:
     def __init__(self, *, changes: bool = False) -> None:
         self._changes = changes
         self._out = csv.writer(sys.stdout, lineterminator="\n")
+        self._terminal = sys.stdout.isatty()
 
     def begin(self, columns: Sequence[str], numbers: Sequence[bool]) -> None:
         """See :class:`Printer`."""
@@ -85,6 +88,8 @@ class Csv:
         """See :class:`Printer`."""
         for kind, cells in rows:
             written = [_text(cell, "") for cell in cells]
+            if self._terminal:
+                written = [printable(cell, lines=True) for cell in written]
             self._out.writerow([kind, *written] if self._changes else written)
         if rows:
             sys.stdout.flush()
@@ -109,12 +114,14 @@ class Lines:
 
     def begin(self, columns: Sequence[str], numbers: Sequence[bool]) -> None:
         """See :class:`Printer`."""
-        self._columns = ["op", *columns] if self._changes else list(columns)
+        self._columns = [*(["op"] if self._changes else ()), *map(printable, columns)]
         self._numbers = [False, *numbers] if self._changes else list(numbers)
 
     def rows(self, rows: Sequence[Row]) -> None:
         """See :class:`Printer`."""
-        self._held += [[kind, *map(_text, cells)] if self._changes else list(map(_text, cells)) for kind, cells in rows]
+        for kind, cells in rows:
+            texts = [printable(_text(cell)) for cell in cells]
+            self._held.append([kind, *texts] if self._changes else texts)
         if self._held and (self._widths or len(self._held) >= _LOOK or not rows):
             self._print()
 
@@ -138,7 +145,7 @@ class Lines:
             cell.rjust(width) if number else cell.ljust(width)
             for cell, width, number in zip(cells, self._widths, self._numbers, strict=True)
         )
-        sys.stdout.write("  ".join(padded).rstrip() + "\n")
+        print_out("  ".join(padded).rstrip())
 
 
 def plain(form: str, *, changes: bool = False) -> Printer:
@@ -224,9 +231,9 @@ class Live:
         caption = f"{len(every):,} rows" + (f", the last {len(shown):,} shown" if len(shown) < len(every) else "")
         drawn = Table(box=None, pad_edge=False, header_style="bold", caption=caption, caption_justify="left")
         for name, number in zip(self._columns, self._numbers, strict=True):
-            drawn.add_column(name, justify="right" if number else "left", overflow="fold")
+            drawn.add_column(Text(printable(name)), justify="right" if number else "left", overflow="fold")
         for cells in shown:
-            drawn.add_row(*(Text(_text(cell)) for cell in cells))
+            drawn.add_row(*(Text(printable(_text(cell))) for cell in cells))
         self._screen.update(drawn, refresh=True)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.world import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
 
 if TYPE_CHECKING:
@@ -94,11 +94,11 @@ def simulate(  # noqa: PLR0917 - one parameter an option
         "events_per_s": round(written / max(seconds, 1e-9)),
     }
     if json:
-        emit(answer)
+        print_json(answer)
     else:
-        say(f"{written:,} events of run {world.run} in {out} ({size_bytes / 1e6:,.1f} MB, {seconds:.1f} s)")
+        print_err(f"{written:,} events of run {world.run} in {out} ({size_bytes / 1e6:,.1f} MB, {seconds:.1f} s)")
         if left_out:
-            say(f"{left_out:,} malformed ones cannot stand in {out.suffix}; .jsonl holds them")
+            print_err(f"{left_out:,} malformed ones cannot stand in {out.suffix}; .jsonl holds them")
 
 
 def _span(start: str | None, until: str | None, days: float | None) -> tuple[int, int | None]:
@@ -201,9 +201,9 @@ def ledger(  # noqa: PLR0917 - one parameter an option
         raise UsageError("Parquet is not for a terminal", hint="--out ledger.parquet, or --format jsonl")
     rows = _put(world.ledger(first, end), form, out)
     if json and out is not None:
-        emit({"run": world.run, "file": str(out), "entries": rows})
+        print_json({"run": world.run, "file": str(out), "entries": rows})
     else:
-        say(f"{rows:,} entries of run {world.run}")
+        print_err(f"{rows:,} entries of run {world.run}")
 
 
 def _known(run: str | None, options: dict[str, Any]) -> tuple[World, int | None]:
@@ -259,9 +259,11 @@ def scenarios(json: Json = False) -> None:
     from clickreel.simulate import scenarios as named
 
     if json:
-        emit({"scenarios": [{"name": n, "about": named.about(n), "settings": named.values(n)} for n in named.names()]})
+        print_json(
+            {"scenarios": [{"name": n, "about": named.about(n), "settings": named.values(n)} for n in named.names()]}
+        )
         return
-    table(["scenario", "what it is"], [(name, named.about(name)) for name in named.names()])
+    print_table(["scenario", "what it is"], [(name, named.about(name)) for name in named.names()])
 
 
 def explain(
@@ -289,9 +291,9 @@ def explain(
         "event_of_session": place.event_of_session,
     }
     if json:
-        emit(answer)
+        print_json(answer)
     else:
-        table(
+        print_table(
             ["", ""],
             [(key.replace("_", " "), "not produced from here" if v is None else v) for key, v in answer.items()],
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile, profile
 
 if TYPE_CHECKING:
@@ -92,13 +92,13 @@ def list_(
 
     entries = [entry for entry in control.refreshed() if every or entry.runs]
     if json:
-        emit({"statements": [_shown(entry) for entry in entries]})
+        print_json({"statements": [_shown(entry) for entry in entries]})
         return
     if not entries:
-        say("no statement runs" if not every else "no statement has run yet")
+        print_err("no statement runs" if not every else "no statement has run yet")
         return
     rows = [(e.name, e.state, _span(e), f"{e.rows:,}" if e.kind == "query" else "", _brief(e.sql)) for e in entries]
-    table(("NAME", "STATE", "FOR>", "ROWS>", "SQL"), rows)
+    print_table(("NAME", "STATE", "FOR>", "ROWS>", "SQL"), rows)
 
 
 def show(name: Annotated[str, typer.Argument(help="Its name.")], json: Json = False) -> None:
@@ -110,7 +110,7 @@ def show(name: Annotated[str, typer.Argument(help="Its name.")], json: Json = Fa
 
     entry = control.refreshed_one(name)
     if json:
-        emit(_shown(entry))
+        print_json(_shown(entry))
         return
     lines = {
         "name": entry.name,
@@ -122,7 +122,7 @@ def show(name: Annotated[str, typer.Argument(help="Its name.")], json: Json = Fa
         "error": entry.error,
         "sql": entry.sql,
     }
-    table(("", ""), [(label, text) for label, text in lines.items() if text])
+    print_table(("", ""), [(label, text) for label, text in lines.items() if text])
 
 
 def stop(
@@ -138,12 +138,12 @@ def stop(
     begun = time.monotonic()
     stopped = [control.stop(each) for each in wanted]
     if json:
-        emit({"stopped": [entry.name for entry in stopped], "seconds": round(time.monotonic() - begun, 3)})
+        print_json({"stopped": [entry.name for entry in stopped], "seconds": round(time.monotonic() - begun, 3)})
         return
     for entry in stopped:
-        say(f"{entry.name}: {entry.state}")
+        print_err(f"{entry.name}: {entry.state}")
     if not stopped:
-        say("no statement runs")
+        print_err("no statement runs")
 
 
 def _shown(entry: Entry) -> dict[str, Any]:

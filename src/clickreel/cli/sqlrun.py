@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from clickreel.cli.output import say
+from clickreel.cli.output import print_err, print_out
 from clickreel.cli.results import Folded, Live, Printer, plain
 from clickreel.errors import ClickreelError, UsageError
 from clickreel.flink.explain import FlinkError, SqlError, UnreadableError
@@ -19,6 +19,7 @@ from clickreel.flink.settings import FlinkSettings
 from clickreel.flink.split import Statement, statements
 from clickreel.flink.statements import Statements
 from clickreel.flink.workspace import Answer, Query, Row, StoppedError, Workspace
+from clickreel.foreign_text import printable
 from clickreel.profile import Profile
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ class _Watch:
         """Say on a terminal how much came, and how fast."""
         if sys.stderr.isatty():
             first = f", the first after {self._first_s:.2f} s" if self._rows else ""
-            say(f"[dim]{self._rows:,} rows in {time.monotonic() - self._begun:.2f} s{first}{self.why}[/dim]")
+            print_err((f"{self._rows:,} rows in {time.monotonic() - self._begun:.2f} s{first}{self.why}", "dim"))
 
 
 class Flink:
@@ -203,7 +204,7 @@ class Flink:
             try:
                 self._one(statement)
             except StoppedError as exc:
-                say(f"[yellow]{exc.message}[/yellow]")
+                print_err((exc.message, "yellow"))
             except SqlError as exc:
                 debug(exc)
                 _point(exc, source)
@@ -266,7 +267,7 @@ class Flink:
         from clickreel.flink import quiet
 
         for reason in quiet.reasons(self.workspace, query):
-            say(f"[yellow]no rows yet:[/yellow] {reason}")
+            print_err(("no rows yet:", "yellow"), f" {reason}")
 
     def _losses(self, query: Query) -> None:
         """Say what bad records cost, where they do not end the query."""
@@ -277,7 +278,7 @@ class Flink:
 
         found = records.losses(self.workspace.profile, topic, query.offsets())
         if found:
-            say(f"[yellow]bad records:[/yellow] {found.words()}")
+            print_err(("bad records:", "yellow"), f" {found.words()}")
 
     def _named(self, exc: UnreadableError, statement: Statement) -> ClickreelError:
         """The error with the record's place in Kafka."""
@@ -291,14 +292,14 @@ class Flink:
 
     def _answer(self, answer: Answer) -> None:
         if answer.started is not None:
-            say(f"{answer.started.name} runs; stop it: clickreel statement stop {answer.started.name}")
+            print_err(f"{answer.started.name} runs; stop it: clickreel statement stop {answer.started.name}")
             return
         if [c.name for c in answer.columns] == ["result"] and all(cells == ["OK"] for cells in answer.rows):
             if sys.stderr.isatty():
-                say("[dim]OK[/dim]")
+                print_err(("OK", "dim"))
             return
         if len(answer.columns) == 1 and len(answer.rows) == 1 and self.options.form != "json":
-            sys.stdout.write(f"{answer.rows[0][0]}\n")  # EXPLAIN and SHOW CREATE: text of many lines
+            print_out(str(answer.rows[0][0]))  # EXPLAIN and SHOW CREATE: text of many lines
             return
         printer = plain(self.options.form)
         printer.begin([c.name for c in answer.columns], [c.type in _NUMBERS for c in answer.columns])
@@ -313,7 +314,7 @@ def _point(exc: SqlError, source: str) -> None:
         return
     line = lines[exc.line - 1]
     start = max(0, exc.column - 60)
-    shown = line[start : start + 100]
+    shown = printable(line[start : start + 100])
     mark = "^" * max(1, min(len(exc.token), len(shown)))
     sys.stderr.write(f"{exc.line:>5} | {shown}\n      | {' ' * (exc.column - 1 - start)}{mark}\n")
     exc.message = f"line {exc.line}, column {exc.column}: {exc.message}"
@@ -322,4 +323,4 @@ def _point(exc: SqlError, source: str) -> None:
 def debug(exc: FlinkError) -> None:
     """Print Flink's own trace where the user asked for it."""
     if os.environ.get("CLICKREEL_DEBUG") and exc.trace:
-        sys.stderr.write(exc.trace + "\n")
+        sys.stderr.write(printable(exc.trace, lines=True) + "\n")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.output import Json, emit, say, table, typed
+from clickreel.cli.output import Json, as_typed, print_err, print_json, print_out, print_table
 from clickreel.cli.world import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def up(  # noqa: PLR0917 - one parameter an option
     before = streaming.remembered(stack.home), streaming.run(stack.home)
     streaming.choose(stack, options)
     if before[1] and before[0] != streaming.remembered(stack.home) and not json:
-        say(
+        print_err(
             f"run {before[1]} is left where it is, its events stay in the topic; the run of these options begins or goes on"
         )
     names = tuple(only or STARTED)
@@ -136,7 +136,7 @@ def _run_here(stack: Stack, names: tuple[str, ...], json: bool) -> None:
                 started = stack.ensure(names, attached=True, report=checklist)
             _greet(stack, time.monotonic() - begun, json, ends="Ctrl-C" if started else "clickreel down")
             if started and supervisor.watch(stack, leader, _died) == "stopped":
-                say("all parts were ended; the data is kept")
+                print_err("all parts were ended; the data is kept")
         except KeyboardInterrupt:
             _end_here(stack, leader)
             raise
@@ -147,33 +147,34 @@ def _run_here(stack: Stack, names: tuple[str, ...], json: bool) -> None:
 
 def _end_here(stack: Stack, leader: Process | None) -> None:
     """End the whole stack when this process leads it, else what it started."""
-    say("ending ...")
+    print_err("ending ...")
     begun = time.monotonic()
     # The record goes first: `down` waits for the supervisors that have nothing left to do, and this one is busy with `down`.
     ended = stack.stop_children() if leader is not None else [*stack.down().parts]
     if not ended:  # interrupted while it started: what had begun was ended there
-        say(f"nothing is left running; the data is kept in {stack.home.path}")
+        print_err(f"nothing is left running; the data is kept in {stack.home.path}")
         return
-    say(f"ended {', '.join(ended)} in {time.monotonic() - begun:.1f} s; the data is kept in {stack.home.path}")
+    print_err(f"ended {', '.join(ended)} in {time.monotonic() - begun:.1f} s; the data is kept in {stack.home.path}")
 
 
 def _died(name: str, code: int) -> None:
     how = f"by signal {code - 128}" if code > 128 else f"with code {code}"
-    say(
-        f"[yellow]{name} ended by itself {how}[/yellow]; see: clickreel logs {name}; start it again: clickreel up --detach"
+    print_err(
+        (f"{name} ended by itself {how}", "yellow"),
+        f"; see: clickreel logs {name}; start it again: clickreel up --detach",
     )
 
 
 def _greet(stack: Stack, seconds: float, json: bool, *, ends: str) -> None:
     """Say where everything is and what to type next."""
     if json:
-        emit({**_answer(stack), "seconds": round(seconds, 3)})
+        print_json({**_answer(stack), "seconds": round(seconds, 3)})
         return
-    say(f"ready in {seconds:.1f} s")
-    say()
+    print_err(f"ready in {seconds:.1f} s")
+    print_err()
     for name, address in stack.addresses().items():
-        say(f"  {name:<11} {address}")
-    say()
+        print_err(f"  {name:<11} {address}")
+    print_err()
     from clickreel.cli.app import app
 
     known = {command.callback.__name__ for command in app.registered_commands if command.callback is not None}
@@ -187,11 +188,11 @@ def _greet(stack: Stack, seconds: float, json: bool, *, ends: str) -> None:
         ("trending", "clickreel trending", "what people watch now"),
         ("status", "clickreel status", "what runs where"),
     )
-    width = max(len(typed(line)) for _, line, _ in next_ones)
+    width = max(len(as_typed(line)) for _, line, _ in next_ones)
     for command, line, meaning in next_ones:
         if command in known:
-            say(f"  {typed(line):<{width}} {meaning}")
-    say(f"  {typed(ends):<{width}} ends it, the data is kept")
+            print_err(f"  {as_typed(line):<{width}} {meaning}")
+    print_err(f"  {as_typed(ends):<{width}} ends it, the data is kept")
 
 
 def _answer(stack: Stack) -> dict[str, Any]:
@@ -224,12 +225,12 @@ def down(
     begun = time.monotonic()
     stopped = stack.down(purge=purge)
     if json:
-        emit({"ok": True, "ended": list(stopped.parts), "deleted_bytes": stopped.deleted_bytes})
+        print_json({"ok": True, "ended": list(stopped.parts), "deleted_bytes": stopped.deleted_bytes})
         return
     seconds = time.monotonic() - begun
-    say(f"ended {', '.join(stopped.parts)} in {seconds:.1f} s" if stopped.parts else "nothing was running")
+    print_err(f"ended {', '.join(stopped.parts)} in {seconds:.1f} s" if stopped.parts else "nothing was running")
     if purge:
-        say(f"deleted {stopped.deleted_bytes / 1e6:,.1f} MB in {stack.home.path}")
+        print_err(f"deleted {stopped.deleted_bytes / 1e6:,.1f} MB in {stack.home.path}")
 
 
 def status(json: Json = False) -> int:
@@ -242,7 +243,7 @@ def status(json: Json = False) -> int:
     stack = Stack()
     answer = _answer(stack)
     if json:
-        emit(answer)
+        print_json(answer)
     else:
         rows = [
             (
@@ -254,10 +255,10 @@ def status(json: Json = False) -> int:
             )
             for part in answer["parts"]
         ]
-        table(("part", "state", "address", "pid>", "since"), rows)
-        say(f"topic {answer['topic']}, run {answer['run'] or 'none'}, home {answer['home']}")
+        print_table(("part", "state", "address", "pid>", "since"), rows)
+        print_err(f"topic {answer['topic']}, run {answer['run'] or 'none'}, home {answer['home']}")
         if answer["ingest"]:
-            say(_landed(answer["ingest"]))
+            print_err(_landed(answer["ingest"]))
     return 0 if answer["ok"] else 1
 
 
@@ -296,9 +297,9 @@ def logs(
     names = logs_of.names(home, part)
     for line in logs_of.read(home, names, lines, go_on=follow):
         if json:
-            emit(dataclasses.asdict(line))
+            print_json(dataclasses.asdict(line))
         else:
-            typer.echo(line.text if part else f"{line.part:<10} {line.text}")
+            print_out(line.text if part else f"{line.part:<10} {line.text}")
 
 
 def doctor(json: Json = False) -> int:
@@ -315,13 +316,13 @@ def doctor(json: Json = False) -> int:
     findings = list(doctors.examine(Stack()))
     faults = [finding for finding in findings if finding.ok is False]
     if json:
-        emit({"ok": not faults, "checks": [dataclasses.asdict(finding) for finding in findings]})
+        print_json({"ok": not faults, "checks": [dataclasses.asdict(finding) for finding in findings]})
     else:
-        marks = {True: "[green]✓[/green]", False: "[red]✗[/red]", None: "[dim]-[/dim]"}
+        marks = {True: ("✓", "green"), False: ("✗", "red"), None: ("-", "dim")}
         for finding in findings:
-            say(f"{marks[finding.ok]} {finding.name:<14} {finding.detail}")
+            print_err(marks[finding.ok], f" {finding.name:<14} {finding.detail}")
             if finding.ok is False:
-                say(f"  {'hint:':<14} [bold]{typed(finding.hint)}[/bold]")
+                print_err(f"  {'hint:':<14} ", (as_typed(finding.hint), "bold"))
     if not faults:
         return 0
     return 3 if any(finding.name not in NAMES for finding in faults) else 4

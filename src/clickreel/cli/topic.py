@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile, TopicName
 
 if TYPE_CHECKING:
@@ -57,13 +57,13 @@ def plan(
         f"--retention {retention} --retention-bytes {found.retention_bytes}"
     )
     if json:
-        emit({**dataclasses.asdict(found), "command": command})
+        print_json({**dataclasses.asdict(found), "command": command})
         return
     figures = ("partitions", "replication", "min_insync", "retention_ms", "retention_bytes", "disk_bytes")
-    table(["setting", "value>"], [(name, f"{getattr(found, name):,}") for name in figures])
+    print_table(["setting", "value>"], [(name, f"{getattr(found, name):,}") for name in figures])
     for rule in found.rules:
-        say(f"  {rule}")
-    say(command)
+        print_err(f"  {rule}")
+    print_err(command)
 
 
 def _wanted(
@@ -89,7 +89,7 @@ def _wanted(
 
 
 def _drift(found: list[TopicDrift]) -> None:
-    table(["setting", "wanted>", "real>", "to mend it"], [dataclasses.astuple(one) for one in found])
+    print_table(["setting", "wanted>", "real>", "to mend it"], [dataclasses.astuple(one) for one in found])
 
 
 def create(  # noqa: PLR0917 - one parameter an option
@@ -111,7 +111,7 @@ def create(  # noqa: PLR0917 - one parameter an option
     wanted = _wanted(topic, partitions, replication, retention, retention_bytes)
     state, created, drift = topic_admin.ensure_topic(broker(profile), wanted)
     if json:
-        emit(
+        print_json(
             {
                 "topic": state.name,
                 "created": created,
@@ -122,7 +122,9 @@ def create(  # noqa: PLR0917 - one parameter an option
         )
     else:
         size = f"{state.partitions} partitions, replication {state.replication}"
-        say(f"{state.name}: " + (f"created, {size}" if created else f"exists already, {size}; nothing was changed"))
+        print_err(
+            f"{state.name}: " + (f"created, {size}" if created else f"exists already, {size}; nothing was changed")
+        )
         if drift:
             _drift(drift)
     if drift:
@@ -145,7 +147,7 @@ def describe(topic: TopicName = None, profile: ProfileFile = None, json: Json = 
             {"partition": p, "low": b.low, "high": b.high, "records": b.high - b.low} for p, b in enumerate(bounds)
         ]
         head: dict[str, Any] = {"topic": name, "topic_id": state.topic_id, "replication": state.replication}
-        emit(
+        print_json(
             {
                 **head,
                 "records": sum(b.high - b.low for b in bounds),
@@ -154,7 +156,7 @@ def describe(topic: TopicName = None, profile: ProfileFile = None, json: Json = 
             }
         )
         return
-    say(
+    print_err(
         f"{name} at {cluster.address}: {state.partitions} partitions, replication {state.replication}, id {state.topic_id}"
     )
     shown = (
@@ -165,8 +167,8 @@ def describe(topic: TopicName = None, profile: ProfileFile = None, json: Json = 
         "min.insync.replicas",
         "compression.type",
     )
-    table(["setting", "value"], [(key, state.configs[key]) for key in shown if key in state.configs])
-    table(
+    print_table(["setting", "value"], [(key, state.configs[key]) for key in shown if key in state.configs])
+    print_table(
         ["partition>", "first offset>", "next offset>", "records>"],
         [(p, f"{b.low:,}", f"{b.high:,}", f"{b.high - b.low:,}") for p, b in enumerate(bounds)],
     )
@@ -191,11 +193,11 @@ def check(  # noqa: PLR0917 - one parameter an option
     wanted = _wanted(topic, partitions, replication, retention, retention_bytes)
     found = topic_admin.find_drift(wanted, topic_admin.require_topic(broker(profile), wanted.name))
     if json:
-        emit({"ok": not found, "topic": wanted.name, "drift": found})
+        print_json({"ok": not found, "topic": wanted.name, "drift": found})
     elif found:
         _drift(found)
     else:
-        say(f"{wanted.name} is as wanted")
+        print_err(f"{wanted.name} is as wanted")
     if found:
         raise typer.Exit(5)
 
@@ -223,8 +225,8 @@ def alter(
     configs = {key: wanted[key] for key, value in given.items() if value is not None}
     changed = topic_admin.alter_topic(broker(profile), name, configs)
     if json:
-        emit({"topic": name, "changed": {key: {"before": a, "now": b} for key, (a, b) in changed.items()}})
+        print_json({"topic": name, "changed": {key: {"before": a, "now": b} for key, (a, b) in changed.items()}})
         return
-    table(["setting", "before>", "now>"], [(key, *pair) for key, pair in changed.items()])
+    print_table(["setting", "before>", "now>"], [(key, *pair) for key, pair in changed.items()])
     if not changed:
-        say(f"{name} was so already; nothing was changed")
+        print_err(f"{name} was so already; nothing was changed")

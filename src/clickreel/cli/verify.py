@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile, TopicName
 from clickreel.cli.world import Films, Flaws, MeanRate, Rate, Scenario, Seed, Users
 
@@ -68,7 +68,7 @@ def verify(  # noqa: PLR0917 - one parameter an option
     found = None if foreign else _run(name, run, options, (start, until, count))
     report = audit.verify(profile(profile_file), name, found, complete=found is not None and found.ends, wait_s=wait)
     if json:
-        emit(audit.summary(report))
+        print_json(audit.summary(report))
     else:
         _show(report)
     if not report.ok:
@@ -107,7 +107,7 @@ def _run(topic: str, name: str | None, options: dict[str, Any], span: tuple[str 
 
 def _show(report: Report) -> None:
     names = ("partition", "expected", "kafka", "landed", "missing", "doubled", "out_of_place", "wrong", "extra", "dead")
-    table(
+    print_table(
         [f"{name.replace('_', ' ')}>" for name in names] + ["content"],
         [
             [f"{getattr(one, name):,}" for name in names]
@@ -116,7 +116,7 @@ def _show(report: Report) -> None:
         ],
     )
     if report.dead:
-        table(
+        print_table(
             ["dead letters: field", "rule", "expected>", "landed>"],
             [
                 (one.field, one.rule, "" if one.expected is None else f"{one.expected:,}", f"{one.landed:,}")
@@ -124,9 +124,9 @@ def _show(report: Report) -> None:
             ],
         )
     for example in report.examples:
-        say(f"  {example['text']}")
+        print_err(f"  {example['text']}")
     foreign = sum(one.foreign for one in report.partitions)
     what = f"run {report.run}" if report.run else "a foreign stream"
     beside = f", {foreign:,} records of others beside it" if foreign else ""
-    verdict = "[green]equal[/green]" if report.ok else "[red]they differ[/red]"
-    say(f"{what} in {report.topic}{beside}: {report.rows:,} rows in {report.seconds:.1f} s: {verdict}")
+    verdict = ("equal", "green") if report.ok else ("they differ", "red")
+    print_err(f"{what} in {report.topic}{beside}: {report.rows:,} rows in {report.seconds:.1f} s: ", verdict)

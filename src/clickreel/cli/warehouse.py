@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clickreel.cli.output import Json, emit, say, table
+from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile, TopicName, profile
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ def migrate(
     client = connect(found, create=not dry)
     report = migrations.migrate(client, credentials=credentials(found), dry=dry)
     if json:
-        emit({"database": client.database, "migrations": [dataclasses.asdict(one) for one in report]})
+        print_json({"database": client.database, "migrations": [dataclasses.asdict(one) for one in report]})
         return
-    table(["version>", "name", "state"], [(one.version, one.name, one.state) for one in report])
+    print_table(["version>", "name", "state"], [(one.version, one.name, one.state) for one in report])
 
 
 def films(
@@ -64,9 +64,9 @@ def films(
     client = connect(profile(profile_file))
     count = dimension.load(client, dimension.catalogue(csv) if csv else _catalogue(topic_name(topic)))
     if json:
-        emit({"database": client.database, "films": count})
+        print_json({"database": client.database, "films": count})
         return
-    say(f"{count} films in {client.database}.ref_dim_film")
+    print_err(f"{count} films in {client.database}.ref_dim_film")
 
 
 def _catalogue(topic: str) -> Catalogue:
@@ -107,7 +107,7 @@ def ttl(
     migrations.check(client)
     done = migrations.set_ttl(client, rows_days=days, raw_days=raw_days)
     if json:
-        emit({"database": client.database, "statements": done})
+        print_json({"database": client.database, "statements": done})
         return
     for statement in done:
-        say(statement)
+        print_err(statement)

@@ -142,11 +142,3 @@ def filter_fields(shown: dict[str, Any]) -> dict[str, Any]:
     value = shown["value"]
     fields = value if isinstance(value, dict) else {}
     return {**fields, **{k: shown[k] for k in ("partition", "offset", "timestamp", "key", "value", "valid")}}
-
-
-def printable(text: str) -> str:
-    """Text from outside, harmless on a terminal: what is not printable stands as an escape.
-
-    A message may hold escape sequences that rewrite the screen, or marks that reverse the order of letters.
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
