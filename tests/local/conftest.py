@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from clickreel.local.child import Process
+from clickreel.process import Process
 
 
 @dataclass
@@ -50,13 +50,13 @@ class Cli:
         return {**answer, "parts": {part["name"]: part for part in answer["parts"]}}
 
     def processes(self) -> list[Process]:
-        """All that was recorded: parts, their keepers, supervisors."""
+        """All that was recorded: parts, their shims, supervisors."""
         found = []
         for path in [*self.home.glob("parts/*.json"), *self.home.glob("supervisors/*.json")]:
             entry = json.loads(path.read_text())
-            found.append(Process(entry["pid"], entry["birth"]))
-            if "keeper_pid" in entry:
-                found.append(Process(entry["keeper_pid"], entry["keeper_birth"]))
+            found.append(Process(entry["pid"], entry["start_time"]))
+            if "shim_pid" in entry:
+                found.append(Process(entry["shim_pid"], entry["shim_start_time"]))
         return found
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from clickreel.local import child
-from clickreel.local.child import Child, Process
+from clickreel.local.child import Child
+from clickreel.process import Process
 
 # Starts a part, says its process id, and waits for ever.
 STARTER = """
@@ -23,7 +24,7 @@ from pathlib import Path
 from clickreel.local import child
 folder = Path(sys.argv[1])
 begun = child.spawn("part", sys.argv[2:], record=folder / "part.json", log=folder / "part.log", grace_s=1)
-print(begun.record.pid, begun.record.keeper_pid, flush=True)
+print(begun.record.pid, begun.record.shim_pid, flush=True)
 time.sleep(600)
 """
 STUBBORN = (
@@ -54,14 +55,14 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., Child]]:
     yield start
     for one in begun:
         child.end(one.record, 1)
-        if one.keeper.poll() is None:
-            one.keeper.kill()
+        if one.shim.poll() is None:
+            one.shim.kill()
         one.close()
 
 
 @pytest.fixture
 def starter(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[str], Process, Process]]]:
-    """Starts a process that starts a part: (starter, part, keeper)."""
+    """Starts a process that starts a part: (starter, part, shim)."""
     begun: list[subprocess.Popen[str]] = []
 
     def start(*argv: str) -> tuple[subprocess.Popen[str], Process, Process]:
@@ -71,10 +72,10 @@ def starter(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[str
         begun.append(process)
         assert process.stdout is not None
         with process.stdout:
-            part, keeper = (Process.of(int(word)) for word in process.stdout.readline().split())
+            part, shim = (Process.from_pid(int(word)) for word in process.stdout.readline().split())
         assert part is not None
-        assert keeper is not None
-        return process, part, keeper
+        assert shim is not None
+        return process, part, shim
 
     yield start
     for process in begun:
@@ -92,12 +93,12 @@ def test_a_part_is_recorded_with_process_address_and_log(spawn: Callable[..., Ch
     until(lambda: child.tail(Path(found.log)) == ["hello"])
 
 
-def test_ending_leaves_neither_part_nor_keeper(spawn: Callable[..., Child]) -> None:
+def test_ending_leaves_neither_part_nor_shim(spawn: Callable[..., Child]) -> None:
     """And the exit code is the part's, as a shell says it."""
     begun = spawn("/bin/sleep", "600")
     assert child.end(begun.record)
     assert not begun.record.alive()
-    assert not begun.record.keeper.alive()
+    assert not begun.record.shim.alive()
     until(lambda: begun.exit_code() == 128 + signal.SIGTERM)
 
 
@@ -126,7 +127,7 @@ def test_what_a_part_started_ends_with_it(spawn: Callable[..., Child]) -> None:
     """Its whole process group goes, worker processes included."""
     begun = spawn(sys.executable, "-c", FAMILY)
     until(lambda: child.tail(Path(begun.record.log)))
-    grandchild = Process.of(int(child.tail(Path(begun.record.log))[0]))
+    grandchild = Process.from_pid(int(child.tail(Path(begun.record.log))[0]))
     assert grandchild is not None
     assert child.end(begun.record)
     until(lambda: not grandchild.alive())
@@ -135,40 +136,40 @@ def test_what_a_part_started_ends_with_it(spawn: Callable[..., Child]) -> None:
 def test_kill_9_of_the_starter_leaves_nothing(
     starter: Callable[..., tuple[subprocess.Popen[str], Process, Process]],
 ) -> None:
-    """The system closes the pipe, the keeper ends the part."""
-    process, part, keeper = starter("/bin/sleep", "600")
+    """The system closes the pipe, the shim ends the part."""
+    process, part, shim = starter("/bin/sleep", "600")
     process.kill()
-    until(lambda: not part.alive() and not keeper.alive())
+    until(lambda: not part.alive() and not shim.alive())
 
 
 def test_kill_9_of_the_starter_ends_a_stubborn_part_too(
     starter: Callable[..., tuple[subprocess.Popen[str], Process, Process]], tmp_path: Path
 ) -> None:
     """A part that ignores SIGTERM is killed."""
-    process, part, keeper = starter(sys.executable, "-c", STUBBORN)
+    process, part, shim = starter(sys.executable, "-c", STUBBORN)
     until(lambda: child.tail(tmp_path / "part.log") == ["up"])
     process.kill()
-    until(lambda: not part.alive() and not keeper.alive())
+    until(lambda: not part.alive() and not shim.alive())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
-def test_kill_9_of_the_keeper_leaves_nothing(
+def test_kill_9_of_the_shim_leaves_nothing(
     starter: Callable[..., tuple[subprocess.Popen[str], Process, Process]],
 ) -> None:
     """The system kills the part."""
-    _, part, keeper = starter("/bin/sleep", "600")
-    keeper.signal(signal.SIGKILL)
+    _, part, shim = starter("/bin/sleep", "600")
+    shim.signal(signal.SIGKILL)
     until(lambda: not part.alive())
 
 
 def test_a_stranger_with_a_recorded_id_is_not_signalled(spawn: Callable[..., Child]) -> None:
     """An old record whose id went to another process ends nobody."""
     begun = spawn("/bin/sleep", "600")
-    stale = dataclasses.replace(begun.record, birth="another boot:1", keeper_birth="another boot:2")
+    stale = dataclasses.replace(begun.record, start_time="another boot:1", shim_start_time="another boot:2")
     assert not stale.alive()
     assert child.end(stale)
     assert begun.record.alive()
-    assert begun.record.keeper.alive()
+    assert begun.record.shim.alive()
 
 
 def test_a_record_of_something_else_is_no_record(tmp_path: Path) -> None:
@@ -183,9 +184,9 @@ def test_a_record_of_something_else_is_no_record(tmp_path: Path) -> None:
 def test_a_zombie_does_not_live() -> None:
     """A process that ended but was not yet waited for serves nobody."""
     process = subprocess.Popen(["/bin/true"])
-    known = Process.of(process.pid)
+    known = Process.from_pid(process.pid)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert Process.of(process.pid) is None
+    assert Process.from_pid(process.pid) is None
     assert known is None or not known.alive()
     process.wait()
 

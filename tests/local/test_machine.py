@@ -129,3 +129,13 @@ def test_data_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         keep_version(tmp_path, "kafka", "4.3.1")
     assert "down --purge" in caught.value.hint
     assert (tmp_path / "VERSION").read_text() == "4.10.0\n"
+
+
+def test_a_home_has_one_token_that_only_its_owner_can_read(tmp_path: Path) -> None:
+    """Made at first use, the same ever after, another one in another home."""
+    home, other = Home(tmp_path / "home"), Home(tmp_path / "other")
+    token = home.token()
+    assert home.token() == Home(home.path).token() == token
+    assert len(token) == 32
+    assert other.token() != token
+    assert stat.S_IMODE(home.token_file.stat().st_mode) == 0o600

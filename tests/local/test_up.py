@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clickreel.local.child import Process
+from clickreel.process import Process
 from tests.local.conftest import Cli, until
 
 # A command that hangs must not hang the run.
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 def _supervisors(cli: Cli) -> list[Process]:
     """Those that the home knows."""
     entries = [json.loads(path.read_text()) for path in cli.home.glob("supervisors/*.json")]
-    return [Process(entry["pid"], entry["birth"]) for entry in entries]
+    return [Process(entry["pid"], entry["start_time"]) for entry in entries]
 
 
 def test_a_stack_lives_through_up_crash_up_and_down(cli: Cli) -> None:

@@ -176,7 +176,7 @@ class Soak:
             assert time.monotonic() < deadline, f"{victim} outlives kill -9"
             time.sleep(0.02)
         before = self.stack.children.pop(victim)
-        before.keeper.wait(10)
+        before.shim.wait(10)
         before.close()
         self.stack.ensure([victim], attached=True)
 

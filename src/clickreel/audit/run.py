@@ -12,7 +12,7 @@ from clickreel.audit.verify import Report, Verification
 from clickreel.contract import registry
 from clickreel.errors import UsageError
 from clickreel.ingest.schemas import Schemas
-from clickreel.local.home import read_json
+from clickreel.json_files import read_json
 from clickreel.profile import Profile
 from clickreel.stream.cluster import Cluster
 from clickreel.stream.refusal import missing

@@ -147,7 +147,7 @@ def stop(
 
 
 def _shown(entry: Entry) -> dict[str, Any]:
-    hidden = {"session", "operation", "owner_pid", "owner_birth"}
+    hidden = {"session", "operation", "owner_pid", "owner_start_time"}
     import dataclasses
 
     return {name: value for name, value in dataclasses.asdict(entry).items() if name not in hidden}

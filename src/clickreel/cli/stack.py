@@ -13,8 +13,8 @@ from clickreel.cli.output import Json, as_typed, print_err, print_json, print_ou
 from clickreel.cli.world import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
 
 if TYPE_CHECKING:
-    from clickreel.local.child import Process
     from clickreel.local.stack import Stack
+    from clickreel.process import Process
 
 # The parts that `up` starts; Flink is started by the first query that needs it.
 STARTED = ("kafka", "registry", "topic", "contract", "clickhouse", "ingest", "console", "producer", "films")

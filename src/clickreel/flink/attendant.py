@@ -239,7 +239,7 @@ class _AskedError(Exception):
 
 
 def _die_with_parent() -> None:
-    # `kill -9` of this process must not leave Java behind, even when the keeper is gone too.
+    # `kill -9` of this process must not leave Java behind, even when the shim is gone too.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clickreel.errors import UsageError
-from clickreel.local.child import Process
-from clickreel.local.home import Home, read_json, write_json
+from clickreel.json_files import read_json, write_json
+from clickreel.local.home import Home
+from clickreel.process import Process
 
 RUNNING, FINISHED, STOPPED, FAILED, LOST = "RUNNING", "FINISHED", "STOPPED", "FAILED", "LOST"
 # How many statements that ended are remembered; the list is for people.
@@ -45,7 +46,7 @@ class Entry:
         operation: Handle of its operation.
         job: Id of its Flink job, or empty while it is not known.
         owner_pid: Process that prints its rows; 0 for an insert.
-        owner_birth: That process's birth.
+        owner_start_time: That process's start_time.
         started: Seconds since 1970.
         ended: Seconds since 1970, 0 while it runs.
         rows: Rows it has given so far.
@@ -61,7 +62,7 @@ class Entry:
     operation: str = ""
     job: str = ""
     owner_pid: int = 0
-    owner_birth: str = ""
+    owner_start_time: str = ""
     started: float = 0.0
     ended: float = 0.0
     rows: int = 0
@@ -75,7 +76,7 @@ class Entry:
     @property
     def orphaned(self) -> bool:
         """Whether it is a running query whose process is gone."""
-        return self.runs and self.owner_pid != 0 and not Process(self.owner_pid, self.owner_birth).alive()
+        return self.runs and self.owner_pid != 0 and not Process(self.owner_pid, self.owner_start_time).alive()
 
 
 class Statements:
@@ -112,7 +113,7 @@ class Statements:
             raise UsageError(
                 f"{name!r} cannot be the name of a statement", hint="lower-case letters, digits, - and _, 63 at most"
             )
-        owner = Process.of(os.getpid()) if kind == "query" else None
+        owner = Process.from_pid(os.getpid()) if kind == "query" else None
         entry = Entry(
             name,
             sql,
@@ -121,7 +122,7 @@ class Statements:
             session=session,
             started=time.time(),
             owner_pid=owner.pid if owner else 0,
-            owner_birth=owner.birth if owner else "",
+            owner_start_time=owner.start_time if owner else "",
         )
         self.touch()
         if name:

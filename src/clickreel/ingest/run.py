@@ -16,8 +16,8 @@ from clickreel.ingest.group import GroupSource
 from clickreel.ingest.loop import Ingest, Report
 from clickreel.ingest.schemas import Schemas
 from clickreel.ingest.settings import IngestSettings
+from clickreel.json_files import write_json
 from clickreel.local import ready
-from clickreel.local.home import write_json
 from clickreel.local.ready import announce
 from clickreel.profile import Profile
 from clickreel.warehouse import migrate as migrations

@@ -1,8 +1,4 @@
-"""Children: start a part's process, know it again later, end it.
-
-A process is known by its id **and** its birth. An id alone is not enough: the system gives it to another process once the first has
-ended, and a record that outlived its process (a crash, a reboot) would make us signal a stranger.
-"""
+"""Children: start a part's process, know it again later, end it."""
 
 from __future__ import annotations
 
@@ -16,80 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
-
 from clickreel.errors import ClickreelError
-from clickreel.local.home import read_json, write_json
+from clickreel.json_files import read_json, write_json
+from clickreel.process import Process
 
 # A log is started anew at a start once it is larger; the one before is kept beside it.
 LOG_BYTES = 8 << 20
 _TAIL_BYTES = 1 << 20
 # Kafka needs about two seconds to close its logs; a loaded machine may need several times that.
 GRACE_S = 15.0
-_LINUX = sys.platform == "linux"
-
-
-@dataclass(frozen=True)
-class Process:
-    """A process that cannot be mistaken for another.
-
-    Args:
-        pid: Process id.
-        birth: When it was born, in the system's own exact terms; compared for equality only.
-    """
-
-    pid: int
-    birth: str
-
-    @classmethod
-    def of(cls, pid: int) -> Process | None:
-        """The process that has this id now, or ``None``."""
-        birth = _birth(pid)
-        return None if birth is None else cls(pid, birth)
-
-    def alive(self) -> bool:
-        """Whether this very process still runs (a zombie does not)."""
-        return _birth(self.pid) == self.birth
-
-    def signal(self, number: int) -> bool:
-        """Send a signal to this process and to no other; whether it was there."""
-        if not self.alive():
-            return False
-        try:
-            os.kill(self.pid, number)
-        except ProcessLookupError:
-            return False
-        return True
-
-    def wait(self, seconds: float) -> bool:
-        """Wait for its end; whether it ended in time."""
-        deadline = time.monotonic() + seconds
-        while self.alive():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
-        return True
-
-
-def _birth(pid: int) -> str | None:
-    if _LINUX:
-        try:
-            # The command in parentheses may hold blanks and parentheses itself: count from the last one.
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return None
-        state, ticks = fields[0], fields[19]
-        # Clock ticks since boot: exact, and not moved when the wall clock is set, as psutil's create_time is.
-        return None if state in "ZX" else f"{_boot()}:{ticks}"
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else repr(process.create_time())
-    except psutil.Error:
-        return None
-
-
-def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 @dataclass(frozen=True)
@@ -98,37 +29,37 @@ class Record:
 
     Args:
         name: The part.
-        pid: Its process id (the part's own, not its keeper's).
-        birth: Its birth, see :class:`Process`.
+        pid: Its process id (the part's own, not its shim's).
+        start_time: Its start_time, see :class:`Process`.
         started: Wall clock of the start, seconds since 1970.
         address: Where it serves; empty for a part that serves nothing.
         log: Its log file.
-        keeper_pid: Process id of its keeper.
-        keeper_birth: The keeper's birth.
+        shim_pid: Process id of its shim.
+        shim_start_time: The shim's start_time.
         version: Of the program, empty where it has none of its own.
         stopping: Set before it is ended on purpose, so that its supervisor does not call that a crash.
     """
 
     name: str
     pid: int
-    birth: str
+    start_time: str
     started: float
     address: str
     log: str
-    keeper_pid: int
-    keeper_birth: str
+    shim_pid: int
+    shim_start_time: str
     version: str = ""
     stopping: bool = False
 
     @property
     def process(self) -> Process:
         """The part's process."""
-        return Process(self.pid, self.birth)
+        return Process(self.pid, self.start_time)
 
     @property
-    def keeper(self) -> Process:
-        """Its keeper's process."""
-        return Process(self.keeper_pid, self.keeper_birth)
+    def shim(self) -> Process:
+        """Its shim's process."""
+        return Process(self.shim_pid, self.shim_start_time)
 
     def alive(self) -> bool:
         """Whether the part still runs."""
@@ -149,22 +80,22 @@ class Child:
 
     Args:
         record: What was recorded.
-        keeper: The keeper; its exit code is the part's.
-        lifeline: Writing end of the keeper's pipe. A plain number, so that no garbage collection closes it.
+        shim: The shim; its exit code is the part's.
+        lifeline_pipe: Writing end of the shim's pipe. A plain number, so that no garbage collection closes it.
     """
 
     record: Record
-    keeper: subprocess.Popen[str]
-    lifeline: int
+    shim: subprocess.Popen[str]
+    lifeline_pipe: int
 
     def exit_code(self) -> int | None:
         """The exit code (128 + signal for a killed part), or ``None`` while it runs."""
-        return self.keeper.poll()
+        return self.shim.poll()
 
     def close(self) -> int:
         """Give back what this process holds of an ended part; its exit code."""
-        os.close(self.lifeline)
-        return self.keeper.wait()
+        os.close(self.lifeline_pipe)
+        return self.shim.wait()
 
 
 def spawn(
@@ -178,7 +109,7 @@ def spawn(
     version: str = "",
     grace_s: float = GRACE_S,
 ) -> Child:
-    """Start a part under a keeper (see :mod:`clickreel.local.keeper`) and record it.
+    """Start a part under a shim (see :mod:`clickreel.local.shim`) and record it.
 
     Args:
         name: The part.
@@ -191,16 +122,16 @@ def spawn(
         grace_s: Between the request to end and the kill.
 
     Raises:
-        ClickreelError: The keeper itself could not be started.
+        ClickreelError: The shim itself could not be started.
     """
     _turn(log)
     reading, writing = os.pipe()  # not inherited by other children: Python closes them on exec
-    keeper = subprocess.Popen(
+    shim = subprocess.Popen(
         [
             sys.executable,
             "-I",
             "-S",
-            str(Path(__file__).with_name("keeper.py")),
+            str(Path(__file__).with_name("shim.py")),
             str(reading),
             str(grace_s),
             str(log),
@@ -216,31 +147,33 @@ def spawn(
         text=True,
     )
     os.close(reading)
-    assert keeper.stdout is not None
-    with keeper.stdout:
-        line = keeper.stdout.readline()
+    assert shim.stdout is not None
+    with shim.stdout:
+        line = shim.stdout.readline()
     if not line.strip().isdigit():
         os.close(writing)
-        raise ClickreelError(f"cannot start {name}: its keeper ended with code {keeper.wait()}", hint=f"look at {log}")
+        raise ClickreelError(f"cannot start {name}: its shim ended with code {shim.wait()}", hint=f"look at {log}")
     pid = int(line)
-    # The part may have ended already; the empty birth then says "not alive", which is true.
-    birth, keeper_birth = _birth(pid) or "", _birth(keeper.pid) or ""
-    entry = Record(name, pid, birth, time.time(), address, str(log), keeper.pid, keeper_birth, version)
+    # The part may have ended already; an empty start time then says "not alive", which is true.
+    start_time, shim_start_time = (
+        found.start_time if (found := Process.from_pid(number)) else "" for number in (pid, shim.pid)
+    )
+    entry = Record(name, pid, start_time, time.time(), address, str(log), shim.pid, shim_start_time, version)
     write_json(record, asdict(entry))
-    return Child(entry, keeper, writing)
+    return Child(entry, shim, writing)
 
 
 def end(record: Record, grace_s: float = GRACE_S) -> bool:
-    """End a recorded part and its keeper, politely first; whether nothing of them is left."""
-    if record.keeper.signal(signal.SIGTERM):
-        # The keeper asks the part, waits its own grace time, kills, and leaves.
-        record.keeper.wait(grace_s + 2)
+    """End a recorded part and its shim, politely first; whether nothing of them is left."""
+    if record.shim.signal(signal.SIGTERM):
+        # The shim asks the part, waits its own grace time, kills, and leaves.
+        record.shim.wait(grace_s + 2)
     if record.process.signal(signal.SIGTERM) and not record.process.wait(grace_s):
         record.process.signal(signal.SIGKILL)
         record.process.wait(5)
-    if record.keeper.signal(signal.SIGKILL):
-        record.keeper.wait(5)
-    return not record.alive() and not record.keeper.alive()
+    if record.shim.signal(signal.SIGKILL):
+        record.shim.wait(5)
+    return not record.alive() and not record.shim.alive()
 
 
 def tail(log: Path, lines: int = 20, *, end: int | None = None) -> list[str]:

@@ -8,8 +8,9 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from clickreel.local.child import Process
-from clickreel.local.home import Home, read_json, write_json
+from clickreel.json_files import read_json, write_json
+from clickreel.local.home import Home
+from clickreel.process import Process
 
 _LAST_STEPS_S = 1.0
 
@@ -20,18 +21,18 @@ class Supervisor:
 
     Args:
         pid: Process id.
-        birth: Its birth, see :class:`clickreel.local.child.Process`.
+        start_time: Its start_time, see :class:`clickreel.local.child.Process`.
         ends_with_parts: It has nothing else to do and ends once its parts have ended. A test run or a console is not like that.
     """
 
     pid: int
-    birth: str
+    start_time: str
     ends_with_parts: bool
 
     @property
     def process(self) -> Process:
         """Its process."""
-        return Process(self.pid, self.birth)
+        return Process(self.pid, self.start_time)
 
 
 def others(home: Home) -> list[Supervisor]:
@@ -55,9 +56,9 @@ def register(home: Home, *, ends_with_parts: bool) -> Process | None:
     elders = others(home)
     if not own.exists():
         own.parent.mkdir(parents=True, exist_ok=True)
-        process = Process.of(os.getpid())
+        process = Process.from_pid(os.getpid())
         assert process is not None
-        write_json(own, asdict(Supervisor(process.pid, process.birth, ends_with_parts)))
+        write_json(own, asdict(Supervisor(process.pid, process.start_time, ends_with_parts)))
     return elders[0].process if elders else None
 
 

@@ -8,7 +8,7 @@ from clickreel.errors import ClickreelError, ContractError, MissingError, Unreac
 from clickreel.local import child, java
 
 _KINDS = (ClickreelError, UsageError, MissingError, UnreachableError, ContractError)
-# What a shell and our keeper say of a program that could not be run at all.
+# What a shell and our shim say of a program that could not be run at all.
 NOT_RUN = 127
 
 

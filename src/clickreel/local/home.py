@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
+import secrets
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from clickreel.errors import MissingError, UnreachableError, UsageError
+from clickreel.json_files import read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,30 @@ class Home:
         """A folder of a part for what need not survive; made when absent."""
         return _made(self.path / "work" / part)
 
+    @property
+    def token_file(self) -> Path:
+        """The file of :meth:`token`, for processes that read it themselves."""
+        return self.path / "token"
+
+    def token(self) -> str:
+        """The secret of this home, made at first use; every local HTTP service admits those who send it and nobody else.
+
+        Our own clients take it from ``profile(home)``: user ``default`` of ClickHouse, user ``clickreel`` of the registry and of Flink's
+        gateway, this token as the password of each.
+        """
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = self.path / f".token.{os.getpid()}.{threading.get_ident()}"
+        if not self.token_file.exists():
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_hex(16))
+            try:
+                os.link(temporary, self.token_file)  # unlike a rename this keeps the token of whoever was first
+            except FileExistsError:
+                pass
+            finally:
+                temporary.unlink()
+        return self.token_file.read_text(encoding="ascii").strip()
+
     def read(self, name: str) -> dict[str, Any]:
         """Read one of the home's JSON files; empty when it is absent or unreadable."""
         return read_json(self.path / name)
@@ -131,26 +157,6 @@ class Home:
                         ) from None
                     time.sleep(0.1)
             yield
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; empty when the file is absent or holds something else."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a JSON object so that a reader sees the old file or the new one, never a half."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        beside.replace(path)
-    except OSError:  # a full disk: half a file is not left behind
-        beside.unlink(missing_ok=True)
-        raise
 
 
 def _made(path: Path) -> Path:

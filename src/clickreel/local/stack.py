@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from clickreel import settings as stage_settings
 from clickreel.errors import ClickreelError, UnreachableError, UsageError
+from clickreel.json_files import write_json
 from clickreel.local import archive, child, elders, jars, ready
 from clickreel.local.failure import explained
-from clickreel.local.home import Home, write_json
+from clickreel.local.home import Home
 from clickreel.local.part import Context, Part, Task
 from clickreel.local.parts import NAMES, PARTS, TASKS
 from clickreel.local.pipeline import given_profile, provided

@@ -24,10 +24,10 @@ from types import FrameType
 from clickreel import errors
 from clickreel.errors import ClickreelError
 from clickreel.local import elders
-from clickreel.local.child import Process
 from clickreel.local.home import Home
 from clickreel.local.stack import Stack
 from clickreel.local.steps import Event, Report, silent
+from clickreel.process import Process
 
 # How often children and the leader are looked at: an `up` in the foreground says within this time that a part died.
 WATCH_S = 0.25

@@ -1,11 +1,11 @@
-"""The keeper: a tiny parent of one part, so that the part cannot outlive whoever started it.
+"""The shim: a tiny parent of one part, so that the part cannot outlive whoever started it.
 
-Run by path as ``python -I -S keeper.py LIFELINE GRACE_S LOG PROGRAM ARGUMENT...``; it imports nothing of clickreel, so it starts in 20 ms.
+Run by path as ``python -I -S shim.py LIFELINE_PIPE GRACE_S LOG PROGRAM ARGUMENT...``; it imports nothing of clickreel, so it starts in 20 ms.
 
-1. ``LIFELINE`` is the reading end of a pipe whose writing end only the starter holds. When the starter dies, however it dies
-   (``kill -9`` included), the system closes the pipe, and the keeper reads its end.
-2. The keeper then asks the part to end (SIGTERM), and after ``GRACE_S`` seconds ends its whole process group (SIGKILL).
-3. On Linux the part also asks the system to be killed when its keeper dies, so ``kill -9`` of the keeper leaves nothing either.
+1. ``LIFELINE_PIPE`` is the reading end of a pipe whose writing end only the starter holds. When the starter dies, however it dies
+   (``kill -9`` included), the system closes the pipe, and the shim reads its end.
+2. The shim then asks the part to end (SIGTERM), and after ``GRACE_S`` seconds ends its whole process group (SIGKILL).
+3. On Linux the part also asks the system to be killed when its shim dies, so ``kill -9`` of the shim leaves nothing either.
 
 It prints the part's process id and leaves with the part's exit code (128 + signal, as shells do).
 """
@@ -26,7 +26,7 @@ _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 
 def main(arguments: list[str]) -> int:
     """Start the part, wait for its end or for the starter's."""
-    lifeline, grace_s, log, argv = int(arguments[0]), float(arguments[1]), arguments[2], arguments[3:]
+    lifeline_pipe, grace_s, log, argv = int(arguments[0]), float(arguments[1]), arguments[2], arguments[3:]
     # A signal writes a byte here, so that one select() waits for the starter's death, the part's death and SIGTERM alike.
     wake_out, wake_in = os.pipe()
     os.set_blocking(wake_in, False)
@@ -37,12 +37,12 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    keeper = os.getpid()
+    shim = os.getpid()
     # Held back over the fork: a request to end that reaches the child before it has given up the handlers above would be lost.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     part = os.fork()
     if part == 0:
-        _become(argv, log, keeper)
+        _become(argv, log, shim)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     sys.stdout.write(f"{part}\n")
     sys.stdout.flush()
@@ -55,11 +55,11 @@ def main(arguments: list[str]) -> int:
             _end_group(part, signal.SIGKILL)  # what the part itself may have started
             return os.waitstatus_to_exitcode(status) % 256 if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
         wait_s = 60.0 if kill_at is None else max(0.0, kill_at - time.monotonic())
-        watched = [wake_out] if kill_at is not None else [wake_out, lifeline]
+        watched = [wake_out] if kill_at is not None else [wake_out, lifeline_pipe]
         ready = select.select(watched, [], [], wait_s)[0]
         if wake_out in ready:
             os.read(wake_out, 512)
-        if kill_at is None and (asked or lifeline in ready):
+        if kill_at is None and (asked or lifeline_pipe in ready):
             kill_at = time.monotonic() + grace_s
             with contextlib.suppress(ProcessLookupError):
                 os.kill(part, signal.SIGTERM)
@@ -67,13 +67,13 @@ def main(arguments: list[str]) -> int:
             _end_group(part, signal.SIGKILL)
 
 
-def _become(argv: list[str], log: str, keeper: int) -> None:
+def _become(argv: list[str], log: str, shim: int) -> None:
     """Turn the forked child into the part; never returns."""
     try:
         os.setpgid(0, 0)
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != keeper:  # it died before the line above
+            if os.getppid() != shim:  # it died before the line above
                 os._exit(1)
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         null = os.open(os.devnull, os.O_RDONLY)
