@@ -13,7 +13,7 @@ import lz4.frame
 import pytest
 import zstandard
 
-from clickreel.local.clickhouse.blocks import BlockPacker, BlockSource
+from clickreel.local.clickhouse.native_compression import BlockCompressor, BlockReader
 from tests.clickhouse.http import Http
 
 PACK = {
@@ -92,8 +92,8 @@ def test_blocks_of_clickhouse(http: Http) -> None:
     """``decompress=1`` reads, and ``compress=1`` writes, ClickHouse's own blocks; a wrong checksum is refused."""
     http.text("CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a")
     data = b"".join(b"%d\n" % n for n in range(400_000))
-    packer = BlockPacker()
-    packed = packer.compress(data) + packer.flush()
+    compressor = BlockCompressor()
+    packed = compressor.compress(data) + compressor.flush()
     assert len(packed) < len(data)
     assert http.post("INSERT INTO t FORMAT TSV", packed, decompress=1).status_code == 200
     assert http.text("SELECT count(), sum(a) FROM t") == "400000\t79999800000"
@@ -106,7 +106,7 @@ def test_blocks_of_clickhouse(http: Http) -> None:
 
 
 def _plain(packed: bytes) -> bytes:
-    source, plain = BlockSource(_Pieces(packed)), b""
+    source, plain = BlockReader(_Pieces(packed)), b""
     while piece := source.read(1):
         plain += piece
     return plain

@@ -29,7 +29,7 @@ It is a front for one machine and one folder. Where it differs from a server:
   no password; there is no ``/play`` and no ``/dashboard``.
 * **Memory**: half of the machine's, at most 4 GB, for all statements together (``CLICKREEL_LOCAL_CLICKHOUSE_MEMORY_MB``).
 
-How a request goes: :mod:`wire` reads it, :mod:`access` knows the user, :mod:`call` sorts its parameters, :mod:`sessions` or
-:mod:`engine` gives a connection, :mod:`statement` finds where the text ends and data begins, :mod:`insertion` pushes data in,
-:mod:`result` streams a result out, :mod:`answer` holds these together, :mod:`server` turns failures into answers.
+How a request goes: :mod:`http_connection` reads it, :mod:`authentication` knows the user, :mod:`query_request` sorts its parameters, :mod:`query_sessions` or
+:mod:`engine` gives a connection, :mod:`statement_parts` finds where the text ends and data begins, :mod:`insert_stream` pushes data in,
+:mod:`query_result` streams a result out, :mod:`query_handler` holds these together, :mod:`http_server` turns failures into answers.
 """

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 
 from clickreel.errors import ClickreelError
-from clickreel.local.clickhouse.access import User
-from clickreel.local.clickhouse.server import Options, Server
+from clickreel.local.clickhouse.authentication import DatabaseUser
+from clickreel.local.clickhouse.http_server import ClickHouseServer, ServerOptions
 from clickreel.local.clickhouse.settings import ClickHouseSettings
 from clickreel.settings import load
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        server = Server(
+        server = ClickHouseServer(
             options(parsed.data.expanduser().absolute(), parsed.port, load(ClickHouseSettings, "local_clickhouse"))
         )
     except ClickreelError as exc:
@@ -46,13 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def options(data: Path, port: int, settings: ClickHouseSettings) -> Options:
+def options(data: Path, port: int, settings: ClickHouseSettings) -> ServerOptions:
     """A server's options from its settings."""
-    users = {settings.user: User(settings.user, settings.password)}
+    users = {settings.user: DatabaseUser(settings.user, settings.password)}
     if settings.reader:
-        users[settings.reader] = User(settings.reader, settings.reader_password, readonly=True)
+        users[settings.reader] = DatabaseUser(settings.reader, settings.reader_password, readonly=True)
     memory_mb = settings.memory_mb or min(MEMORY_MAX_MB, psutil.virtual_memory().total // 2 // 2**20)
-    return Options(data, port, memory_mb * 2**20, users)
+    return ServerOptions(data, port, memory_mb * 2**20, users)
 
 
 if __name__ == "__main__":

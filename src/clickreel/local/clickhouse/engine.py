@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from clickreel.errors import ClickreelError, MissingError
-from clickreel.local.clickhouse.exceptions import Code, DatabaseError, refused
-from clickreel.local.clickhouse.statement import quoted
+from clickreel.local.clickhouse.database_errors import DatabaseError, ErrorCode, database_error
+from clickreel.local.clickhouse.statement_parts import quote_string
 
 # The engine gives every statement an id of its own and takes none. A setting travels with a statement into system.processes, so a
 # connection's statement is found there by a setting: this one is read by the PromQL dialect alone, which HTTP clients do not speak.
-_MARK = "promql_database"
+_MARKER_SETTING = "promql_database"
 
 
 @dataclass(frozen=True)
-class Figures:
+class QueryStats:
     """What a statement read and wrote."""
 
     read_rows: int = 0
@@ -39,7 +39,7 @@ class Figures:
 
 
 @dataclass
-class Running:
+class RunningQuery:
     """A statement that is under way."""
 
     query_id: str
@@ -49,10 +49,10 @@ class Running:
     def check(self) -> None:
         """Raise when somebody has killed it."""
         if self.cancelled:
-            raise refused(Code.QUERY_WAS_CANCELLED, "Query was cancelled")
+            raise database_error(ErrorCode.QUERY_WAS_CANCELLED, "Query was cancelled")
 
 
-class Engine:
+class ClickHouseEngine:
     """The engine over a folder that no other process uses.
 
     Args:
@@ -79,15 +79,15 @@ class Engine:
             raise ClickreelError(
                 f"the ClickHouse engine does not start on {path}: {exc}", hint=f"look into {path}, or move it away"
             ) from exc
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, RunningQuery] = {}
         self._guard = threading.Lock()
-        self.version, self.timezone, self.display_name = self._answers("version()", "timezone()", "hostName()")
+        self.version, self.timezone, self.display_name = self._evaluate("version()", "timezone()", "hostName()")
 
-    def _answers(self, *expressions: str) -> list[str]:
+    def _evaluate(self, *expressions: str) -> list[str]:
         row: bytes = self._root.query(f"SELECT {', '.join(expressions)}", "TSV").bytes()
         return row.decode().rstrip("\n").split("\t")
 
-    def connection(self, *, readonly: bool = False) -> Connection:
+    def connection(self, *, readonly: bool = False) -> EngineConnection:
         """Open a connection.
 
         Args:
@@ -97,21 +97,21 @@ class Engine:
         # expression; `async_insert` is a server's default too, but needs a queue that an insert here must not wait in.
         mark = uuid.uuid4().hex
         limits = "&readonly=1" if readonly else ""
-        raw = self._open(f"{self.path}?implicit_select=0&async_insert=0&{_MARK}={mark}{limits}")
-        return Connection(raw, mark)
+        raw = self._open(f"{self.path}?implicit_select=0&async_insert=0&{_MARKER_SETTING}={mark}{limits}")
+        return EngineConnection(raw, mark)
 
     @contextmanager
-    def running(self, query_id: str, connection: Connection) -> Iterator[Running]:
+    def running(self, query_id: str, connection: EngineConnection) -> Iterator[RunningQuery]:
         """Enter a statement into the list of those under way.
 
         Raises:
             DatabaseError: A statement with this id is under way.
         """
-        entry = Running(query_id, connection.mark)
+        entry = RunningQuery(query_id, connection.mark)
         with self._guard:
             if query_id in self._running:
-                raise refused(
-                    Code.QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING, f"Query with id = {query_id} is already running"
+                raise database_error(
+                    ErrorCode.QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING, f"Query with id = {query_id} is already running"
                 )
             self._running[query_id] = entry
         try:
@@ -134,7 +134,7 @@ class Engine:
             entry.cancelled = True
         connection = self.connection()
         try:
-            connection.run(f"KILL QUERY WHERE Settings['{_MARK}'] = '{entry.mark}' ASYNC")
+            connection.run(f"KILL QUERY WHERE Settings['{_MARKER_SETTING}'] = '{entry.mark}' ASYNC")
         finally:
             connection.close()
 
@@ -145,7 +145,7 @@ class Engine:
         for query_id in ids:
             self.kill(query_id)
 
-    def note_killed(self, query_ids: Iterable[str] = ()) -> None:
+    def mark_killed(self, query_ids: Iterable[str] = ()) -> None:
         """Take over what KILL statements have marked: an INSERT that waits for its client's data does not see it by itself.
 
         Args:
@@ -164,7 +164,9 @@ class Engine:
         """By caller's id: the engine's id, and whether it is marked as killed."""
         connection = self.connection()
         try:
-            rows = connection.run(f"SELECT Settings['{_MARK}'], query_id, is_cancelled FROM system.processes")[0]
+            rows = connection.run(
+                f"SELECT Settings['{_MARKER_SETTING}'], query_id, is_cancelled FROM system.processes"
+            )[0]
         finally:
             connection.close()
         by_mark = {
@@ -180,7 +182,7 @@ class Engine:
         self._lock.close()
 
 
-class Connection:
+class EngineConnection:
     """One connection of the engine; used by one thread at a time.
 
     Args:
@@ -199,7 +201,7 @@ class Connection:
             DatabaseError: A setting is unknown, its value is wrong, or it may not be changed.
         """
         if values:
-            self.run("SET " + ", ".join(f"{name} = {quoted(value)}" for name, value in values.items()))
+            self.run("SET " + ", ".join(f"{name} = {quote_string(value)}" for name, value in values.items()))
 
     def reset(self, names: list[str]) -> None:
         """Put settings back to their defaults."""
@@ -216,15 +218,15 @@ class Connection:
         kind = answer["query_class"].name
         return kind == "READ_ONLY", kind != "UNKNOWN", int(answer["statement_count"])
 
-    def run(self, sql: str, output: str = "TabSeparated") -> tuple[bytes, Figures]:
+    def run(self, sql: str, output: str = "TabSeparated") -> tuple[bytes, QueryStats]:
         """Run a statement to its end and return its whole answer.
 
         Raises:
             DatabaseError: It failed.
         """
-        with translated():
+        with translate_errors():
             result = self.raw.query(sql, output)
-        return result.bytes(), figures_of(result)
+        return result.bytes(), query_stats(result)
 
     def close(self) -> None:
         """Close it; temporary tables go with it."""
@@ -232,7 +234,7 @@ class Connection:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Turn the engine's exceptions into ours."""
     try:
         yield
@@ -240,9 +242,9 @@ def translated() -> Iterator[None]:
         raise DatabaseError(str(exc)) from exc
 
 
-def figures_of(result: Any) -> Figures:
-    """The figures of a finished statement."""
-    return Figures(
+def query_stats(result: Any) -> QueryStats:
+    """The stats of a finished statement."""
+    return QueryStats(
         read_rows=result.storage_rows_read(),
         read_bytes=result.storage_bytes_read(),
         written_rows=result.rows_written(),

@@ -6,15 +6,15 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from clickreel.local.clickhouse.engine import Connection, Engine
-from clickreel.local.clickhouse.exceptions import Code, refused
+from clickreel.local.clickhouse.database_errors import ErrorCode, database_error
+from clickreel.local.clickhouse.engine import ClickHouseEngine, EngineConnection
 
 DEFAULT_TIMEOUT_S = 60
 MAX_TIMEOUT_S = 3600  # a server's max_session_timeout
 
 
 @dataclass
-class Session:
+class QuerySession:
     """A kept connection.
 
     Attributes:
@@ -23,7 +23,7 @@ class Session:
         statements: The SET statements that ran in it, so that they can be put back after a request's own settings.
     """
 
-    connection: Connection
+    connection: EngineConnection
     timeout_s: float
     database: str = "default"
     statements: list[str] = field(default_factory=list)
@@ -39,15 +39,15 @@ class Session:
             self.statements = [old for old in self.statements if old != text] + [text]
 
 
-class Sessions:
+class QuerySessions:
     """All sessions, by user and id. A session is used by one request at a time and dropped when it was idle for its timeout."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: ClickHouseEngine) -> None:
         self._engine = engine
-        self._by_name: dict[tuple[str, str], Session] = {}
+        self._by_name: dict[tuple[str, str], QuerySession] = {}
         self._guard = threading.Lock()
 
-    def take(self, user: str, name: str, *, timeout_s: float, must_exist: bool, readonly: bool) -> Session:
+    def acquire(self, user: str, name: str, *, timeout_s: float, must_exist: bool, readonly: bool) -> QuerySession:
         """Take a session for one request.
 
         Raises:
@@ -58,18 +58,18 @@ class Sessions:
             session = self._by_name.get((user, name))
             if session is None:
                 if must_exist:
-                    raise refused(Code.SESSION_NOT_FOUND, f"Session {name} not found")
-                session = Session(self._engine.connection(readonly=readonly), timeout_s)
+                    raise database_error(ErrorCode.SESSION_NOT_FOUND, f"Session {name} not found")
+                session = QuerySession(self._engine.connection(readonly=readonly), timeout_s)
                 self._by_name[user, name] = session
             elif session.busy:
-                raise refused(Code.SESSION_IS_LOCKED, f"Session {name} is locked by a concurrent client")
+                raise database_error(ErrorCode.SESSION_IS_LOCKED, f"Session {name} is locked by a concurrent client")
             session.busy = True
             session.timeout_s = timeout_s
         for old in expired:
             old.connection.close()
         return session
 
-    def give_back(self, user: str, name: str, *, drop: bool = False) -> None:
+    def release(self, user: str, name: str, *, drop: bool = False) -> None:
         """Return a session after a request.
 
         Args:
@@ -86,7 +86,7 @@ class Sessions:
         if drop:
             session.connection.close()
 
-    def _expired(self) -> list[Session]:
+    def _expired(self) -> list[QuerySession]:
         now = time.monotonic()
         names = [name for name, session in self._by_name.items() if not session.busy and session.expires < now]
         return [self._by_name.pop(name) for name in names]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
 
-from clickreel.local.clickhouse.exceptions import Code, refused
-from clickreel.local.clickhouse.wire import CHUNK_BYTES, Source
+from clickreel.local.clickhouse.database_errors import ErrorCode, database_error
+from clickreel.local.clickhouse.http_connection import CHUNK_BYTES, ByteSource
 
 MAX_BYTES = 64 << 20
 _FIELD = re.compile(rb'\b(filename|name)="((?:[^"\\]|\\.)*)"')
@@ -31,7 +31,7 @@ class ExternalTable:
     data: bytes
 
 
-def boundary(content_type: str) -> bytes | None:
+def parse_boundary(content_type: str) -> bytes | None:
     """The boundary between the parts; ``None`` when the body is not a form."""
     header = Message()
     header["Content-Type"] = content_type
@@ -40,7 +40,7 @@ def boundary(content_type: str) -> bytes | None:
     return str(header.get_param("boundary", "")).encode() or None
 
 
-def read_form(body: Source, mark: bytes, params: Mapping[str, str]) -> tuple[dict[str, str], list[ExternalTable]]:
+def read_form(body: ByteSource, mark: bytes, params: Mapping[str, str]) -> tuple[dict[str, str], list[ExternalTable]]:
     """Read a form.
 
     Args:
@@ -60,7 +60,7 @@ def read_form(body: Source, mark: bytes, params: Mapping[str, str]) -> tuple[dic
         pieces.append(piece)
         size += len(piece)
         if size > MAX_BYTES:
-            raise refused(Code.QUERY_IS_TOO_LARGE, f"The form is larger than {MAX_BYTES} bytes")
+            raise database_error(ErrorCode.QUERY_IS_TOO_LARGE, f"The form is larger than {MAX_BYTES} bytes")
     content = b"\r\n" + b"".join(pieces)
     merged, files = dict(params), {}
     for part in content.split(b"\r\n--" + mark)[1:]:
@@ -82,8 +82,8 @@ def _table(name: str, data: bytes, params: dict[str, str]) -> ExternalTable:
     if not structure and types:
         structure = ", ".join(f"_{number} {kind}" for number, kind in enumerate(_split(types), 1))
     if not structure:
-        raise refused(
-            Code.BAD_ARGUMENTS, f"Neither {name}_structure nor {name}_types describes the external table {name}"
+        raise database_error(
+            ErrorCode.BAD_ARGUMENTS, f"Neither {name}_structure nor {name}_types describes the external table {name}"
         )
     return ExternalTable(name, structure, output, data)
 

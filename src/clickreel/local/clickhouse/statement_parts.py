@@ -27,7 +27,7 @@ _TOKEN = re.compile(
 )
 
 
-class Token(NamedTuple):
+class StatementToken(NamedTuple):
     """A piece of SQL at nesting depth ``depth`` (0 = outside all parentheses)."""
 
     kind: str
@@ -41,7 +41,7 @@ class Token(NamedTuple):
         return self.kind == "word" and self.text.upper() in words
 
 
-def tokens(sql: bytes) -> Iterator[Token]:
+def tokens(sql: bytes) -> Iterator[StatementToken]:
     """The pieces of a statement in order, blanks and comments left out.
 
     A closing parenthesis has the depth of its opening one.
@@ -55,16 +55,16 @@ def tokens(sql: bytes) -> Iterator[Token]:
         if kind == "space":
             continue
         if text in (b"(", b"[", b"{"):
-            yield Token(kind, text, match.start(), match.end(), depth)
+            yield StatementToken(kind, text, match.start(), match.end(), depth)
             depth += 1
             continue
         if text in (b")", b"]", b"}"):
             depth = max(0, depth - 1)
-        yield Token(kind, text, match.start(), match.end(), depth)
+        yield StatementToken(kind, text, match.start(), match.end(), depth)
 
 
 @dataclass(frozen=True)
-class Insert:
+class InsertStatement:
     """``INSERT INTO ... [FORMAT f]`` whose data follows.
 
     Attributes:
@@ -81,7 +81,7 @@ class Insert:
 
 
 @dataclass(frozen=True)
-class Plain:
+class PlainStatement:
     """Every other statement.
 
     Attributes:
@@ -101,7 +101,7 @@ class Plain:
     outfile: bool
 
 
-def parse(sql: bytes) -> Insert | Plain:
+def parse(sql: bytes) -> InsertStatement | PlainStatement:
     """Find the seams of one statement.
 
     Args:
@@ -118,9 +118,9 @@ def parse(sql: bytes) -> Insert | Plain:
     return _plain(sql)
 
 
-def _insert(sql: bytes, stream: Iterator[Token]) -> Insert | None:
+def _insert(sql: bytes, stream: Iterator[StatementToken]) -> InsertStatement | None:
     selects, source = False, None
-    previous: Token | None = None
+    previous: StatementToken | None = None
     opened: tuple[int, int, int] | None = (
         None  # of a call of input(): start, start of its argument, depth of its parenthesis
     )
@@ -137,10 +137,10 @@ def _insert(sql: bytes, stream: Iterator[Token]) -> Insert | None:
         if token.depth == 0 and token.kind == "word" and previous is not None and previous.is_word(b"FORMAT"):
             if selects and source is None:
                 return None
-            return Insert(sql[: previous.start], token.text.decode(), _data_at(sql, token.end), source)
+            return InsertStatement(sql[: previous.start], token.text.decode(), _data_at(sql, token.end), source)
         if not selects and token.depth == 0 and token.is_word(b"VALUES"):
             # `INSERT INTO t (values) ...` has it in parentheses; a table of that name would need quotes.
-            return Insert(sql[: token.start], "Values", token.end)
+            return InsertStatement(sql[: token.start], "Values", token.end)
         previous = token
     return None
 
@@ -156,7 +156,7 @@ def _data_at(sql: bytes, at: int) -> int:
     return at
 
 
-def _plain(sql: bytes) -> Plain:
+def _plain(sql: bytes) -> PlainStatement:
     pieces = [token for token in tokens(sql) if token.depth == 0]
     while pieces and pieces[-1].text == b";":
         pieces.pop()
@@ -177,9 +177,9 @@ def _plain(sql: bytes) -> Plain:
         (one.is_word(b"INTO") and two.is_word(b"OUTFILE")) or (one.is_word(b"FROM") and two.is_word(b"INFILE"))
         for one, two in itertools.pairwise(pieces)
     )
-    return Plain(verb, name, cut, resume, end, outfile)
+    return PlainStatement(verb, name, cut, resume, end, outfile)
 
 
-def quoted(text: str) -> str:
+def quote_string(text: str) -> str:
     """A text as a string literal."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -12,8 +12,8 @@ import lz4.block
 import zstandard
 from clickhouse_cityhash.cityhash import CityHash128
 
-from clickreel.local.clickhouse.exceptions import Code, refused
-from clickreel.local.clickhouse.wire import Source
+from clickreel.local.clickhouse.database_errors import ErrorCode, database_error
+from clickreel.local.clickhouse.http_connection import ByteSource
 
 _HEAD = struct.Struct("<BII")
 _LZ4, _ZSTD, _NONE = 0x82, 0x90, 0x02
@@ -29,7 +29,7 @@ def _checksum(data: bytes) -> bytes:
     return struct.pack("<QQ", value >> 64, value & (2**64 - 1))
 
 
-class BlockPacker:
+class BlockCompressor:
     """Plain bytes to blocks, with LZ4."""
 
     def __init__(self) -> None:
@@ -40,26 +40,26 @@ class BlockPacker:
         self._hold += data
         ready = []
         while len(self._hold) >= PLAIN_BYTES:
-            ready.append(_packed(bytes(self._hold[:PLAIN_BYTES])))
+            ready.append(_compress_block(bytes(self._hold[:PLAIN_BYTES])))
             del self._hold[:PLAIN_BYTES]
         return b"".join(ready)
 
     def flush(self) -> bytes:
         """Give the rest."""
         rest, self._hold = bytes(self._hold), bytearray()
-        return _packed(rest) if rest else b""
+        return _compress_block(rest) if rest else b""
 
 
-def _packed(plain: bytes) -> bytes:
+def _compress_block(plain: bytes) -> bytes:
     data: bytes = lz4.block.compress(plain, store_size=False)
     body = _HEAD.pack(_LZ4, len(data) + _HEAD.size, len(plain)) + data
     return _checksum(body) + body
 
 
-class BlockSource:
+class BlockReader:
     """Blocks to plain bytes."""
 
-    def __init__(self, body: Source) -> None:
+    def __init__(self, body: ByteSource) -> None:
         self._body = body
 
     def read(self, size: int) -> bytes:
@@ -74,14 +74,18 @@ class BlockSource:
             return b""
         method, packed_size, plain_size = _HEAD.unpack(head[_CHECKSUM_BYTES:])
         if max(packed_size, plain_size) > _BLOCK_MAX_BYTES or packed_size < _HEAD.size:
-            raise refused(Code.CANNOT_DECOMPRESS, "The request's body is not made of compressed blocks")
+            raise database_error(ErrorCode.CANNOT_DECOMPRESS, "The request's body is not made of compressed blocks")
         data = self._exactly(packed_size - _HEAD.size, may_end=False)
         if _checksum(head[_CHECKSUM_BYTES:] + data) != head[:_CHECKSUM_BYTES]:
-            raise refused(Code.CHECKSUM_DOESNT_MATCH, "Checksum doesn't match: corrupted data in the request's body")
+            raise database_error(
+                ErrorCode.CHECKSUM_DOESNT_MATCH, "Checksum doesn't match: corrupted data in the request's body"
+            )
         try:
             return _plain(method, data, plain_size)
         except (lz4.block.LZ4BlockError, zstandard.ZstdError) as exc:
-            raise refused(Code.CANNOT_DECOMPRESS, f"Cannot decompress a block of the request's body: {exc}") from exc
+            raise database_error(
+                ErrorCode.CANNOT_DECOMPRESS, f"Cannot decompress a block of the request's body: {exc}"
+            ) from exc
 
     def _exactly(self, size: int, *, may_end: bool) -> bytes:
         pieces, left = [], size
@@ -89,7 +93,7 @@ class BlockSource:
             pieces.append(piece)
             left -= len(piece)
         if left and (pieces or not may_end):
-            raise refused(Code.CANNOT_DECOMPRESS, "The request's body ends inside a compressed block")
+            raise database_error(ErrorCode.CANNOT_DECOMPRESS, "The request's body ends inside a compressed block")
         return b"".join(pieces)
 
 
@@ -100,4 +104,4 @@ def _plain(method: int, data: bytes, size: int) -> bytes:
         return zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
     if method == _NONE:
         return data
-    raise refused(Code.UNKNOWN_COMPRESSION_METHOD, f"Unknown compression method {method:#x} of a block")
+    raise database_error(ErrorCode.UNKNOWN_COMPRESSION_METHOD, f"Unknown compression method {method:#x} of a block")

@@ -6,8 +6,8 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from clickreel.local.clickhouse.exceptions import Code, DatabaseError, refused
-from clickreel.local.clickhouse.wire import CHUNK_BYTES, Source
+from clickreel.local.clickhouse.database_errors import DatabaseError, ErrorCode, database_error
+from clickreel.local.clickhouse.http_connection import CHUNK_BYTES, ByteSource
 
 _TEXT = "text/plain; charset=UTF-8"
 _JSON = "application/json; charset=UTF-8"
@@ -38,7 +38,7 @@ def content_type(name: str) -> str:
     return _BINARY
 
 
-class Packer(Protocol):
+class Compressor(Protocol):
     """A compressing stream."""
 
     def compress(self, data: bytes) -> bytes:
@@ -52,7 +52,7 @@ class Packer(Protocol):
 _PREFERRED = ("zstd", "lz4", "gzip", "deflate")
 
 
-def accepted(header: str) -> str | None:
+def negotiate_encoding(header: str) -> str | None:
     """Choose a compression from an Accept-Encoding header; ``None`` for none."""
     names = {}
     for part in header.lower().split(","):
@@ -61,7 +61,7 @@ def accepted(header: str) -> str | None:
     return next((name for name in _PREFERRED if names.get(name)), None)
 
 
-class _Lz4:
+class _Lz4Compressor:
     def __init__(self) -> None:
         import lz4.frame
 
@@ -76,18 +76,18 @@ class _Lz4:
         return self._head + bytes(self._frame.flush())
 
 
-def packer(name: str, level: int) -> Packer:
+def create_compressor(name: str, level: int) -> Compressor:
     """A compressing stream of this name, which :func:`accepted` gave."""
     if name == "zstd":
         import zstandard
 
         return zstandard.ZstdCompressor(level=level).compressobj()
     if name == "lz4":
-        return _Lz4()
+        return _Lz4Compressor()
     return zlib.compressobj(min(level, 9), zlib.DEFLATED, 31 if name == "gzip" else 15)
 
 
-def unpacked(body: Source, encoding: str) -> Source:
+def decode_body(body: ByteSource, encoding: str) -> ByteSource:
     """A body's plain bytes.
 
     Args:
@@ -99,7 +99,7 @@ def unpacked(body: Source, encoding: str) -> Source:
     """
     for name in reversed([part.strip().lower() for part in encoding.split(",")]):
         if name not in ("", "identity"):
-            body = _Unpacked(body, name)
+            body = _Decoder(body, name)
     return body
 
 
@@ -117,15 +117,15 @@ def _decoder(name: str) -> Callable[[], Any]:
 
         frame: Callable[[], Any] = lz4.frame.LZ4FrameDecompressor
         return frame
-    raise refused(
-        Code.UNKNOWN_COMPRESSION_METHOD, f"Unknown compression method {name}; zstd, lz4, gzip, deflate are known"
+    raise database_error(
+        ErrorCode.UNKNOWN_COMPRESSION_METHOD, f"Unknown compression method {name}; zstd, lz4, gzip, deflate are known"
     )
 
 
-class _Unpacked:
+class _Decoder:
     """Streams of several members (gzip, zstd and lz4 frames joined) are one body."""
 
-    def __init__(self, body: Source, name: str) -> None:
+    def __init__(self, body: ByteSource, name: str) -> None:
         self._body = body
         self._name = name
         self._make = _decoder(name)
@@ -140,8 +140,8 @@ class _Unpacked:
             self._rest = b""
             if not data:
                 if not self._fresh:
-                    raise refused(
-                        Code.CANNOT_DECOMPRESS, f"The {self._name} stream of the request's body is not complete"
+                    raise database_error(
+                        ErrorCode.CANNOT_DECOMPRESS, f"The {self._name} stream of the request's body is not complete"
                     )
                 return b""
             plain = self._step(data)
@@ -154,8 +154,8 @@ class _Unpacked:
         except DatabaseError:
             raise
         except Exception as exc:  # each library has errors of its own
-            raise refused(
-                Code.CANNOT_DECOMPRESS, f"Cannot decompress the request's body as {self._name}: {exc}"
+            raise database_error(
+                ErrorCode.CANNOT_DECOMPRESS, f"Cannot decompress the request's body as {self._name}: {exc}"
             ) from exc
         self._fresh = False
         if self._decoder.eof:

@@ -8,12 +8,12 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from clickreel.local.clickhouse.engine import Connection, Figures, figures_of, translated
-from clickreel.local.clickhouse.exceptions import DatabaseError
-from clickreel.local.clickhouse.statement import Insert, quoted
+from clickreel.local.clickhouse.database_errors import DatabaseError
+from clickreel.local.clickhouse.engine import EngineConnection, QueryStats, query_stats, translate_errors
+from clickreel.local.clickhouse.statement_parts import InsertStatement, quote_string
 
 
-class Insertion(Protocol):
+class InsertStream(Protocol):
     """An INSERT under way.
 
     Rows become visible with :meth:`commit` as long as they fit one block (``min_insert_block_size_rows``, about a million rows, or the
@@ -23,14 +23,14 @@ class Insertion(Protocol):
     def push(self, data: bytes) -> None:
         """Push a piece of data, cut anywhere. Blocks while the engine is behind."""
 
-    def commit(self) -> Figures:
+    def commit(self) -> QueryStats:
         """Say that the data is complete; returns when it is stored."""
 
     def cancel(self) -> None:
         """Drop what is not stored yet."""
 
 
-def begin(connection: Connection, parsed: Insert, kill: Callable[[], None]) -> Insertion:
+def begin_insert(connection: EngineConnection, parsed: InsertStatement, kill: Callable[[], None]) -> InsertStream:
     """Begin an INSERT.
 
     Args:
@@ -42,12 +42,12 @@ def begin(connection: Connection, parsed: Insert, kill: Callable[[], None]) -> I
         DatabaseError: The engine refuses it.
     """
     if parsed.source is not None:
-        return _Selecting(connection, parsed, kill)
-    with translated():
-        return _Pushed(connection.raw, connection.raw.send_insert(parsed.head.decode(), parsed.format))
+        return _SelectingInsert(connection, parsed, kill)
+    with translate_errors():
+        return _PushedInsert(connection.raw, connection.raw.send_insert(parsed.head.decode(), parsed.format))
 
 
-class _Pushed:
+class _PushedInsert:
     """Through the engine's own pushing interface."""
 
     def __init__(self, raw: Any, handle: Any) -> None:
@@ -55,44 +55,44 @@ class _Pushed:
         self._handle = handle
 
     def push(self, data: bytes) -> None:
-        with translated():
+        with translate_errors():
             self._raw.insert_append(self._handle, data)
 
-    def commit(self) -> Figures:
-        with translated():
+    def commit(self) -> QueryStats:
+        with translate_errors():
             result = self._raw.insert_done(self._handle)
         rows, size = result.rows_written(), result.bytes_written()
-        return Figures(read_rows=rows, read_bytes=size, written_rows=rows, written_bytes=size)
+        return QueryStats(read_rows=rows, read_bytes=size, written_rows=rows, written_bytes=size)
 
     def cancel(self) -> None:
-        with translated():
+        with translate_errors():
             self._raw.insert_cancel(self._handle)
 
 
-class _Selecting:
+class _SelectingInsert:
     """``INSERT ... SELECT ... FROM input('structure')``, which the pushing interface refuses.
 
     The data goes through a pipe that the statement reads as a file. Formats that are read from their end (Parquet, Arrow) cannot
     take this way; the engine says so.
     """
 
-    def __init__(self, connection: Connection, parsed: Insert, kill: Callable[[], None]) -> None:
+    def __init__(self, connection: EngineConnection, parsed: InsertStatement, kill: Callable[[], None]) -> None:
         assert parsed.source is not None
         start, end, structure = parsed.source
         self._kill = kill
         self._reader, self._writer = os.pipe()
-        file = f"file('/dev/fd/{self._reader}', {quoted(parsed.format)}, {structure.decode()}, 'none')"
+        file = f"file('/dev/fd/{self._reader}', {quote_string(parsed.format)}, {structure.decode()}, 'none')"
         self._sql = parsed.head[:start].decode() + file + parsed.head[end:].decode()
         self._connection = connection
-        self._figures = Figures()
+        self._stats = QueryStats()
         self._error: DatabaseError | None = None
         self._thread = threading.Thread(target=self._run, name="insert", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            with translated():
-                self._figures = figures_of(self._connection.raw.query(self._sql, "TabSeparated"))
+            with translate_errors():
+                self._stats = query_stats(self._connection.raw.query(self._sql, "TabSeparated"))
         except DatabaseError as exc:
             self._error = exc
         finally:
@@ -108,11 +108,11 @@ class _Selecting:
             if self._error is not None:
                 raise self._error from None
 
-    def commit(self) -> Figures:
+    def commit(self) -> QueryStats:
         self._end()
         if self._error is not None:
             raise self._error
-        return self._figures
+        return self._stats
 
     def cancel(self) -> None:
         # Killed first: a closed pipe would look like the end of the data.

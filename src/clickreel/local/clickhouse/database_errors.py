@@ -8,7 +8,7 @@ import re
 _CODE = re.compile(r"Code: (\d+)\.")
 
 
-class Code(enum.IntEnum):
+class ErrorCode(enum.IntEnum):
     """The exceptions that this front raises itself; all others come out of the engine with their number."""
 
     UNSUPPORTED_METHOD = 1
@@ -61,8 +61,8 @@ class DatabaseError(Exception):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         found = _CODE.search(text)
-        self.code = int(found.group(1)) if found else int(Code.STD_EXCEPTION)
-        self.text = text if found else refusal(Code.STD_EXCEPTION, text)
+        self.code = int(found.group(1)) if found else int(ErrorCode.STD_EXCEPTION)
+        self.text = text if found else error_text(ErrorCode.STD_EXCEPTION, text)
 
     @property
     def status(self) -> int:
@@ -76,11 +76,11 @@ class DatabaseError(Exception):
         return (text if text.endswith(mark) else f"{text} {mark}").encode() + b"\n"
 
 
-def refusal(code: Code, message: str) -> str:
+def error_text(code: ErrorCode, message: str) -> str:
     """A message of this front in the engine's words."""
     return f"Code: {code.value}. DB::Exception: {message.rstrip('.')}. ({code.name})"
 
 
-def refused(code: Code, message: str) -> DatabaseError:
+def database_error(code: ErrorCode, message: str) -> DatabaseError:
     """An exception of this front."""
-    return DatabaseError(refusal(code, message))
+    return DatabaseError(error_text(code, message))

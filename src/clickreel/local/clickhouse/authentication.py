@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from clickreel.local.clickhouse.exceptions import Code, refused
+from clickreel.local.clickhouse.database_errors import ErrorCode, database_error
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True)
-class User:
+class DatabaseUser:
     """One who may come in.
 
     Attributes:
@@ -29,7 +29,9 @@ class User:
     readonly: bool = False
 
 
-def admit(users: Mapping[str, User], headers: Mapping[str, str], params: Mapping[str, str]) -> User:
+def authenticate(
+    users: Mapping[str, DatabaseUser], headers: Mapping[str, str], params: Mapping[str, str]
+) -> DatabaseUser:
     """Find out who asks: by header, by basic authentication, or by URL parameters, in a server's order.
 
     Raises:
@@ -39,21 +41,21 @@ def admit(users: Mapping[str, User], headers: Mapping[str, str], params: Mapping
     user = users.get(name)
     given, wanted = password.encode(), (user.password if user else "").encode()
     if user is None or not hmac.compare_digest(given, wanted):
-        raise refused(
-            Code.AUTHENTICATION_FAILED,
+        raise database_error(
+            ErrorCode.AUTHENTICATION_FAILED,
             f"{name}: Authentication failed: password is incorrect, or there is no user with such name",
         )
     if not user.password:
-        _at_home(headers)
+        _refuse_foreign_pages(headers)
     return user
 
 
-def _at_home(headers: Mapping[str, str]) -> None:
+def _refuse_foreign_pages(headers: Mapping[str, str]) -> None:
     """Without a password any web page that a person has open could use the port: by its own name, or by a name that leads here."""
     for header, address in (("Origin", headers.get("origin", "")), ("Host", f"//{headers.get('host', 'localhost')}")):
         if address and urlsplit(address).hostname not in _LOOPBACK:
-            raise refused(
-                Code.ACCESS_DENIED,
+            raise database_error(
+                ErrorCode.ACCESS_DENIED,
                 f"{header} is {address.removeprefix('//')}: without a password only this machine is let in",
             )
 
@@ -66,8 +68,8 @@ def _credentials(headers: Mapping[str, str], params: Mapping[str, str]) -> tuple
         try:
             name, _, password = base64.b64decode(rest).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
-            raise refused(Code.AUTHENTICATION_FAILED, "Invalid HTTP basic authentication") from None
+            raise database_error(ErrorCode.AUTHENTICATION_FAILED, "Invalid HTTP basic authentication") from None
         return name or "default", password
     if scheme:
-        raise refused(Code.AUTHENTICATION_FAILED, f"'{scheme}' HTTP authorization scheme is not supported")
+        raise database_error(ErrorCode.AUTHENTICATION_FAILED, f"'{scheme}' HTTP authorization scheme is not supported")
     return params.get("user") or "default", params.get("password", "")

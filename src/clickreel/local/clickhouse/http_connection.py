@@ -25,7 +25,7 @@ _REASONS = {
 }  # fmt: skip
 
 
-class WireError(Exception):
+class HttpProtocolError(Exception):
     """The other side does not speak HTTP.
 
     Attributes:
@@ -37,18 +37,18 @@ class WireError(Exception):
         self.status = status
 
 
-class DisconnectedError(Exception):
+class ClientDisconnectedError(Exception):
     """The other side has gone."""
 
 
-class Source(Protocol):
+class ByteSource(Protocol):
     """Bytes that are read once, in order."""
 
     def read(self, size: int) -> bytes:
         """At most ``size`` bytes; empty at the end, and only there."""
 
 
-class Lines(Protocol):
+class BufferedStream(Protocol):
     """A buffered connection."""
 
     def read(self, size: int, /) -> bytes:
@@ -58,7 +58,7 @@ class Lines(Protocol):
         """A line with its break, or a part of one that is longer."""
 
 
-class Body:
+class RequestBody:
     """The body of a request, by length or in chunks.
 
     Args:
@@ -67,7 +67,9 @@ class Body:
         before: Sent before the first byte is read (``100 Continue``).
     """
 
-    def __init__(self, stream: Lines, length: int | None, before: tuple[socket.socket, bytes] | None = None) -> None:
+    def __init__(
+        self, stream: BufferedStream, length: int | None, before: tuple[socket.socket, bytes] | None = None
+    ) -> None:
         self._stream = stream
         self._chunked = length is None
         self._left = length or 0
@@ -78,8 +80,8 @@ class Body:
         """Read some bytes; empty at the end.
 
         Raises:
-            DisconnectedError: The connection ended inside the body.
-            WireError: A chunk's size is not one.
+            ClientDisconnectedError: The connection ended inside the body.
+            HttpProtocolError: A chunk's size is not one.
         """
         if self._done:
             return b""
@@ -93,7 +95,7 @@ class Body:
                 return b""
         data = self._stream.read(min(size, self._left))
         if not data:
-            raise DisconnectedError("the connection ended inside the request's body")
+            raise ClientDisconnectedError("the connection ended inside the request's body")
         self._left -= len(data)
         if self._left == 0:
             if self._chunked:
@@ -108,8 +110,8 @@ class Body:
             size = int(line.split(b";", 1)[0].strip(), 16)
         except ValueError:
             if not line:
-                raise DisconnectedError("the connection ended inside the request's body") from None
-            raise WireError(400, f"chunk size {line[:20]!r}") from None
+                raise ClientDisconnectedError("the connection ended inside the request's body") from None
+            raise HttpProtocolError(400, f"chunk size {line[:20]!r}") from None
         while size == 0 and self._stream.readline(LINE_MAX_BYTES) not in (b"\r\n", b"\n", b""):
             pass  # trailers
         return size
@@ -128,14 +130,14 @@ class Body:
 
 
 @dataclass(frozen=True)
-class Request:
+class HttpRequest:
     """A request's head, and its body unread. Header names are in lower case."""
 
     method: str
     target: str
     version: str
     headers: dict[str, str]
-    body: Body
+    body: RequestBody
 
     @property
     def keep_alive(self) -> bool:
@@ -149,14 +151,14 @@ class Request:
         return "content-length" in self.headers or "transfer-encoding" in self.headers
 
 
-def read_request(stream: Lines, sock: socket.socket) -> Request | None:
+def read_request(stream: BufferedStream, sock: socket.socket) -> HttpRequest | None:
     """Read the next request's head.
 
     Returns:
         ``None`` when the other side has ended the connection.
 
     Raises:
-        WireError: What came is not HTTP, or its head is too long.
+        HttpProtocolError: What came is not HTTP, or its head is too long.
     """
     line = stream.readline(LINE_MAX_BYTES)
     while line in (b"\r\n", b"\n"):
@@ -164,23 +166,23 @@ def read_request(stream: Lines, sock: socket.socket) -> Request | None:
     if not line:
         return None
     if not line.endswith(b"\n"):
-        raise WireError(414, f"the request line is longer than {LINE_MAX_BYTES} bytes")
+        raise HttpProtocolError(414, f"the request line is longer than {LINE_MAX_BYTES} bytes")
     try:
         method, target, version = line.decode("latin-1").split()
     except ValueError:
-        raise WireError(400, "the first line is not METHOD TARGET VERSION") from None
+        raise HttpProtocolError(400, "the first line is not METHOD TARGET VERSION") from None
     headers = _read_headers(stream)
     chunked = "chunked" in headers.get("transfer-encoding", "").lower()
     try:
         length = None if chunked else int(headers.get("content-length", "0"))
     except ValueError:
-        raise WireError(400, f"Content-Length: {headers['content-length']}") from None
+        raise HttpProtocolError(400, f"Content-Length: {headers['content-length']}") from None
     waits = headers.get("expect", "").lower() == "100-continue" and version == "HTTP/1.1"
     before = (sock, b"HTTP/1.1 100 Continue\r\n\r\n") if waits else None
-    return Request(method, target, version, headers, Body(stream, length, before))
+    return HttpRequest(method, target, version, headers, RequestBody(stream, length, before))
 
 
-def _read_headers(stream: Lines) -> dict[str, str]:
+def _read_headers(stream: BufferedStream) -> dict[str, str]:
     headers: dict[str, str] = {}
     for _ in range(HEADERS_MAX):
         line = stream.readline(LINE_MAX_BYTES)
@@ -188,13 +190,13 @@ def _read_headers(stream: Lines) -> dict[str, str]:
             return headers
         name, colon, value = line.decode("latin-1").partition(":")
         if not colon:
-            raise WireError(400, f"header {line[:40]!r}")
+            raise HttpProtocolError(400, f"header {line[:40]!r}")
         headers[name.strip().lower()] = value.strip()
-    raise WireError(400, f"more than {HEADERS_MAX} headers")
+    raise HttpProtocolError(400, f"more than {HEADERS_MAX} headers")
 
 
 @dataclass
-class Response:
+class HttpResponse:
     """One answer on a connection. Headers go out with the first byte, so that an early failure still has its status.
 
     Args:
@@ -203,7 +205,7 @@ class Response:
     """
 
     sock: socket.socket
-    request: Request
+    request: HttpRequest
     headers: dict[str, str] = field(default_factory=dict)
     started: bool = False
     closes: bool = False

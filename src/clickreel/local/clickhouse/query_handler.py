@@ -11,19 +11,31 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from clickreel.local.clickhouse import statement
-from clickreel.local.clickhouse.access import User
-from clickreel.local.clickhouse.blocks import BlockPacker, BlockSource
-from clickreel.local.clickhouse.call import Call
-from clickreel.local.clickhouse.engine import Connection, Engine, Figures, Running
-from clickreel.local.clickhouse.exceptions import Code, DatabaseError, refused
-from clickreel.local.clickhouse.formats import Packer, accepted, content_type, packer, unpacked
-from clickreel.local.clickhouse.insertion import begin
-from clickreel.local.clickhouse.multipart import ExternalTable
-from clickreel.local.clickhouse.result import Result
-from clickreel.local.clickhouse.sessions import Session, Sessions
-from clickreel.local.clickhouse.statement import Insert, Plain, quoted
-from clickreel.local.clickhouse.wire import CHUNK_BYTES, DisconnectedError, Request, Response, Source
+from clickreel.local.clickhouse import statement_parts
+from clickreel.local.clickhouse.authentication import DatabaseUser
+from clickreel.local.clickhouse.content_coding import (
+    Compressor,
+    content_type,
+    create_compressor,
+    decode_body,
+    negotiate_encoding,
+)
+from clickreel.local.clickhouse.database_errors import DatabaseError, ErrorCode, database_error
+from clickreel.local.clickhouse.engine import ClickHouseEngine, EngineConnection, QueryStats, RunningQuery
+from clickreel.local.clickhouse.form_data import ExternalTable
+from clickreel.local.clickhouse.http_connection import (
+    CHUNK_BYTES,
+    ByteSource,
+    ClientDisconnectedError,
+    HttpRequest,
+    HttpResponse,
+)
+from clickreel.local.clickhouse.insert_stream import begin_insert
+from clickreel.local.clickhouse.native_compression import BlockCompressor, BlockReader
+from clickreel.local.clickhouse.query_request import QueryRequest
+from clickreel.local.clickhouse.query_result import QueryResult
+from clickreel.local.clickhouse.query_sessions import QuerySession, QuerySessions
+from clickreel.local.clickhouse.statement_parts import InsertStatement, PlainStatement, quote_string
 
 # The text of an INSERT ends within this (a server's max_query_size); what follows is data and may be of any size.
 HEAD_BYTES = 1 << 18
@@ -38,14 +50,14 @@ _EXPOSED = (
 )
 
 
-class Exchange:
+class QueryHandler:
     """A request and its answer.
 
     Args:
         engine: The engine.
         sessions: The kept connections.
         user: Who asks.
-        call: What is asked.
+        query: What is asked.
         request: The request, its body unread.
         response: The answer, not begun.
         form: The external tables of a request whose body was a form; ``None`` when it was not.
@@ -53,19 +65,19 @@ class Exchange:
 
     def __init__(
         self,
-        engine: Engine,
-        sessions: Sessions,
+        engine: ClickHouseEngine,
+        sessions: QuerySessions,
         *,
-        user: User,
-        call: Call,
-        request: Request,
-        response: Response,
+        user: DatabaseUser,
+        query: QueryRequest,
+        request: HttpRequest,
+        response: HttpResponse,
         form: list[ExternalTable] | None = None,
     ) -> None:
         self.engine = engine
         self.sessions = sessions
         self.user = user
-        self.call = call
+        self.query = query
         self.request = request
         self.response = response
         self.form = form
@@ -73,7 +85,7 @@ class Exchange:
         self.began = time.perf_counter()
         response.headers.update(
             {
-                "X-ClickHouse-Query-Id": call.query_id,
+                "X-ClickHouse-Query-Id": query.query_id,
                 "X-ClickHouse-Timezone": engine.timezone,
                 "X-ClickHouse-Server-Display-Name": engine.display_name,
                 "X-ClickHouse-Exception-Tag": self.tag,
@@ -86,90 +98,96 @@ class Exchange:
 
         Raises:
             DatabaseError: It failed and nothing has been sent yet.
-            DisconnectedError: The client has gone.
+            ClientDisconnectedError: The client has gone.
         """
         source = self._source()
         # An INSERT whose text is all in the URL begins before its data arrives.
-        head = f"{self.call.query}\n".encode() if self.call.query else b""
-        parsed = statement.parse(head)
-        if not isinstance(parsed, Insert):
-            head += _filled(source, HEAD_BYTES)
-            parsed = statement.parse(head)
+        head = f"{self.query.query}\n".encode() if self.query.query else b""
+        parsed = statement_parts.parse(head)
+        if not isinstance(parsed, InsertStatement):
+            head += _read_up_to(source, HEAD_BYTES)
+            parsed = statement_parts.parse(head)
         with (
             self._connected() as (connection, session),
-            self.engine.running(self.call.query_id, connection) as entry,
+            self.engine.running(self.query.query_id, connection) as entry,
         ):
             for table in self.form or ():
                 self._create(connection, table)
-            if isinstance(parsed, Insert):
-                self._insert(connection, parsed, _Joined(head[parsed.data_at :], source), entry)
+            if isinstance(parsed, InsertStatement):
+                self._insert(connection, parsed, _Concatenated(head[parsed.data_at :], source), entry)
                 return
-            sql = head + _filled(source, TEXT_MAX_BYTES)
+            sql = head + _read_up_to(source, TEXT_MAX_BYTES)
             if len(sql) >= TEXT_MAX_BYTES:
-                raise refused(Code.QUERY_IS_TOO_LARGE, f"The statement is longer than {TEXT_MAX_BYTES} bytes")
+                raise database_error(
+                    ErrorCode.QUERY_IS_TOO_LARGE, f"The statement is longer than {TEXT_MAX_BYTES} bytes"
+                )
             self._statement(connection, session, sql, entry)
 
-    def _source(self) -> Source:
+    def _source(self) -> ByteSource:
         if self.form is not None:
-            return _Nothing()
-        body: Source = unpacked(self.request.body, self.request.headers.get("content-encoding", ""))
-        if self.call.decompress:
-            body = BlockSource(body)
+            return _Empty()
+        body: ByteSource = decode_body(self.request.body, self.request.headers.get("content-encoding", ""))
+        if self.query.decompress:
+            body = BlockReader(body)
         return body
 
     @contextmanager
-    def _connected(self) -> Iterator[tuple[Connection, Session | None]]:
+    def _connected(self) -> Iterator[tuple[EngineConnection, QuerySession | None]]:
         """The connection of this request, with its database and settings in place."""
-        call, user = self.call, self.user
-        if call.session is None:
+        query, user = self.query, self.user
+        if query.session is None:
             connection = self.engine.connection(readonly=user.readonly)
             try:
-                if call.database is not None:
-                    connection.run(f"USE {_identifier(call.database)}")
-                connection.set(call.settings)
+                if query.database is not None:
+                    connection.run(f"USE {quote_identifier(query.database)}")
+                connection.set(query.settings)
                 yield connection, None
             finally:
                 connection.close()
             return
-        session = self.sessions.take(
+        session = self.sessions.acquire(
             user.name,
-            call.session,
-            timeout_s=call.session_timeout_s,
-            must_exist=call.session_check,
+            query.session,
+            timeout_s=query.session_timeout_s,
+            must_exist=query.session_check,
             readonly=user.readonly,
         )
-        drop = call.close_session
+        drop = query.close_session
         try:
-            if call.database is not None:
-                session.connection.run(f"USE {_identifier(call.database)}")
-            session.connection.set(call.settings)
+            if query.database is not None:
+                session.connection.run(f"USE {quote_identifier(query.database)}")
+            session.connection.set(query.settings)
             yield session.connection, session
         finally:
             try:
                 self._restore(session)
             except DatabaseError:
                 drop = True
-            self.sessions.give_back(user.name, call.session, drop=drop)
+            self.sessions.release(user.name, query.session, drop=drop)
 
-    def _restore(self, session: Session) -> None:
+    def _restore(self, session: QuerySession) -> None:
         """Undo what this request alone has set in its session."""
-        session.connection.reset([name for name in self.call.settings if not name.startswith("param_")])
-        for text in session.statements if self.call.settings else ():
+        session.connection.reset([name for name in self.query.settings if not name.startswith("param_")])
+        for text in session.statements if self.query.settings else ():
             session.connection.run(text)
-        if self.call.database is not None:
-            session.connection.run(f"USE {_identifier(session.database)}")
+        if self.query.database is not None:
+            session.connection.run(f"USE {quote_identifier(session.database)}")
 
-    def _create(self, connection: Connection, table: ExternalTable) -> None:
-        name = _identifier(table.name)
+    def _create(self, connection: EngineConnection, table: ExternalTable) -> None:
+        name = quote_identifier(table.name)
         connection.run(f"CREATE OR REPLACE TEMPORARY TABLE {name} ({table.structure}) ENGINE = Memory")
-        insertion = begin(connection, Insert(f"INSERT INTO {name}".encode(), table.format, 0), lambda: None)
+        insertion = begin_insert(
+            connection, InsertStatement(f"INSERT INTO {name}".encode(), table.format, 0), lambda: None
+        )
         insertion.push(table.data)
         insertion.commit()
 
-    def _insert(self, connection: Connection, parsed: Insert, data: Source, entry: Running) -> None:
+    def _insert(
+        self, connection: EngineConnection, parsed: InsertStatement, data: ByteSource, entry: RunningQuery
+    ) -> None:
         if self.request.method in ("GET", "HEAD"):
             raise _get_is_readonly()
-        insertion = begin(connection, parsed, lambda: self.engine.kill(entry.query_id))
+        insertion = begin_insert(connection, parsed, lambda: self.engine.kill(entry.query_id))
         try:
             while piece := data.read(CHUNK_BYTES):
                 entry.check()
@@ -182,14 +200,16 @@ class Exchange:
             raise
         self._whole(b"", insertion.commit(), None)
 
-    def _statement(self, connection: Connection, session: Session | None, sql: bytes, entry: Running) -> None:
-        parsed = statement.parse(sql)
-        assert isinstance(parsed, Plain)
+    def _statement(
+        self, connection: EngineConnection, session: QuerySession | None, sql: bytes, entry: RunningQuery
+    ) -> None:
+        parsed = statement_parts.parse(sql)
+        assert isinstance(parsed, PlainStatement)
         text = self._text(sql, parsed)
-        output = parsed.format or self.call.format
+        output = parsed.format or self.query.format
         reads, known, count = connection.reads(text)
         if count > 1:
-            raise refused(Code.SYNTAX_ERROR, "Syntax error (Multi-statements are not allowed)")
+            raise database_error(ErrorCode.SYNTAX_ERROR, "Syntax error (Multi-statements are not allowed)")
         if reads:
             self._result(connection, text.encode(), parsed, output, entry)
             return
@@ -197,62 +217,66 @@ class Exchange:
             self._may_change(parsed)
         if parsed.verb == "KILL":
             text = self._with_engine_ids(text)
-        body, figures = connection.run(text, output)
+        body, stats = connection.run(text, output)
         if parsed.verb == "KILL":
-            self.engine.note_killed()
+            self.engine.mark_killed()
         if session is not None:
             session.remember(parsed.verb, text)
-        self._whole(body, figures, output)
+        self._whole(body, stats, output)
 
-    def _text(self, sql: bytes, parsed: Plain) -> str:
+    def _text(self, sql: bytes, parsed: PlainStatement) -> str:
         """A statement's text, when it may come over HTTP and from this user."""
         if not parsed.end:
-            raise refused(Code.SYNTAX_ERROR, "Syntax error: Empty query")
+            raise database_error(ErrorCode.SYNTAX_ERROR, "Syntax error: Empty query")
         if parsed.outfile:
-            raise refused(Code.UNSUPPORTED_METHOD, "INTO OUTFILE and FROM INFILE are not allowed over HTTP")
-        if self.user.readonly and _calls_file(sql):
-            raise refused(Code.READONLY, f"{self.user.name}: Cannot read files in readonly mode")
+            raise database_error(ErrorCode.UNSUPPORTED_METHOD, "INTO OUTFILE and FROM INFILE are not allowed over HTTP")
+        if self.user.readonly and _calls_file_function(sql):
+            raise database_error(ErrorCode.READONLY, f"{self.user.name}: Cannot read files in readonly mode")
         try:
             return sql[: parsed.end].decode()
         except UnicodeDecodeError as exc:
-            raise refused(Code.SYNTAX_ERROR, f"Syntax error: the statement is not UTF-8 at byte {exc.start}") from None
+            raise database_error(
+                ErrorCode.SYNTAX_ERROR, f"Syntax error: the statement is not UTF-8 at byte {exc.start}"
+            ) from None
 
-    def _may_change(self, parsed: Plain) -> None:
+    def _may_change(self, parsed: PlainStatement) -> None:
         if self.request.method in ("GET", "HEAD") and parsed.verb not in ("SET", "USE"):
             raise _get_is_readonly()
         if self.user.readonly and parsed.verb != "USE":
-            raise refused(Code.READONLY, f"{self.user.name}: Cannot execute query in readonly mode")
+            raise database_error(ErrorCode.READONLY, f"{self.user.name}: Cannot execute query in readonly mode")
 
     def _with_engine_ids(self, text: str) -> str:
         """A KILL statement in which the callers' ids are the engine's."""
         ids = self.engine.engine_ids()
         raw = text.encode()
         pieces, at = [], 0
-        for token in statement.tokens(raw):
+        for token in statement_parts.tokens(raw):
             literal = token.text[1:-1].decode() if token.kind == "text" else None
             if literal is not None and literal in ids:
-                self.engine.note_killed([literal])
-                pieces += [raw[at : token.start].decode(), quoted(ids[literal])]
+                self.engine.mark_killed([literal])
+                pieces += [raw[at : token.start].decode(), quote_string(ids[literal])]
                 at = token.end
         return "".join([*pieces, raw[at:].decode()])
 
-    def _result(self, connection: Connection, sql: bytes, parsed: Plain, output: str, entry: Running) -> None:
-        result = Result(connection, sql, parsed, output, self.response.sock)
+    def _result(
+        self, connection: EngineConnection, sql: bytes, parsed: PlainStatement, output: str, entry: RunningQuery
+    ) -> None:
+        result = QueryResult(connection, sql, parsed, output, self.response.sock)
         try:
             self._stream(result, output)
         except OSError as exc:
-            raise DisconnectedError(str(exc)) from exc
+            raise ClientDisconnectedError(str(exc)) from exc
         finally:
-            if result.gone or (result.figures is None and result.error is None):
+            if result.gone or (result.stats is None and result.error is None):
                 self.engine.kill(entry.query_id)
             result.close()
 
-    def _stream(self, result: Result, output: str) -> None:
+    def _stream(self, result: QueryResult, output: str) -> None:
         hold: list[bytes] = []
         held = 0
         with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
             while data := result.read(CHUNK_BYTES):
-                if self.call.wait_end:
+                if self.query.wait_end:
                     spool.write(data)
                     continue
                 hold.append(data)
@@ -261,26 +285,26 @@ class Exchange:
                     self._rest(result, b"".join(hold), self._begin(output, None))
                     return
             if result.gone:
-                raise DisconnectedError("the client has gone before the statement ended")
+                raise ClientDisconnectedError("the client has gone before the statement ended")
             if result.error is not None:
                 raise result.error
-            if not self.call.wait_end:
-                self._whole(b"".join(hold), result.figures or Figures(), output)
+            if not self.query.wait_end:
+                self._whole(b"".join(hold), result.stats or QueryStats(), output)
                 return
             spool.seek(0)
-            pack = self._begin(output, result.figures)
+            pack = self._begin(output, result.stats)
             while data := spool.read(CHUNK_BYTES):
                 self.response.send(pack.compress(data))
             self.response.send(pack.flush())
             self.response.end()
 
-    def _rest(self, result: Result, data: bytes, pack: Packer) -> None:
+    def _rest(self, result: QueryResult, data: bytes, pack: Compressor) -> None:
         """Send a result that is too large to hold; a failure from here on stands in the body, as a server writes it."""
         while data:
             self.response.send(pack.compress(data))
             data = result.read(CHUNK_BYTES)
         if result.gone:
-            raise DisconnectedError("the client has gone")
+            raise ClientDisconnectedError("the client has gone")
         if result.error is None:
             self.response.send(pack.flush())
             self.response.end()
@@ -291,49 +315,49 @@ class Exchange:
         self.response.send(pack.compress(block) + pack.flush())
         self.response.broken()
 
-    def _packer(self) -> Packer:
+    def _packer(self) -> Compressor:
         """The compression of this answer, announced in its head."""
-        if self.call.compress:
-            return BlockPacker()
-        name = accepted(self.call.encodings)
+        if self.query.compress:
+            return BlockCompressor()
+        name = negotiate_encoding(self.query.encodings)
         if name is None:
-            return _Unchanged()
+            return _NoCompression()
         self.response.headers["Content-Encoding"] = name
-        return packer(name, self.call.level)
+        return create_compressor(name, self.query.level)
 
-    def _begin(self, output: str | None, figures: Figures | None) -> Packer:
+    def _begin(self, output: str | None, stats: QueryStats | None) -> Compressor:
         pack = self._packer()
-        self._describe(output, figures or Figures())
+        self._describe(output, stats or QueryStats())
         self.response.begin(200)
         return pack
 
-    def _whole(self, body: bytes, figures: Figures, output: str | None) -> None:
+    def _whole(self, body: bytes, stats: QueryStats, output: str | None) -> None:
         if body:
             pack = self._packer()
             body = pack.compress(body) + pack.flush()
-        self._describe(output, figures)
+        self._describe(output, stats)
         self.response.whole(200, body)
 
-    def _describe(self, output: str | None, figures: Figures) -> None:
+    def _describe(self, output: str | None, stats: QueryStats) -> None:
         headers = self.response.headers
         if output is not None:
             headers["X-ClickHouse-Format"] = output
         headers["Content-Type"] = content_type(output or "TabSeparated")
         summary = {
-            "read_rows": figures.read_rows,
-            "read_bytes": figures.read_bytes,
-            "written_rows": figures.written_rows,
-            "written_bytes": figures.written_bytes,
-            "total_rows_to_read": figures.read_rows,
-            "result_rows": figures.result_rows,
-            "result_bytes": figures.result_bytes,
+            "read_rows": stats.read_rows,
+            "read_bytes": stats.read_bytes,
+            "written_rows": stats.written_rows,
+            "written_bytes": stats.written_bytes,
+            "total_rows_to_read": stats.read_rows,
+            "result_rows": stats.result_rows,
+            "result_bytes": stats.result_bytes,
             "elapsed_ns": int((time.perf_counter() - self.began) * 1e9),
             "memory_usage": 0,
         }
         headers["X-ClickHouse-Summary"] = json.dumps({name: str(value) for name, value in summary.items()})
 
 
-class _Unchanged:
+class _NoCompression:
     """The compression that is none."""
 
     def compress(self, data: bytes) -> bytes:
@@ -343,10 +367,10 @@ class _Unchanged:
         return b""
 
 
-class _Joined:
+class _Concatenated:
     """Some bytes, then a stream."""
 
-    def __init__(self, first: bytes, then: Source) -> None:
+    def __init__(self, first: bytes, then: ByteSource) -> None:
         self._first = first
         self._then = then
 
@@ -357,7 +381,7 @@ class _Joined:
         return self._then.read(size)
 
 
-def _filled(source: Source, size: int) -> bytes:
+def _read_up_to(source: ByteSource, size: int) -> bytes:
     """Read until so many bytes are there, or the end."""
     pieces, left = [], size
     while left > 0 and (piece := source.read(left)):
@@ -366,7 +390,7 @@ def _filled(source: Source, size: int) -> bytes:
     return b"".join(pieces)
 
 
-class _Nothing:
+class _Empty:
     """No bytes."""
 
     def read(self, size: int) -> bytes:
@@ -374,19 +398,20 @@ class _Nothing:
         return b""
 
 
-def _calls_file(sql: bytes) -> bool:
+def _calls_file_function(sql: bytes) -> bool:
     """Whether the function ``file`` is called: the engine refuses the table function to a reader, and lets the plain one pass."""
-    pairs = itertools.pairwise(statement.tokens(sql))
+    pairs = itertools.pairwise(statement_parts.tokens(sql))
     return any(one.text.strip(b'`"').lower() == b"file" and two.text == b"(" for one, two in pairs)
 
 
-def _identifier(name: str) -> str:
+def quote_identifier(name: str) -> str:
+    """Return the name in backquotes."""
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 def _get_is_readonly() -> DatabaseError:
-    return refused(
-        Code.READONLY,
+    return database_error(
+        ErrorCode.READONLY,
         "Cannot execute query in readonly mode. For queries over HTTP, method GET implies readonly. "
         "You should use method POST for modifying queries",
     )

@@ -16,22 +16,22 @@ from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
 from clickreel.errors import MissingError
-from clickreel.local.clickhouse.access import User, admit
-from clickreel.local.clickhouse.answer import Exchange
-from clickreel.local.clickhouse.call import understood
-from clickreel.local.clickhouse.engine import Engine
-from clickreel.local.clickhouse.exceptions import Code, DatabaseError, refused
-from clickreel.local.clickhouse.formats import unpacked
-from clickreel.local.clickhouse.multipart import boundary, read_form
-from clickreel.local.clickhouse.sessions import Sessions
-from clickreel.local.clickhouse.wire import (
+from clickreel.local.clickhouse.authentication import DatabaseUser, authenticate
+from clickreel.local.clickhouse.content_coding import decode_body
+from clickreel.local.clickhouse.database_errors import DatabaseError, ErrorCode, database_error
+from clickreel.local.clickhouse.engine import ClickHouseEngine
+from clickreel.local.clickhouse.form_data import parse_boundary, read_form
+from clickreel.local.clickhouse.http_connection import (
     IDLE_S,
-    DisconnectedError,
-    Request,
-    Response,
-    WireError,
+    ClientDisconnectedError,
+    HttpProtocolError,
+    HttpRequest,
+    HttpResponse,
     read_request,
 )
+from clickreel.local.clickhouse.query_handler import QueryHandler
+from clickreel.local.clickhouse.query_request import parse_request
+from clickreel.local.clickhouse.query_sessions import QuerySessions
 
 LOG = logging.getLogger(__name__)
 HOST = "127.0.0.1"
@@ -42,7 +42,7 @@ _PAGES = {"/ping": b"Ok.\n", "/replicas_status": b"Ok.\n"}
 
 
 @dataclass(frozen=True)
-class Options:
+class ServerOptions:
     """What a server is started with.
 
     Attributes:
@@ -55,10 +55,10 @@ class Options:
     data: Path
     port: int
     memory_bytes: int
-    users: Mapping[str, User]
+    users: Mapping[str, DatabaseUser]
 
 
-class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+class ClickHouseServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
     """ClickHouse's HTTP interface over one data folder, listening from construction on.
 
     Raises:
@@ -72,12 +72,12 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     # A dashboard opens a dozen connections at once; the default of 5 makes some wait a second for a repeated SYN.
     request_queue_size = 128
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: ServerOptions) -> None:
         self.options = options
-        self.engine = Engine(options.data, options.memory_bytes)
-        self.sessions = Sessions(self.engine)
+        self.engine = ClickHouseEngine(options.data, options.memory_bytes)
+        self.sessions = QuerySessions(self.engine)
         try:
-            super().__init__((HOST, options.port), _Connection)
+            super().__init__((HOST, options.port), _ConnectionThread)
         except OSError as exc:
             self.engine.close()
             raise MissingError(
@@ -119,7 +119,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.engine.close()
 
 
-class _Connection(socketserver.StreamRequestHandler):
+class _ConnectionThread(socketserver.StreamRequestHandler):
     """The thread of one connection."""
 
     timeout = IDLE_S
@@ -127,29 +127,29 @@ class _Connection(socketserver.StreamRequestHandler):
     rbufsize = 1 << 16
 
     def handle(self) -> None:
-        server = cast("Server", self.server)
+        server = cast("ClickHouseServer", self.server)
         sock: socket.socket = self.connection
-        with contextlib.suppress(ConnectionError, TimeoutError, DisconnectedError):
+        with contextlib.suppress(ConnectionError, TimeoutError, ClientDisconnectedError):
             while not server.stopping.is_set():
                 try:
                     request = read_request(self.rfile, sock)
-                except WireError as exc:
+                except HttpProtocolError as exc:
                     self._refuse(sock, exc)
                     return
                 if request is None:
                     return
-                response = Response(sock, request)
+                response = HttpResponse(sock, request)
                 _serve(server, request, response)
                 if response.closes or not request.body.drain():
                     return
 
-    def _refuse(self, sock: socket.socket, exc: WireError) -> None:
+    def _refuse(self, sock: socket.socket, exc: HttpProtocolError) -> None:
         body = f"{exc}\n".encode()
         head = f"HTTP/1.1 {exc.status} Error\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         sock.sendall(head.encode() + body)
 
 
-def _serve(server: Server, request: Request, response: Response) -> None:
+def _serve(server: ClickHouseServer, request: HttpRequest, response: HttpResponse) -> None:
     """Answer one request; a failure that can still be told is told."""
     parts = urlsplit(request.target)
     response.headers["Content-Type"] = "text/plain; charset=UTF-8"
@@ -165,7 +165,7 @@ def _serve(server: Server, request: Request, response: Response) -> None:
             response.whole(200, b"Ok.\n")
         else:
             _run(server, params, request, response)
-    except WireError as exc:
+    except HttpProtocolError as exc:
         if not response.started:
             response.closes = True
             response.whole(exc.status, f"{exc}\n".encode())
@@ -180,24 +180,24 @@ def _serve(server: Server, request: Request, response: Response) -> None:
         response.whole(exc.status, body)
 
 
-def _run(server: Server, params: dict[str, str], request: Request, response: Response) -> None:
-    user = admit(server.options.users, request.headers, params)
+def _run(server: ClickHouseServer, params: dict[str, str], request: HttpRequest, response: HttpResponse) -> None:
+    user = authenticate(server.options.users, request.headers, params)
     if request.method == "POST" and not request.has_body:
-        raise refused(
-            Code.HTTP_LENGTH_REQUIRED,
+        raise database_error(
+            ErrorCode.HTTP_LENGTH_REQUIRED,
             "The Transfer-Encoding is not chunked and there is no Content-Length header for POST",
         )
     form = None
-    mark = boundary(request.headers.get("content-type", ""))
+    mark = parse_boundary(request.headers.get("content-type", ""))
     if mark is not None:
-        body = unpacked(request.body, request.headers.get("content-encoding", ""))
+        body = decode_body(request.body, request.headers.get("content-encoding", ""))
         params, form = read_form(body, mark, params)
-    call = understood(params, request.headers)
+    query = parse_request(params, request.headers)
     # An idle connection is dropped soon; a statement may take its time.
     response.sock.settimeout(None)
     try:
-        Exchange(
-            server.engine, server.sessions, user=user, call=call, request=request, response=response, form=form
+        QueryHandler(
+            server.engine, server.sessions, user=user, query=query, request=request, response=response, form=form
         ).serve()
     finally:
         with contextlib.suppress(OSError):

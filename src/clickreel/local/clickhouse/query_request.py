@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from clickreel.local.clickhouse.exceptions import Code, refused
-from clickreel.local.clickhouse.sessions import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
+from clickreel.local.clickhouse.database_errors import ErrorCode, database_error
+from clickreel.local.clickhouse.query_sessions import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 
 # The interface's own parameters: everything else in the URL is a setting (or `param_x`, a query parameter).
 _OWN = frozenset(
@@ -22,8 +22,8 @@ _NAME = re.compile(r"\w+\Z", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Call:
-    """One request, understood.
+class QueryRequest:
+    """One request, parsed.
 
     Attributes:
         query: The text in the URL; the body's text or data follows it.
@@ -58,7 +58,7 @@ class Call:
     level: int
 
 
-def understood(params: Mapping[str, str], headers: Mapping[str, str]) -> Call:
+def parse_request(params: Mapping[str, str], headers: Mapping[str, str]) -> QueryRequest:
     """Sort a request's parameters.
 
     Raises:
@@ -67,11 +67,11 @@ def understood(params: Mapping[str, str], headers: Mapping[str, str]) -> Call:
     settings = {name: value for name, value in params.items() if name not in _OWN}
     for name in settings:
         if not _NAME.match(name):
-            raise refused(Code.BAD_ARGUMENTS, f"{name!r} is not the name of a setting")
+            raise database_error(ErrorCode.BAD_ARGUMENTS, f"{name!r} is not the name of a setting")
     output = params.get("default_format") or headers.get("x-clickhouse-format") or "TabSeparated"
     if not _NAME.match(output):
-        raise refused(Code.UNKNOWN_FORMAT, f"Unknown format {output}")
-    return Call(
+        raise database_error(ErrorCode.UNKNOWN_FORMAT, f"Unknown format {output}")
+    return QueryRequest(
         query=params.get("query", ""),
         query_id=params.get("query_id") or str(uuid.uuid4()),
         database=params.get("database") or headers.get("x-clickhouse-database") or None,
@@ -98,8 +98,8 @@ def _timeout(text: str) -> float:
     if not text:
         return DEFAULT_TIMEOUT_S
     if not text.isdigit() or int(text) > MAX_TIMEOUT_S:
-        raise refused(
-            Code.INVALID_SESSION_TIMEOUT, f"Session timeout '{text}' is not a number from 0 to {MAX_TIMEOUT_S}"
+        raise database_error(
+            ErrorCode.INVALID_SESSION_TIMEOUT, f"Session timeout '{text}' is not a number from 0 to {MAX_TIMEOUT_S}"
         )
     return float(text)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clickreel.local.clickhouse.statement import Insert, Plain, parse, quoted, tokens
+from clickreel.local.clickhouse.statement_parts import InsertStatement, PlainStatement, parse, quote_string, tokens
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from clickreel.local.clickhouse.statement import Insert, Plain, parse, quoted, t
 def test_where_data_begins(sql: bytes, head: bytes, data_format: str, data: bytes) -> None:
     """Text and data are cut where a server cuts them."""
     parsed = parse(sql)
-    assert isinstance(parsed, Insert)
+    assert isinstance(parsed, InsertStatement)
     assert (parsed.head, parsed.format, sql[parsed.data_at :]) == (head, data_format, data)
 
 
@@ -33,7 +33,7 @@ def test_the_place_of_input() -> None:
     """``input()`` is found with its structure, brackets inside it included."""
     sql = b"INSERT INTO t SELECT f(a) FROM input('a Array(Tuple(Int8, String))') WHERE (a) FORMAT CSV"
     parsed = parse(sql)
-    assert isinstance(parsed, Insert)
+    assert isinstance(parsed, InsertStatement)
     assert parsed.source is not None
     start, end, structure = parsed.source
     assert parsed.head[start:end] == b"input('a Array(Tuple(Int8, String))')"
@@ -63,7 +63,7 @@ def test_the_place_of_input() -> None:
 def test_where_a_result_is_redirected(sql: bytes, verb: str, output: str | None, before: bytes) -> None:
     """The place of INTO OUTFILE is before FORMAT, or at the end of the text."""
     parsed = parse(sql)
-    assert isinstance(parsed, Plain)
+    assert isinstance(parsed, PlainStatement)
     assert (parsed.verb, parsed.format, sql[: parsed.cut], parsed.outfile) == (verb, output, before, False)
 
 
@@ -78,7 +78,7 @@ def test_where_a_result_is_redirected(sql: bytes, verb: str, output: str | None,
 def test_files_of_the_client_are_noticed(sql: bytes) -> None:
     """INTO OUTFILE and FROM INFILE are seen through comments."""
     parsed = parse(sql)
-    assert isinstance(parsed, Plain)
+    assert isinstance(parsed, PlainStatement)
     assert parsed.outfile
 
 
@@ -95,6 +95,6 @@ def test_any_bytes_are_cut_into_pieces_in_order(sql: bytes) -> None:
 @given(st.text())
 def test_a_quoted_text_is_one_piece(text: str) -> None:
     """A quoted text cannot end its literal early."""
-    literal = quoted(text).encode("utf-8", "surrogatepass")
+    literal = quote_string(text).encode("utf-8", "surrogatepass")
     assert [token.kind for token in tokens(literal + b" + 1")][:1] == ["text"]
     assert next(iter(tokens(literal))).text == literal

@@ -14,15 +14,15 @@ import select
 import socket
 import threading
 
-from clickreel.local.clickhouse.engine import Connection, Figures
-from clickreel.local.clickhouse.exceptions import DatabaseError
-from clickreel.local.clickhouse.statement import Plain
+from clickreel.local.clickhouse.database_errors import DatabaseError
+from clickreel.local.clickhouse.engine import EngineConnection, QueryStats
+from clickreel.local.clickhouse.statement_parts import PlainStatement
 
 PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031  # Linux only; elsewhere a pipe keeps its 64 KiB
 
 
-class Result:
+class QueryResult:
     """A reading statement under way.
 
     Args:
@@ -34,7 +34,12 @@ class Result:
     """
 
     def __init__(
-        self, connection: Connection, sql: bytes, parsed: Plain, output: str, watched: socket.socket | None = None
+        self,
+        connection: EngineConnection,
+        sql: bytes,
+        parsed: PlainStatement,
+        output: str,
+        watched: socket.socket | None = None,
     ) -> None:
         self._connection = connection
         self._reader, self._writer = os.pipe()
@@ -45,27 +50,27 @@ class Result:
         self._watched = watched
         self.gone = False
         self.error: DatabaseError | None = None
-        self.figures: Figures | None = None
+        self.stats: QueryStats | None = None
         self._thread = threading.Thread(target=self._run, name="statement", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            _, self.figures = self._connection.run(self._sql)
+            _, self.stats = self._connection.run(self._sql)
         except DatabaseError as exc:
             self.error = exc
         finally:
             os.close(self._writer)
 
     def read(self, size: int) -> bytes:
-        """Read some bytes; empty at the end, when :attr:`error` or :attr:`figures` is set, or the client has gone."""
+        """Read some bytes; empty at the end, when :attr:`error` or :attr:`stats` is set, or the client has gone."""
         while self._watched is not None:
             poll = select.poll()  # not select(): it knows no descriptor above 1023
             poll.register(self._reader, select.POLLIN)
             poll.register(self._watched, select.POLLIN)
             if any(descriptor == self._reader for descriptor, _ in poll.poll()):
                 break
-            if _has_ended(self._watched):
+            if _is_closed(self._watched):
                 self.gone = True
                 return b""
             self._watched = None  # the client has sent its next request already: it is there
@@ -82,7 +87,7 @@ class Result:
         self._thread.join()
 
 
-def _has_ended(sock: socket.socket) -> bool:
+def _is_closed(sock: socket.socket) -> bool:
     try:
         return not sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
