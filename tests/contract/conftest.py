@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from clickreel.contract.registry import HttpRegistry
+from clickreel.contract.schema_registry import HttpRegistry
 
 if TYPE_CHECKING:
     from tests.conftest import Registry

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from clickreel.contract import schema
 from clickreel.contract.check import Contract, check, contract
 from clickreel.contract.framing import prefix
-from clickreel.contract.rules import COMPILED, Violation, compile_schema, usual_form
+from clickreel.contract.rules import COMPILED, Violation, compile_schema, fast_path_pattern
 from clickreel.contract.schema import Schema
 from tests.contract.test_decode import JSON, edited
 
@@ -154,7 +154,7 @@ def test_the_pattern_of_event_ts_knows_the_calendar(text: str) -> None:
 
 def test_the_usual_form_is_known_without_parsing() -> None:
     """Both spellings match; a number of as many digits as its maximum is left to the slow way, which knows the maximum."""
-    form = usual_form(schema.current("value").body)
+    form = fast_path_pattern(schema.current("value").body)
     assert form is not None
     assert form.fullmatch(value()) is not None
     assert form.fullmatch(json.dumps(SEED, separators=(",", ":")).encode()) is not None

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from clickreel.contract import ddl, schema
-from clickreel.contract.codec import encode
+from clickreel.contract.encode import encode
 from clickreel.contract.samples import block
 from clickreel.contract.vocabulary import FIELDS
 

@@ -8,10 +8,10 @@ import pytest
 
 from clickreel.cli.app import run
 from clickreel.contract import schema
-from clickreel.contract.codec import encode
-from clickreel.contract.registry import HttpRegistry
+from clickreel.contract.encode import encode
 from clickreel.contract.samples import block
 from clickreel.contract.schema import Schema
+from clickreel.contract.schema_registry import HttpRegistry
 from tests.contract.test_check import KEY, value
 
 

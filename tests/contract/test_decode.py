@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clickreel.contract.check import check
-from clickreel.contract.codec import Decoded, decode, encode
 from clickreel.contract.decode import _DTYPES, _columns
+from clickreel.contract.encode import Decoded, decode, encode
 from clickreel.contract.rules import Violation
 from clickreel.contract.samples import block
 from clickreel.contract.vocabulary import FIELDS, FLAWS, MALFORMED
@@ -89,9 +89,11 @@ def test_the_quick_way_reads_both_spellings() -> None:
 
     deliveries = block(500, seed=9)
     rows = [plain(deliveries, row) for row in range(500)]
-    keys = module._Bytes.of(pa.array([key for key, _ in rows], pa.binary()))
-    compact = module._Bytes.of(pa.array([value for _, value in rows], pa.binary()))
-    spaced = module._Bytes.of(pa.array([json.dumps(json.loads(value)).encode() for _, value in rows], pa.binary()))
+    keys = module._Bytes.from_arrow(pa.array([key for key, _ in rows], pa.binary()))
+    compact = module._Bytes.from_arrow(pa.array([value for _, value in rows], pa.binary()))
+    spaced = module._Bytes.from_arrow(
+        pa.array([json.dumps(json.loads(value)).encode() for _, value in rows], pa.binary())
+    )
     assert module._read(compact, keys, np.arange(500), module._COMPACT)[1].all()
     assert module._read(spaced, keys, np.arange(500), module._SPACED)[1].all()
 

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clickreel.contract import malform
+from clickreel.contract import corrupt
 from clickreel.contract.bounds import COLUMNS, check_columns
 from clickreel.contract.check import check
-from clickreel.contract.codec import encode
+from clickreel.contract.encode import encode
 from clickreel.contract.samples import block
 from clickreel.contract.vocabulary import FLAWS, MALFORMED
 from clickreel.errors import ContractError
@@ -62,7 +62,7 @@ def test_every_malformed_kind_is_found_with_its_reason(flaw: str, seed: int) -> 
     for row, (key, value) in enumerate(zip(encoded.keys.to_pylist(), encoded.values.to_pylist(), strict=True)):
         found = check(key, value)
         assert found is not None, (key, value)
-        assert malform.reason(flaw, int(deliveries.variant[row])) == (found.field, found.rule), (key, value)
+        assert corrupt.reason(flaw, int(deliveries.variant[row])) == (found.field, found.rule), (key, value)
 
 
 def test_malformed_rows_leave_their_neighbours_alone() -> None:
@@ -80,7 +80,7 @@ def test_a_changed_duplicate_keeps_its_identity() -> None:
     """Id, time, user and session stay, position changes within its bounds."""
     deliveries = block(3_000, seed=8, flaw="duplicate_changed")
     before = deliveries.events
-    after = malform.change(before, np.arange(3_000), deliveries.variant)
+    after = corrupt.change(before, np.arange(3_000), deliveries.variant)
     check_columns(after)
     assert (before.position != after.position).all()
     assert 0.2 < (before.referrer != after.referrer).mean() < 0.8
@@ -102,5 +102,5 @@ def test_a_value_out_of_bounds_is_refused_before_it_is_written(column: str) -> N
 
 def test_no_stranger_is_in_the_contract() -> None:
     """The unknown words of unknown_enum are unknown."""
-    words = {word for field in malform._ENUMS for word in malform._RULES[field]["enum"]}
-    assert not words & set(malform._STRANGERS)
+    words = {word for field in corrupt._ENUMS for word in corrupt._RULES[field]["enum"]}
+    assert not words & set(corrupt._STRANGERS)

@@ -3,9 +3,9 @@ import json
 import pytest
 
 from clickreel.contract import schema
-from clickreel.contract.evolve import Edits, judge, propose
-from clickreel.contract.registry import MODES, MemoryRegistry
+from clickreel.contract.evolve import Edits, judge_evolution, propose
 from clickreel.contract.schema import Schema
+from clickreel.contract.schema_registry import MODES, MemoryRegistry
 from clickreel.errors import UsageError
 from tests.contract.edits import EDITS, base, edited
 
@@ -37,12 +37,12 @@ OPEN = schema.version("value", 4)
 def test_proposals_are_judged(edits: Edits, mode: str, accepted: bool) -> None:
     """The verdict is the twin registry's, and a refusal says what would be accepted instead."""
     new = propose(CURRENT, edits)
-    verdict = judge(CURRENT, new, mode)
+    verdict = judge_evolution(CURRENT, new, mode)
     assert verdict.accepted == accepted
     assert new.version == CURRENT.version + 1
     registry = MemoryRegistry(mode)
     registry.register(CURRENT)
-    assert (registry.objections(new) == []) == accepted
+    assert (registry.check_compatibility(new) == []) == accepted
     if not accepted:
         assert verdict.notes
         assert all("{" not in note for note in verdict.notes)
@@ -50,12 +50,12 @@ def test_proposals_are_judged(edits: Edits, mode: str, accepted: bool) -> None:
 
 def test_the_surprises_of_an_open_schema_are_explained() -> None:
     """Against version 4 a new optional field and closing are refused; both say why, and the way on."""
-    field = judge(OPEN, propose(OPEN, Edits(add=("country:string",))), "BACKWARD")
+    field = judge_evolution(OPEN, propose(OPEN, Edits(add=("country:string",))), "BACKWARD")
     assert not field.accepted
     assert "the old version, being open, took any value under this name" in field.forbidden[0].text
     assert "--mode FORWARD" in field.notes[0]
-    assert judge(OPEN, propose(OPEN, Edits(add=("country:string",))), "FORWARD").accepted
-    closing = judge(OPEN, propose(OPEN, Edits(open=False)), "BACKWARD")
+    assert judge_evolution(OPEN, propose(OPEN, Edits(add=("country:string",))), "FORWARD").accepted
+    closing = judge_evolution(OPEN, propose(OPEN, Edits(open=False)), "BACKWARD")
     assert not closing.accepted
     assert "leave it open" in closing.notes[0]
 
@@ -66,13 +66,13 @@ def test_every_refusal_has_a_way_on(mode: str, open_: bool) -> None:
     """No edit is refused without words."""
     old = Schema("t-value", 1, json.dumps(base(open_=open_)))
     for name in EDITS:
-        verdict = judge(old, Schema("t-value", 2, json.dumps(edited(name, open_=open_))), mode)
+        verdict = judge_evolution(old, Schema("t-value", 2, json.dumps(edited(name, open_=open_))), mode)
         assert verdict.accepted or all(len(note) > 30 for note in verdict.notes), name
 
 
 def test_the_note_on_an_accepted_word() -> None:
     """Accepted is not the same as safe in any order."""
-    verdict = judge(CURRENT, propose(CURRENT, Edits(word=("device=tv",))), "BACKWARD")
+    verdict = judge_evolution(CURRENT, propose(CURRENT, Edits(word=("device=tv",))), "BACKWARD")
     assert verdict.notes == ("upgrade the consumers first: those on the old version refuse what is new",)
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from clickreel.contract import framing
 from clickreel.contract.check import check
-from clickreel.contract.codec import decode, encode
+from clickreel.contract.encode import decode, encode
 from clickreel.contract.publish import ours, publish
-from clickreel.contract.registry import HttpRegistry
 from clickreel.contract.samples import block
+from clickreel.contract.schema_registry import HttpRegistry
 from tests.contract.test_check import KEY, SEED, value
 
 

@@ -8,8 +8,8 @@ import pytest
 from clickreel.contract import schema
 from clickreel.contract.evolve import Edits, propose
 from clickreel.contract.publish import ours, publish, state
-from clickreel.contract.registry import HttpRegistry, MemoryRegistry, Registry
 from clickreel.contract.schema import Schema
+from clickreel.contract.schema_registry import HttpRegistry, MemoryRegistry, Registry
 from clickreel.errors import ContractError, UnreachableError, UsageError
 from tests.contract.edits import EDITS, base, edited
 
@@ -79,12 +79,12 @@ def test_an_incompatible_schema_is_refused_and_nothing_changed(held: Registry, t
     held.register(schema_of(topic, base(open_=False)))
     held.set_mode(f"{topic}-value", "BACKWARD")
     new = schema_of(topic, edited("add a required field", open_=False))
-    assert held.objections(new) != []
+    assert held.check_compatibility(new) != []
     with pytest.raises(ContractError, match=f"refuses the schema of {topic}-value as incompatible"):
         held.register(new)
     assert held.versions(new.subject) == [1]
     good = schema_of(topic, edited("add an optional field", open_=False))
-    assert held.objections(good) == []
+    assert held.check_compatibility(good) == []
     assert held.register(good).version == 2
 
 
@@ -107,7 +107,7 @@ def test_both_registries_judge_alike(apicurio: HttpRegistry, mode: str, open_: b
             topic = f"t-{uuid.uuid4().hex[:12]}"
             subject = judge.register(schema_of(topic, base(open_=open_))).subject
             judge.set_mode(subject, mode)
-            verdict[name] = judge.objections(schema_of(topic, edited(name, open_=open_))) == []
+            verdict[name] = judge.check_compatibility(schema_of(topic, edited(name, open_=open_))) == []
         verdicts.append(verdict)
     assert verdicts[0] == verdicts[1]
 

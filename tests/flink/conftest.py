@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from clickreel.contract.codec import encode
+from clickreel.contract.encode import encode
 from clickreel.events import Deliveries
 from clickreel.flink import catalog
 from clickreel.flink.changelog import Fold

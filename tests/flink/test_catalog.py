@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from clickreel.contract import registry, schema
+from clickreel.contract import schema, schema_registry
 from clickreel.events import Deliveries
 from clickreel.flink import catalog, created
 from clickreel.flink.settings import FlinkSettings
@@ -83,9 +83,9 @@ def test_topics_with_a_registered_schema_are_tables_too(registry: Registry) -> N
     assert next(iter(found)) == "dvd_clicks"
 
 
-def registry_of(profile: Profile) -> registry.HttpRegistry:
+def registry_of(profile: Profile) -> schema_registry.HttpRegistry:
     """The registry of a profile."""
-    return registry.connect(profile)
+    return schema_registry.connect(profile)
 
 
 def test_a_created_table_is_there_in_the_next_session(

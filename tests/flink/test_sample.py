@@ -6,7 +6,7 @@ import time
 
 import orjson
 
-from clickreel.contract.codec import encode
+from clickreel.contract.encode import encode
 from clickreel.events import Deliveries
 from clickreel.flink.statements import STOPPED
 from clickreel.flink.workspace import Row

@@ -8,9 +8,9 @@ import numpy as np
 import orjson
 import pytest
 
-from clickreel.contract import framing, malform, schema
+from clickreel.contract import corrupt, framing, schema
 from clickreel.contract.check import check
-from clickreel.contract.codec import encode
+from clickreel.contract.encode import encode
 from clickreel.contract.samples import block
 from clickreel.contract.schema import Schema
 from clickreel.contract.vocabulary import FLAWS, MALFORMED
@@ -63,7 +63,7 @@ def test_every_malformed_kind_is_dead_for_its_reason(flaw: str) -> None:
     encoded = encode(deliveries)
     keys, values = encoded.keys.to_pylist(), encoded.values.to_pylist()
     judged = judge(Batch.of(0, np.arange(300), np.zeros(300, np.int64), keys, values), nobody)
-    expected = {row: malform.reason(flaw, int(deliveries.variant[row])) for row in range(300)}
+    expected = {row: corrupt.reason(flaw, int(deliveries.variant[row])) for row in range(300)}
     assert {row: (dead.field, dead.rule) for row, dead in judged.dead.items()} == expected
     for row in range(0, 300, 29):
         violation = check(keys[row], values[row])

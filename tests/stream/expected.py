@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clickreel.contract.codec import encode
+from clickreel.contract.encode import encode
 from clickreel.simulate.world import World
 from clickreel.stream.broker import Broker, Record
 from clickreel.stream.partition import partitions

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickreel.audit.lane import Rows
-from clickreel.contract import malform
+from clickreel.contract import corrupt
 from clickreel.contract.vocabulary import FLAWS, MALFORMED
 from clickreel.simulate.world import World
 from clickreel.stream.blocks import block
@@ -45,10 +45,10 @@ class Reasons:
     """Numbers for the rules that messages are made to break; 0 is none."""
 
     def __init__(self) -> None:
-        self.known: list[malform.Reason | None] = [None]
-        self._numbers: dict[malform.Reason, int] = {}
+        self.known: list[corrupt.Reason | None] = [None]
+        self._numbers: dict[corrupt.Reason, int] = {}
 
-    def number(self, reason: malform.Reason) -> int:
+    def number(self, reason: corrupt.Reason) -> int:
         """The number of a reason."""
         if reason not in self._numbers:
             self._numbers[reason] = len(self.known)
@@ -99,7 +99,7 @@ class Expected:
     def _reasons(self, flaws: NDArray[np.uint8], variants: NDArray[np.uint32]) -> NDArray[np.int16]:
         out = np.zeros(len(flaws), np.int16)
         for row in np.flatnonzero(flaws >= _BROKEN_FROM).tolist():
-            out[row] = self.reasons.number(malform.reason(FLAWS[flaws[row]], int(variants[row])))
+            out[row] = self.reasons.number(corrupt.reason(FLAWS[flaws[row]], int(variants[row])))
         return out
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from clickreel.audit.expected import Run
 from clickreel.audit.reading import of_cluster
 from clickreel.audit.verify import Report, Verification
-from clickreel.contract import registry
+from clickreel.contract import schema_registry
 from clickreel.errors import UsageError
 from clickreel.ingest.schemas import Schemas
 from clickreel.json_files import read_json
@@ -34,7 +34,7 @@ def verification(profile: Profile, topic: str, run: Run | None) -> Verification:
         raise missing(topic, profile.bootstrap)
     client = connect(profile)
     migrate.check(client)
-    ask = registry.connect(profile).by_id if profile.registry_url else None
+    ask = schema_registry.connect(profile).by_id if profile.registry_url else None
     return Verification(
         of_cluster(profile, topic),
         lambda: dict(enumerate(cluster.bounds(topic))),

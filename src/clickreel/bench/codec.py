@@ -26,13 +26,13 @@ def run(rows: int = 50_000, repeats: int = 5) -> dict[str, Any]:
     import fastjsonschema
     import orjson
 
-    from clickreel.contract import check, codec, samples, schema
+    from clickreel.contract import check, encode, samples, schema
 
     block = samples.block(rows)
     # Films and ranks as a platform has them; samples reach for the bounds, where numbers have ten digits.
     block.events.film[:] = block.events.film % 1_000 + 1
     block.events.position[:] = block.events.position % 40 + 1
-    encoded = codec.encode(block)
+    encoded = encode.encode(block)
     keys, values = encoded.keys.to_pylist(), encoded.values.to_pylist()
     events = [orjson.loads(value) for value in values]
     validate = fastjsonschema.compile(schema.current("value").body)
@@ -42,15 +42,15 @@ def run(rows: int = 50_000, repeats: int = 5) -> dict[str, Any]:
 
     pairs: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         "encode, over orjson.dumps": (
-            lambda: codec.encode(block),
+            lambda: encode.encode(block),
             lambda: [(orjson.dumps(event["user_id"]), orjson.dumps(event)) for event in events],
         ),
         "encode, over json.dumps": (
-            lambda: codec.encode(block),
+            lambda: encode.encode(block),
             lambda: [(json.dumps(event["user_id"]).encode(), json.dumps(event).encode()) for event in events],
         ),
         "decode and check, over orjson and fastjsonschema": (
-            lambda: codec.decode(encoded.values, encoded.keys),
+            lambda: encode.decode(encoded.values, encoded.keys),
             theirs_decode,
         ),
         "check one by one, over orjson and fastjsonschema": (

@@ -176,9 +176,9 @@ def _drip(profile: Profile, topic: str, rate: int, seconds: float, stop: threadi
     """Send good messages evenly, from a process of its own would be fairer still; one every millisecond costs little."""
     from confluent_kafka import Producer
 
-    from clickreel.contract import codec, samples
+    from clickreel.contract import encode, samples
 
-    encoded = codec.encode(samples.block(int(rate * seconds)))
+    encoded = encode.encode(samples.block(int(rate * seconds)))
     keys, values = encoded.keys.to_pylist(), encoded.values.to_pylist()
     producer = Producer(profile.producer_config() | {"linger.ms": 0})
     began = time.perf_counter()

@@ -14,8 +14,8 @@ from clickreel.cli.target_options import ProfileFile, TopicName
 
 if TYPE_CHECKING:
     from clickreel.contract.diff import Change
-    from clickreel.contract.registry import HttpRegistry
     from clickreel.contract.schema import Schema
+    from clickreel.contract.schema_registry import HttpRegistry
 
 PartOption = Annotated[Literal["key", "value"], typer.Option("--part", help="The key's schema or the value's.")]
 ModeOption = Annotated[
@@ -44,7 +44,7 @@ def register(app: typer.Typer) -> None:
 def _registry(path: Path | None) -> HttpRegistry:
     """The registry that a command works with."""
     from clickreel.cli import target_options
-    from clickreel.contract.registry import connect
+    from clickreel.contract.schema_registry import connect
 
     return connect(target_options.profile(path))
 
@@ -66,7 +66,7 @@ def show(  # noqa: PLR0917 - one parameter an option
 
     Example: [bold]clickreel contract show[/bold], or [bold]clickreel contract show --schema > schema.json[/bold]
     """
-    from clickreel.contract import reference, schema
+    from clickreel.contract import contract_page, schema
     from clickreel.errors import UsageError
 
     shown = schema.current(part) if version is None else schema.version(part, version)
@@ -74,12 +74,12 @@ def show(  # noqa: PLR0917 - one parameter an option
         _print_samples(samples)
         return
     if schema_ or markdown:
-        sys.stdout.write(reference.page() if markdown else shown.text)
+        sys.stdout.write(contract_page.page() if markdown else shown.text)
         return
     if json:
         print_json({"subject": shown.subject, "version": shown.version, "schema": shown.body})
         return
-    rows = reference.rows(shown)
+    rows = contract_page.rows(shown)
     if field is not None:
         rows = [row for row in rows if row.field == field]
         if not rows:
@@ -92,7 +92,7 @@ def show(  # noqa: PLR0917 - one parameter an option
 
 def _print_samples(rows: int) -> None:
     """Print random messages as kcat and `contract validate` take them: a key, a tab, a value."""
-    from clickreel.contract.codec import encode
+    from clickreel.contract.encode import encode
     from clickreel.contract.samples import block
 
     encoded = encode(block(rows))
@@ -250,11 +250,11 @@ def register_(
     from typing import get_args
 
     from clickreel.cli import target_options
-    from clickreel.contract import files, publish, schema
-    from clickreel.contract.registry import check_mode
+    from clickreel.contract import publish, schema, schema_files
+    from clickreel.contract.schema_registry import check_mode
 
     name = target_options.topic_name(topic)
-    evolved = dataclasses.replace(files.read(file), subject=schema.subject("value", name)) if file else None
+    evolved = dataclasses.replace(schema_files.read(file), subject=schema.subject("value", name)) if file else None
     with _registry(profile) as registry:
         if mode is not None:
             check_mode(mode)
@@ -324,10 +324,10 @@ def diff(  # noqa: PLR0917 - one parameter an option
 
 def _named(part: Any, name: str) -> Schema:
     """A version of ours by its number, or an exported file."""
-    from clickreel.contract import files, schema
+    from clickreel.contract import schema, schema_files
 
     number = name.removeprefix("v")
-    return schema.version(part, int(number)) if number.isdigit() else files.read(Path(name))
+    return schema.version(part, int(number)) if number.isdigit() else schema_files.read(Path(name))
 
 
 def _registered_and_ours(part: Any, topic: str | None, profile: Path | None) -> tuple[Schema, Schema]:
@@ -371,8 +371,8 @@ def evolve(  # noqa: PLR0917 - one parameter an option
     Nothing is registered: the verdict needs no registry, and is the one that a registry would give.
     """
     from clickreel.contract import evolve as evolution
-    from clickreel.contract import files, publish, schema
-    from clickreel.contract.registry import check_mode
+    from clickreel.contract import publish, schema, schema_files
+    from clickreel.contract.schema_registry import check_mode
     from clickreel.errors import UsageError
 
     mode = (mode or publish.MODE).upper()
@@ -384,8 +384,8 @@ def evolve(  # noqa: PLR0917 - one parameter an option
             "say what to change: by edits, or by --file, not both", hint="clickreel contract evolve --help"
         )
     old = _named("value", base) if base else schema.current("value")
-    new = files.read(file) if file else evolution.propose(old, edits)
-    verdict = evolution.judge(old, new, mode)
+    new = schema_files.read(file) if file else evolution.propose(old, edits)
+    verdict = evolution.judge_evolution(old, new, mode)
     if out is not None:
         _write(out, new)
     if json:
@@ -434,7 +434,7 @@ def export(
     from typing import get_args
 
     from clickreel.cli import target_options
-    from clickreel.contract import files, publish, schema
+    from clickreel.contract import publish, schema, schema_files
     from clickreel.errors import ContractError
 
     name = target_options.topic_name(topic)
@@ -446,7 +446,7 @@ def export(
             raise ContractError(f"nothing is registered for {name}", hint="clickreel contract register")
     else:
         schemas = [publish.ours(part, name) for part in get_args(schema.Part)]
-    paths = [path for one in schemas for path in files.write(one, folder)]
+    paths = [path for one in schemas for path in schema_files.write(one, folder)]
     if json:
         print_json({"files": [str(path) for path in paths]})
         return
@@ -466,11 +466,11 @@ def validate(
 
     A line is a value, or a key, a tab and a value, or an object as `clickreel messages --json` prints it.
     """
-    from clickreel.contract import lines
+    from clickreel.contract import validate_file
     from clickreel.contract.check import Contract, contract
 
     judge = contract() if version is None else Contract(value=_named("value", version))
-    found = lines.validate(file, judge, limit)
+    found = validate_file.validate_file(file, judge, limit)
     if json:
         print_json(found.as_dict())
         return _VIOLATED if found.invalid else 0

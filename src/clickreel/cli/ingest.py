@@ -210,18 +210,18 @@ def replay(  # noqa: PLR0917 - one parameter an option
 
     A fix is a schema that was registered since (for messages that name one), a newer clickreel, or the schema given.
     """
-    from clickreel.contract import files, registry
+    from clickreel.contract import schema_files, schema_registry
     from clickreel.ingest import letters
     from clickreel.ingest.schemas import Schemas
 
     found = profile(profile_file)
     where = _where(topic, partition, offset, field, rule)
-    ask = registry.connect(found).by_id if found.registry_url else None
+    ask = schema_registry.connect(found).by_id if found.registry_url else None
     report = letters.replay(
         _client(profile_file),
         where,
         Schemas(ask, where.topic),
-        schema=files.read(schema) if schema else None,
+        schema=schema_files.read(schema) if schema else None,
         dry=dry,
     )
     dead = [{"field": name, "rule": rule, "count": count} for (name, rule), count in report.still_dead.most_common()]

@@ -48,9 +48,9 @@ def _plain(text: str) -> str:
 
 def contract() -> str:
     """The page of the contract: fields, rules, column types, former versions, malformed kinds."""
-    from clickreel.contract import reference
+    from clickreel.contract import contract_page
 
-    return reference.page()
+    return contract_page.page()
 
 
 PAGES = {"commands.md": commands, "contract.md": contract}

@@ -15,7 +15,7 @@ import orjson
 
 from clickreel.contract import framing, schema
 from clickreel.contract.rules import COMPILED as RULES
-from clickreel.contract.rules import Violation, compile_schema, shown, usual_form
+from clickreel.contract.rules import Violation, compile_schema, fast_path_pattern, preview
 
 __all__ = ["Contract", "Headers", "Violation", "check", "contract"]
 
@@ -37,14 +37,14 @@ class Contract:
         self._value = compile_schema(self.value_schema.body, "value")
         self._key = compile_schema(self.key_schema.body, "key")
         self._has_user = "user_id" in self.value_schema.fields
-        self._usual = self._usual_form()
+        self._matches_fast_path = self._fast_path()
 
-    def _usual_form(self) -> Callable[[bytes], re.Match[bytes] | None] | None:
+    def _fast_path(self) -> Callable[[bytes], re.Match[bytes] | None] | None:
         """The quick way to know a message good, where key and user_id are under the same rules."""
         user, key, said = self.value_schema.fields.get("user_id", {}), self.key_schema.body, {"type", "pattern"}
         if not said <= user.keys() or any(user.get(rule) != key.get(rule) for rule in RULES):
             return None
-        form = usual_form(self.value_schema.body)
+        form = fast_path_pattern(self.value_schema.body)
         return form.fullmatch if form else None
 
     def check(self, key: bytes | None, value: bytes | None, headers: Headers = None) -> Violation | None:
@@ -58,8 +58,8 @@ class Contract:
         Returns:
             The first violation, or None when the message is good.
         """
-        if self._usual is not None and value is not None and not headers:
-            match = self._usual(value)
+        if self._matches_fast_path is not None and value is not None and not headers:
+            match = self._matches_fast_path(value)
             if match and key == b'"' + match["user_id"] + b'"':
                 return None
         found = self.read(key, value, headers)
@@ -67,7 +67,7 @@ class Contract:
 
     def check_value(self, value: bytes | None, headers: Headers = None) -> Violation | None:
         """Check a value whose key is not known."""
-        if self._usual is not None and value is not None and not headers and self._usual(value):
+        if self._matches_fast_path is not None and value is not None and not headers and self._matches_fast_path(value):
             return None
         found = self._read_value(value, framing.schema_headers(headers)[1] if headers else None)
         return found if isinstance(found, Violation) else None
@@ -83,7 +83,9 @@ class Contract:
         if isinstance(event, Violation):
             return event
         if self._has_user and user != event.get("user_id"):
-            return Violation("key", "same_user", f"key is {shown(user)}, but user_id is {shown(event.get('user_id'))}")
+            return Violation(
+                "key", "same_user", f"key is {preview(user)}, but user_id is {preview(event.get('user_id'))}"
+            )
         return event
 
     def _read_value(self, value: bytes | None, header: bytes | None) -> dict[str, Any] | Violation:
@@ -92,7 +94,7 @@ class Contract:
         if broken:
             return broken
         if type(event) is not dict:
-            return Violation("value", "type", f"value is {shown(event)}, not an object")
+            return Violation("value", "type", f"value is {preview(event)}, not an object")
         if _repeats(event, payload):
             return Violation("value", "unique", "value holds a field twice")
         return event

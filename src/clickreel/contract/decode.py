@@ -111,7 +111,9 @@ def decode(values: pa.Array | pa.ChunkedArray, keys: pa.Array | pa.ChunkedArray)
     decoded = _blank(len(values))
     for first in range(0, len(values), _STRIDE_ROWS):
         part = slice(first, min(len(values), first + _STRIDE_ROWS))
-        _decode_stride(decoded, part, *(_Bytes.of(column.slice(first, part.stop - first)) for column in (values, keys)))
+        _decode_stride(
+            decoded, part, *(_Bytes.from_arrow(column.slice(first, part.stop - first)) for column in (values, keys))
+        )
     return decoded
 
 
@@ -176,7 +178,7 @@ class _Bytes:
     end: NDArray[np.int64]
 
     @classmethod
-    def of(cls, column: pa.Array | pa.ChunkedArray) -> _Bytes:
+    def from_arrow(cls, column: pa.Array | pa.ChunkedArray) -> _Bytes:
         chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
         column = pa.concat_arrays([chunk.cast(pa.large_binary()) for chunk in chunks])
         offsets = np.frombuffer(column.buffers()[1], np.int64, len(column) + 1, column.offset * 8)
@@ -252,7 +254,7 @@ class _Walk:
         self.move(digits)
         return number
 
-    def code(self, words: _Words) -> NDArray[np.uint8]:
+    def code(self, words: _WordSet) -> NDArray[np.uint8]:
         """Read one of a set of texts; gives its place in the set."""
         taken = self.peek(words.width)
         telling = np.ndarray((len(taken),), "<u8", taken.data, words.differ, (words.width,))
@@ -279,7 +281,7 @@ class _Walk:
 
 
 @dataclass(frozen=True, slots=True)
-class _Words:
+class _WordSet:
     """The texts that may stand at a place, as 64-bit words.
 
     Attributes:
@@ -299,7 +301,7 @@ class _Words:
     length: NDArray[np.int64]
 
     @classmethod
-    def of(cls, texts: list[bytes]) -> _Words:
+    def from_texts(cls, texts: list[bytes]) -> _WordSet:
         width = -(-max(map(len, texts)) // 8) * 8
         differ = next(at for at, letters in enumerate(zip(*texts, strict=False)) if len(set(letters)) > 1)
         starts = tuple(int.from_bytes(text[differ : differ + 8], "little") for text in texts)
@@ -329,8 +331,8 @@ class _Form:
         def name(of: str) -> bytes:
             return (json.dumps(of) + colon).encode()
 
-        def words(before: bytes, allowed: tuple[str, ...], after: bytes) -> _Words:
-            return _Words.of([before + json.dumps(word).encode() + after for word in allowed])
+        def words(before: bytes, allowed: tuple[str, ...], after: bytes) -> _WordSet:
+            return _WordSet.from_texts([before + json.dumps(word).encode() + after for word in allowed])
 
         sep = comma.encode()
         self.literals: dict[str, int] = {}

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from clickreel.contract.diff import Change, compare
-from clickreel.contract.registry import breaking
 from clickreel.contract.schema import Schema
+from clickreel.contract.schema_registry import breaking
 from clickreel.errors import UsageError
 
 _TYPES = ("string", "integer", "number", "boolean")
@@ -44,7 +44,7 @@ class Edits:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CompatibilityVerdict:
     """Whether a new version may follow an old one.
 
     Attributes:
@@ -95,15 +95,15 @@ def propose(old: Schema, edits: Edits) -> Schema:
     )
 
 
-def judge(old: Schema, new: Schema, mode: str) -> Verdict:
+def judge_evolution(old: Schema, new: Schema, mode: str) -> CompatibilityVerdict:
     """Say whether a version may follow another under a compatibility mode, and what would be accepted instead."""
     changes = compare(old, new)
     forbidden = breaking(changes, mode)
-    notes = tuple(dict.fromkeys(_instead(change, mode) for change in forbidden))
-    return Verdict(old, new, mode, changes, forbidden, notes or _mind(changes, mode))
+    notes = tuple(dict.fromkeys(_suggest_alternative(change, mode) for change in forbidden))
+    return CompatibilityVerdict(old, new, mode, changes, forbidden, notes or _caveats(changes, mode))
 
 
-def _mind(changes: tuple[Change, ...], mode: str) -> tuple[str, ...]:
+def _caveats(changes: tuple[Change, ...], mode: str) -> tuple[str, ...]:
     """What to mind of an accepted version."""
     if any(change.widens for change in changes) and mode not in {"NONE", "FORWARD", "FULL"}:
         return ("upgrade the consumers first: those on the old version refuse what is new",)
@@ -129,7 +129,7 @@ _NARROWING = {
 }
 
 
-def _instead(change: Change, mode: str) -> str:
+def _suggest_alternative(change: Change, mode: str) -> str:
     """What a registry would accept instead of a forbidden change."""
     if change.narrows and not mode.startswith("FORWARD"):
         if change.rule != "properties":

@@ -8,8 +8,8 @@ from typing import Literal, get_args
 
 from clickreel.contract import schema
 from clickreel.contract.diff import Change, compare
-from clickreel.contract.registry import Registry, breaking
 from clickreel.contract.schema import TOPIC, Part, Schema
+from clickreel.contract.schema_registry import Registry, breaking
 from clickreel.errors import ContractError
 
 Agreement = Literal["same", "missing", "older", "newer", "other"]
@@ -20,7 +20,7 @@ new version must still read."""
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class SubjectState:
     """How one subject of a registry stands to our contract.
 
     Attributes:
@@ -42,23 +42,23 @@ def ours(part: Part, topic: str = TOPIC) -> Schema:
     return dataclasses.replace(schema.current(part), subject=schema.subject(part, topic))
 
 
-def state(registry: Registry, part: Part, topic: str = TOPIC) -> State:
+def state(registry: Registry, part: Part, topic: str = TOPIC) -> SubjectState:
     """Compare a registry's latest version with ours."""
     mine = ours(part, topic)
     registered = registry.schema(mine.subject)
     if registered is None:
-        return State(mine, None, "missing")
+        return SubjectState(mine, None, "missing")
     if registered.body == mine.body:
-        return State(mine, registered, "same")
+        return SubjectState(mine, registered, "same")
     agreement: Agreement = "other"
     if any(registered.body == former.body for former in schema.versions(part)):
         agreement = "older"
     elif registry.find(mine):
         agreement = "newer"
-    return State(mine, registered, agreement, compare(registered, mine))
+    return SubjectState(mine, registered, agreement, compare(registered, mine))
 
 
-def publish(registry: Registry, topic: str = TOPIC, *, mode: str = MODE) -> list[State]:
+def publish(registry: Registry, topic: str = TOPIC, *, mode: str = MODE) -> list[SubjectState]:
     """Register key and value schema of a topic; doing it again changes nothing.
 
     Args:
@@ -95,7 +95,7 @@ def register(registry: Registry, schema: Schema, *, mode: str = MODE) -> Schema:
         ContractError: The subject's mode forbids it; nothing was changed, and the message says what stands against it.
     """
     before = registry.schema(schema.subject)
-    if before is not None and registry.objections(schema):
+    if before is not None and registry.check_compatibility(schema):
         raise _refused(registry, before, schema)
     registered = registry.register(schema)
     if before is None:
@@ -106,7 +106,9 @@ def register(registry: Registry, schema: Schema, *, mode: str = MODE) -> Schema:
 def _refused(registry: Registry, before: Schema, new: Schema) -> ContractError:
     mode = registry.mode(new.subject)
     against = breaking(compare(before, new), mode)
-    shown = "; ".join(f"{change.field}: {change.text}" for change in against[:3]) or registry.objections(new)[0]
+    shown = (
+        "; ".join(f"{change.field}: {change.text}" for change in against[:3]) or registry.check_compatibility(new)[0]
+    )
     more = f"; and {len(against) - 3} more" if len(against) > 3 else ""
     return ContractError(
         f"{new.subject} holds version {before.version}, with which the new one is not {mode} compatible: {shown}{more}",

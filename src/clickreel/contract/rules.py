@@ -106,7 +106,7 @@ _FORMS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def usual_form(body: dict[str, Any]) -> re.Pattern[bytes] | None:
+def fast_path_pattern(body: dict[str, Any]) -> re.Pattern[bytes] | None:
     """A pattern of the usual spelling of an object: fields in the schema's order, compact or with a blank behind commas and colons.
 
     Whatever matches keeps the schema, field ``x`` being group ``x``; what does not match may still do so. None for a schema that has no
@@ -120,14 +120,14 @@ def usual_form(body: dict[str, Any]) -> re.Pattern[bytes] | None:
         return None
     cells = []
     for name, rules in body["properties"].items():
-        cell = _usual_cell(rules)
+        cell = _fast_path_cell(rules)
         if cell is None or not name.isidentifier() or not name.isascii():
             return None
         cells.append(f'"{name}": ?' + cell.replace("(?P<>", f"(?P<{name}>"))
     return re.compile((r"\{" + ", ?".join(cells) + r"\}").encode())
 
 
-def _usual_cell(rules: dict[str, Any]) -> str | None:
+def _fast_path_cell(rules: dict[str, Any]) -> str | None:
     match rules:
         case {"type": "string", "enum": words} if all(word.isidentifier() and word.isascii() for word in words):
             return f'"(?P<>{"|".join(words)})"'
@@ -138,7 +138,7 @@ def _usual_cell(rules: dict[str, Any]) -> str | None:
     return None
 
 
-def shown(value: Any) -> str:
+def preview(value: Any) -> str:
     """A value as it may stand in a message: JSON, ASCII, cut when it is long."""
     text = json.dumps(value, default=str)
     return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}..."
@@ -219,15 +219,15 @@ def _scalar(rules: dict[str, Any], name: str) -> Test:
 
     def test(value: Any) -> Violation | None:
         if type(value) is not exact and not is_type(value):
-            return Violation(name, "type", f"{name} is {shown(value)}, not {article}")
+            return Violation(name, "type", f"{name} is {preview(value)}, not {article}")
         if allowed is not None and (type(value) is not str or value not in allowed):
-            return Violation(name, "enum", f"{name} is {shown(value)}, not one of {', '.join(words or ())}")
+            return Violation(name, "enum", f"{name} is {preview(value)}, not one of {', '.join(words or ())}")
         if pattern is not None and type(value) is str and pattern(value) is None:
-            return Violation(name, "pattern", f"{name} is {shown(value)}, which does not match {rules['pattern']}")
+            return Violation(name, "pattern", f"{name} is {preview(value)}, which does not match {rules['pattern']}")
         if low is not None and _is_number(value) and value < low:
-            return Violation(name, "minimum", f"{name} is {shown(value)}, less than {low}")
+            return Violation(name, "minimum", f"{name} is {preview(value)}, less than {low}")
         if high is not None and _is_number(value) and value > high:
-            return Violation(name, "maximum", f"{name} is {shown(value)}, more than {high}")
+            return Violation(name, "maximum", f"{name} is {preview(value)}, more than {high}")
         return None
 
     return test

@@ -141,10 +141,10 @@ def registered(profile: Profile) -> list[Table]:
     """
     if not profile.registry_url:
         return []
-    from clickreel.contract import registry
+    from clickreel.contract import schema_registry
 
     found = []
-    with contextlib.suppress(UnreachableError, ContractError), registry.connect(profile) as known:
+    with contextlib.suppress(UnreachableError, ContractError), schema_registry.connect(profile) as known:
         for subject in sorted(name for name in known.subjects() if name.endswith("-value")):
             latest = known.schema(subject)
             # The body of a Protobuf schema is no JSON, and that of an Avro record no object: neither can be read by Flink's json.

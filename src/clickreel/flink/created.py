@@ -82,7 +82,7 @@ def make(table: str, columns: Sequence[Sequence[Any]], profile: Profile, *, keye
         cluster.create(table, _PARTITIONS, -1, {"cleanup.policy": "compact"} if keyed else {})
     if not profile.registry_url:
         return
-    from clickreel.contract import registry
+    from clickreel.contract import schema_registry
 
     body = {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -90,7 +90,7 @@ def make(table: str, columns: Sequence[Sequence[Any]], profile: Profile, *, keye
         "type": "object",
         "properties": {str(column[0]): _rules(str(column[1])) for column in columns},
     }
-    with registry.connect(profile) as known:
+    with schema_registry.connect(profile) as known:
         wanted = Schema(f"{table}-value", 1, json.dumps(body))
         if known.schema(wanted.subject) is None:
             known.register(wanted)

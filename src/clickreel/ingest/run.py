@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from clickreel.contract import registry
+from clickreel.contract import schema_registry
 from clickreel.errors import MissingError, UnreachableError
 from clickreel.ingest.freshness import Freshness
 from clickreel.ingest.group import GroupSource
@@ -66,7 +66,7 @@ def ingest(
     )
     if client is None or source is None:
         return Report()
-    ask = registry.connect(profile).by_id if profile.registry_url else None
+    ask = schema_registry.connect(profile).by_id if profile.registry_url else None
     try:
         with _told(freshness, settings, wishes.state):
             ready.announce()  # to the stack that may have started this process

@@ -133,7 +133,7 @@ def _contract_is_registered(home: Home) -> bool:
 
 def _register_contract(where: Context) -> str:
     from clickreel.contract.publish import publish
-    from clickreel.contract.registry import HttpRegistry
+    from clickreel.contract.schema_registry import HttpRegistry
     from clickreel.local.stack import profile
 
     target = profile(where.home)

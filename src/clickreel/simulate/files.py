@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clickreel.contract import vocabulary
-from clickreel.contract.codec import encode
+from clickreel.contract.encode import encode
 from clickreel.errors import ClickreelError, UsageError
 from clickreel.events import Deliveries
 

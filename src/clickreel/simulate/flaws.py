@@ -8,7 +8,7 @@ can be derived. The shapes:
 * ``out_of_order``: up to three seconds, so that neighbours change places;
 * ``duplicate``: the event arrives again 0.2 to 30 seconds later, as the same bytes (a retry) or with another payload under the same id (a client that
   has moved on), half and half;
-* ``malformed``: the message breaks the contract, in one of the ways of :mod:`clickreel.contract.malform`, all equally frequent.
+* ``malformed``: the message breaks the contract, in one of the ways of :mod:`clickreel.contract.corrupt`, all equally frequent.
 """
 
 from __future__ import annotations

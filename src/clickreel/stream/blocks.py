@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from clickreel.contract.codec import Encoded, encode
+from clickreel.contract.encode import Encoded, encode
 from clickreel.events import Deliveries
 from clickreel.simulate.world import World
 from clickreel.stream.partition import partitions

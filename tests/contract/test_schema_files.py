@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from clickreel.contract import files, schema
+from clickreel.contract import schema, schema_files
 from clickreel.contract.check import Contract
 from clickreel.contract.diff import compare
 from clickreel.contract.schema import Schema
@@ -13,11 +13,11 @@ from tests.contract.test_check import KEY, value
 EXPORTS = Path(__file__).parent / "exports"
 
 
-@pytest.mark.parametrize("kind", files.KINDS)
+@pytest.mark.parametrize("kind", schema_files.KINDS)
 def test_the_first_users_exports_load_validate_and_diff(kind: str) -> None:
     """The four files from Confluent Cloud are versions 6 and 4 of this package, word for word."""
-    key = files.read(EXPORTS / f"{kind}-dvd_clicks-key-v6.json")
-    of_value = files.read(EXPORTS / f"{kind}-dvd_clicks-value-v4.json")
+    key = schema_files.read(EXPORTS / f"{kind}-dvd_clicks-key-v6.json")
+    of_value = schema_files.read(EXPORTS / f"{kind}-dvd_clicks-value-v4.json")
     assert (key.subject, key.version, key.id) == ("dvd_clicks-key", 6, 100025)
     assert (of_value.subject, of_value.version, of_value.id) == ("dvd_clicks-value", 4, 100024)
     assert key.body == schema.version("key", 6).body
@@ -30,10 +30,10 @@ def test_the_first_users_exports_load_validate_and_diff(kind: str) -> None:
 def test_what_is_exported_is_read_again(tmp_path: Path, part: schema.Part) -> None:
     """Both files of an export hold the schema, its version and its id."""
     held = Schema(schema.subject(part), 7, schema.current(part).text, id=12)
-    paths = files.write(held, tmp_path / "new" / "folder")
-    assert [path.name for path in paths] == [f"{kind}-dvd_clicks-{part}-v7.json" for kind in files.KINDS]
+    paths = schema_files.write(held, tmp_path / "new" / "folder")
+    assert [path.name for path in paths] == [f"{kind}-dvd_clicks-{part}-v7.json" for kind in schema_files.KINDS]
     for path in paths:
-        again = files.read(path)
+        again = schema_files.read(path)
         assert (again.subject, again.version, again.id, again.body) == (held.subject, 7, 12, held.body)
 
 
@@ -42,13 +42,17 @@ def test_other_forms_are_read(tmp_path: Path) -> None:
     body = schema.current("value").body
     alone = tmp_path / "schema-other-value-v3.json"
     alone.write_text(json.dumps(body), encoding="utf-8")
-    assert (files.read(alone).subject, files.read(alone).version, files.read(alone).body) == ("other-value", 3, body)
+    assert (schema_files.read(alone).subject, schema_files.read(alone).version, schema_files.read(alone).body) == (
+        "other-value",
+        3,
+        body,
+    )
     unnamed = tmp_path / "mine.json"
     unnamed.write_text(json.dumps(body), encoding="utf-8")
-    assert (files.read(unnamed).subject, files.read(unnamed).version) == ("mine", 1)
+    assert (schema_files.read(unnamed).subject, schema_files.read(unnamed).version) == ("mine", 1)
     nested = tmp_path / "nested.json"
     nested.write_text(json.dumps({"subject": "s-value", "version": 2, "schema": body}), encoding="utf-8-sig")
-    assert files.read(nested).body == body
+    assert schema_files.read(nested).body == body
 
 
 @pytest.mark.parametrize(
@@ -72,7 +76,7 @@ def test_what_is_no_export_is_refused_by_name(tmp_path: Path, text: str, message
     path = tmp_path / "schema-t-value-v1.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ClickreelError, match=message) as refusal:
-        files.read(path)
+        schema_files.read(path)
     assert str(path) in refusal.value.message
     assert refusal.value.hint
 
@@ -80,10 +84,10 @@ def test_what_is_no_export_is_refused_by_name(tmp_path: Path, text: str, message
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """Neither a missing file nor a folder that cannot be made is a traceback."""
     with pytest.raises(ClickreelError, match="cannot be read: No such file"):
-        files.read(tmp_path / "none.json")
+        schema_files.read(tmp_path / "none.json")
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(ClickreelError, match="cannot be written"):
-        files.write(schema.current("key"), tmp_path / "file")
+        schema_files.write(schema.current("key"), tmp_path / "file")
 
 
 def test_released_versions_stay_as_they_are() -> None:

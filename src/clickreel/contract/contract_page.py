@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from clickreel.contract import ddl, malform, schema
+from clickreel.contract import corrupt, ddl, schema
 from clickreel.contract.diff import Change, compare, why
 from clickreel.contract.schema import Part, Schema
 from clickreel.contract.vocabulary import MALFORMED
@@ -15,7 +15,7 @@ _SEE_SCHEMA = "a pattern, see the schema"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FieldRow:
     """One field in words.
 
     Attributes:
@@ -33,12 +33,12 @@ class Row:
     required: bool
 
 
-def rows(schema: Schema) -> list[Row]:
+def rows(schema: Schema) -> list[FieldRow]:
     """The fields of a schema in its order; of a schema without fields, the one value that it describes."""
     required = schema.body.get("required", ())
     fields = schema.fields or {schema.subject.rsplit("-", 1)[-1]: schema.body}
     return [
-        Row(
+        FieldRow(
             name,
             str(rules.get("type", "any")),
             _rule(rules),
@@ -88,7 +88,7 @@ def page() -> str:
         _table(
             ("kind", "field: rule"),
             [
-                (_code(flaw), ", ".join(_code(f"{reason.field}: {reason.rule}") for reason in malform.reasons(flaw)))
+                (_code(flaw), ", ".join(_code(f"{reason.field}: {reason.rule}") for reason in corrupt.reasons(flaw)))
                 for flaw in MALFORMED
             ],
         ),

@@ -64,7 +64,7 @@ class Registry(Protocol):
             ContractError: It is no JSON Schema, or the subject's compatibility mode forbids it.
         """
 
-    def objections(self, schema: Schema) -> list[str]:
+    def check_compatibility(self, schema: Schema) -> list[str]:
         """Why the subject's mode forbids the schema, in the registry's words; empty when it may be registered."""
 
     def mode(self, subject: str) -> str:
@@ -152,8 +152,8 @@ class HttpRegistry:
             )
         return found
 
-    def objections(self, schema: Schema) -> list[str]:
-        """See :meth:`Registry.objections`."""
+    def check_compatibility(self, schema: Schema) -> list[str]:
+        """See :meth:`Registry.check_compatibility`."""
         # Apicurio answers by its own idea of compatibility when the mode is NONE, where nothing is forbidden.
         if self.mode(schema.subject) == "NONE" or not self.versions(schema.subject):
             return []
@@ -309,7 +309,7 @@ class MemoryRegistry:
         found = self.find(schema)
         if found:
             return found
-        objections = self.objections(schema)
+        objections = self.check_compatibility(schema)
         if objections:
             raise ContractError(
                 f"{self.url} refuses the schema of {schema.subject} as incompatible: {'; '.join(objections)}",
@@ -322,8 +322,8 @@ class MemoryRegistry:
         held.append(dataclasses.replace(schema, version=len(held) + 1, text=schema.canonical, id=number))
         return held[-1]
 
-    def objections(self, schema: Schema) -> list[str]:
-        """See :meth:`Registry.objections`."""
+    def check_compatibility(self, schema: Schema) -> list[str]:
+        """See :meth:`Registry.check_compatibility`."""
         mode, held = self.mode(schema.subject), self._subjects.get(schema.subject, [])
         against = held if mode.endswith("_TRANSITIVE") else held[-1:]
         forbidden = (change for old in against for change in breaking(compare(old, schema), mode))

@@ -19,7 +19,7 @@ from clickreel.errors import UsageError
 
 
 @dataclass(slots=True)
-class Found:
+class ValidationReport:
     """What a check of many messages found.
 
     Attributes:
@@ -47,7 +47,7 @@ class Found:
         }
 
 
-def validate(path: Path, contract: Contract, limit: int) -> Found:
+def validate_file(path: Path, contract: Contract, limit: int) -> ValidationReport:
     """Check each line of a file (``-`` is stdin); empty lines are passed over.
 
     Args:
@@ -62,9 +62,9 @@ def validate(path: Path, contract: Contract, limit: int) -> Found:
         return check_lines(file, contract, limit)
 
 
-def check_lines(lines: Iterable[bytes], contract: Contract, limit: int) -> Found:
+def check_lines(lines: Iterable[bytes], contract: Contract, limit: int) -> ValidationReport:
     """Check messages: each line a value, or a key, a tab and a value, or an object as ``clickreel messages --json`` prints it."""
-    found = Found()
+    found = ValidationReport()
     for number, line in enumerate(lines, 1):
         text = line.rstrip(b"\r\n")
         if not text:

@@ -28,7 +28,7 @@ class Reason(NamedTuple):
     rule: str
 
 
-def malform(flaw: str, variant: int, key: bytes, value: bytes) -> tuple[bytes, bytes]:
+def corrupt(flaw: str, variant: int, key: bytes, value: bytes) -> tuple[bytes, bytes]:
     """Break one good message.
 
     Args:

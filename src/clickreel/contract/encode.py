@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from clickreel.contract import malform
+from clickreel.contract import corrupt
 from clickreel.contract.bounds import check_columns
 from clickreel.contract.decode import Decoded, decode
 from clickreel.contract.vocabulary import DEVICES, EVENT_TYPES, FIELDS, FLAWS, MALFORMED, PAGES, REFERRERS
@@ -81,7 +81,7 @@ def encode(deliveries: Deliveries) -> Encoded:
     check_columns(deliveries.events)
     changed = np.flatnonzero(deliveries.flaw == FLAWS.index("duplicate_changed"))
     if len(changed):
-        events = malform.change(deliveries.events, changed, deliveries.variant[changed])
+        events = corrupt.change(deliveries.events, changed, deliveries.variant[changed])
         deliveries = replace(deliveries, events=events)
     user = _decimal(deliveries.events.user)
     keys, values = _join(b'"u_', user, b'"'), _values(deliveries, user)
@@ -92,7 +92,7 @@ def encode(deliveries: Deliveries) -> Encoded:
 def _break(good: Encoded, deliveries: Deliveries, rows: NDArray[np.intp]) -> Encoded:
     """Replace the given rows by their malformed form."""
     pairs = [
-        malform.malform(FLAWS[flaw], int(variant), key, value)
+        corrupt.corrupt(FLAWS[flaw], int(variant), key, value)
         for flaw, variant, key, value in zip(
             deliveries.flaw[rows],
             deliveries.variant[rows],
