@@ -17,13 +17,13 @@ from confluent_kafka.cimpl import NewTopic
 from clickreel.contract.encode import encode
 from clickreel.events import Deliveries
 from clickreel.flink import catalog
-from clickreel.flink.changelog import Fold
-from clickreel.flink.client import RestGateway
-from clickreel.flink.cluster import Cluster, Slots
+from clickreel.flink.changelog import ChangelogView
+from clickreel.flink.flink_cluster import FlinkCluster, TaskSlots
+from clickreel.flink.gateway_client import RestGateway
 from clickreel.flink.settings import FlinkSettings
-from clickreel.flink.split import Statement, statements
-from clickreel.flink.statements import Statements
-from clickreel.flink.workspace import Answer, Workspace
+from clickreel.flink.statement_splitter import Statement, split_statements
+from clickreel.flink.statement_store import StatementStore
+from clickreel.flink.workspace import StatementResult, Workspace
 from clickreel.local.home import Home
 from clickreel.local.stack import Stack
 from clickreel.profile import Profile
@@ -41,7 +41,7 @@ def gateway(stack: Stack) -> Iterator[RestGateway]:
     stack.ensure(["flink"])
     found = RestGateway(stack.address("flink"))
     yield found
-    found.shut()
+    found.disconnect()
 
 
 @pytest.fixture(scope="session")
@@ -113,12 +113,12 @@ def open_workspace(gateway: RestGateway, stack: Stack, profile: Profile, home: H
 
     def open_(topic: str, *, known: Profile | None = None, **settings: Any) -> Workspace:
         own = catalog.contract_table()
-        table = catalog.Table(own.name, own.columns, own.required, topic)
+        table = catalog.TopicTable(own.name, own.columns, own.required, topic)
         workspace = Workspace(
             gateway,
             known or profile,
             FlinkSettings(**{"until_now": True, **settings}),
-            Statements(home),
+            StatementStore(home),
             tables=[table],
             catalogue=lambda: world.catalogue,
         )
@@ -132,17 +132,17 @@ def open_workspace(gateway: RestGateway, stack: Stack, profile: Profile, home: H
 
 def one(sql: str) -> Statement:
     """The only statement of a text."""
-    (statement,) = statements(sql)
+    (statement,) = split_statements(sql)
     return statement
 
 
 def rows(workspace: Workspace, sql: str, limit: int | None = None) -> list[list[Any]]:
     """Run statements; the rows that the last one left, changes folded."""
-    fold = Fold()
-    for statement in statements(sql):
-        fold = Fold()
+    fold = ChangelogView()
+    for statement in split_statements(sql):
+        fold = ChangelogView()
         if not statement.is_query:
-            answer: Answer = workspace.execute(statement)
+            answer: StatementResult = workspace.execute(statement)
             fold.add([("+I", cells) for cells in answer.rows])
             continue
         with workspace.query(statement) as query:
@@ -153,7 +153,7 @@ def rows(workspace: Workspace, sql: str, limit: int | None = None) -> list[list[
     return list(fold.rows())
 
 
-def at_rest(cluster: Cluster) -> Slots:
+def at_rest(cluster: FlinkCluster) -> TaskSlots:
     """Wait until only the anchor holds a slot; what a test before this one stopped may still be leaving."""
     deadline = time.monotonic() + 10
     while (slots := cluster.slots()).free < slots.total - 1:

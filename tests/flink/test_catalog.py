@@ -6,9 +6,9 @@ import json
 
 from clickreel.contract import schema, schema_registry
 from clickreel.events import Deliveries
-from clickreel.flink import catalog, created
+from clickreel.flink import catalog, create_table
 from clickreel.flink.settings import FlinkSettings
-from clickreel.flink.split import statements
+from clickreel.flink.statement_splitter import split_statements
 from clickreel.profile import Profile
 from tests.conftest import Registry
 from tests.flink.conftest import Open, rows
@@ -34,7 +34,7 @@ def test_the_topics_table_has_rowtime_key_and_the_contracts_fields() -> None:
 
 def test_a_login_is_translated_for_java_and_masked_in_answers(open_workspace: Open) -> None:
     """Flink's clients get `sasl.jaas.config`; `SHOW CREATE TABLE` shows neither key file nor password."""
-    options = catalog.options_of(catalog.contract_table(), CLOUD, FlinkSettings())
+    options = catalog.table_options(catalog.contract_table(), CLOUD, FlinkSettings())
     assert options["properties.sasl.mechanism"] == "PLAIN"
     assert "hush'hush" in options["properties.sasl.jaas.config"]
     workspace = open_workspace("anything", known=CLOUD)
@@ -46,13 +46,13 @@ def test_a_login_is_translated_for_java_and_masked_in_answers(open_workspace: Op
 def test_a_table_that_requires_every_field_refuses_missing_ones_only_when_strict() -> None:
     """`skip` and a schema with optional fields make a missing field NULL."""
     strict, lenient = (
-        catalog.options_of(catalog.contract_table(), CLOUD, FlinkSettings(bad_records=mode))
+        catalog.table_options(catalog.contract_table(), CLOUD, FlinkSettings(bad_records=mode))
         for mode in ("fail", "skip")
     )
     assert strict["value.json.fail-on-missing-field"] == "true"
     assert lenient["value.json.fail-on-missing-field"] == "false"
-    optional = catalog.Table("t", (("a", "INT"),))
-    assert catalog.options_of(optional, CLOUD, FlinkSettings())["value.json.fail-on-missing-field"] == "false"
+    optional = catalog.TopicTable("t", (("a", "INT"),))
+    assert catalog.table_options(optional, CLOUD, FlinkSettings())["value.json.fail-on-missing-field"] == "false"
 
 
 def test_topics_with_a_registered_schema_are_tables_too(registry: Registry) -> None:
@@ -73,7 +73,7 @@ def test_topics_with_a_registered_schema_are_tables_too(registry: Registry) -> N
                 "flink-plain-value", 1, '{"$schema": "http://json-schema.org/draft-07/schema#", "type": "string"}'
             )
         )
-    found = {table.name: table for table in catalog.tables(profile)}
+    found = {table.name: table for table in catalog.profile_tables(profile)}
     assert found["flink-orders"].columns == (
         ("n", "BIGINT"),
         ("tags", "ARRAY<STRING>"),
@@ -99,7 +99,7 @@ def test_a_created_table_is_there_in_the_next_session(
         workspace,
         f"create table `{name}` (at_time timestamp(3), n bigint, what string); insert into `{name}` values (timestamp '2026-01-01 08:00:00', 7, 'a')",
     )
-    assert ("at_time", "TIMESTAMP(3)") in {table.name: table for table in catalog.tables(known)}[name].columns
+    assert ("at_time", "TIMESTAMP(3)") in {table.name: table for table in catalog.profile_tables(known)}[name].columns
     got = rows(workspace, f"select at_time, n, what from `{name}`", limit=1)
     assert got == [["2026-01-01 08:00:00.000", 7, "a"]]
 
@@ -108,7 +108,14 @@ def test_only_a_create_table_that_says_nothing_more_is_made_a_topic() -> None:
     """Whoever writes WITH, LIKE or AS knows better."""
     texts = "create table a (x int); create table if not exists `b c` (x decimal(3, 1)); create table d.e.f (x int);"
     texts += "create table g (x int) with ('connector' = 'print'); create table h (x int) like g; create temporary table i (x int)"
-    assert [created.name(statement) for statement in statements(texts)] == ["a", "b c", "f", None, None, None]
+    assert [create_table.created_table_name(statement) for statement in split_statements(texts)] == [
+        "a",
+        "b c",
+        "f",
+        None,
+        None,
+        None,
+    ]
 
 
 def test_a_bounded_read_has_no_idle_partitions() -> None:

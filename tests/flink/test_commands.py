@@ -14,11 +14,11 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from clickreel.cli.prompt import prompt
-from clickreel.cli.sqlrun import Flink, Options
+from clickreel.cli.sql_prompt import prompt
+from clickreel.cli.sql_runner import FlinkRunner, SqlOptions
 from clickreel.events import Deliveries
-from clickreel.flink.changelog import Fold
-from clickreel.flink.client import RestGateway, instant
+from clickreel.flink.changelog import ChangelogView
+from clickreel.flink.gateway_client import RestGateway, format_timestamp
 from clickreel.local.stack import Stack
 from tests.flink.conftest import Open, written
 
@@ -64,7 +64,7 @@ def test_the_changelog_can_be_printed_as_it_comes(stream: Stream) -> None:
     done = clickreel(
         "sql", "-e", table_on(stream[0]) + "select count(*) n from t", "--json", "--changelog", "--until-now"
     )
-    fold = Fold()
+    fold = ChangelogView()
     fold.add([(row["op"], [row["n"]]) for row in map(json.loads, done.stdout.splitlines())])
     assert fold.rows() == [[len(stream[1])]]
 
@@ -146,7 +146,7 @@ def test_the_prompt_reads_many_lines_completes_and_goes_on_after_a_mistake(
     open_workspace: Open, stream: Stream, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Enter ends a statement only behind its semicolon; a mistake is shown and the next statement runs."""
-    runner = Flink(open_workspace(stream[0]), Options(form="csv"))
+    runner = FlinkRunner(open_workspace(stream[0]), SqlOptions(form="csv"))
     with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
         keys.send_text("select nope from dvd_clicks;\r")
         keys.send_text("select count(*) as n\rfrom dvd_clicks;\r")
@@ -164,14 +164,14 @@ def test_the_prompt_reads_many_lines_completes_and_goes_on_after_a_mistake(
 def test_timestamps_are_written_as_the_topic_writes_them(gateway: RestGateway) -> None:
     """Not in ISO 8601, whatever zeros Flink leaves out."""
     del gateway
-    assert instant("2025-12-27T12:18:51.7Z", 3) == "2025-12-27 12:18:51.700"
-    assert instant("2025-12-27T12:18", 3) == "2025-12-27 12:18:00.000"
-    assert instant("2025-12-27T12:18:51", 0) == "2025-12-27 12:18:51"
+    assert format_timestamp("2025-12-27T12:18:51.7Z", 3) == "2025-12-27 12:18:51.700"
+    assert format_timestamp("2025-12-27T12:18", 3) == "2025-12-27 12:18:00.000"
+    assert format_timestamp("2025-12-27T12:18:51", 0) == "2025-12-27 12:18:51"
 
 
 def test_a_fold_keeps_equal_rows_apart_and_updates_in_place() -> None:
     """A row that is taken back leaves its equals; an update stands where the row stood."""
-    fold = Fold()
+    fold = ChangelogView()
     fold.add([("+I", ["a", 1]), ("+I", ["a", 1]), ("+I", ["b", 2])])
     fold.add([("-U", ["a", 1]), ("+U", ["a", 5])])
     assert fold.rows() == [["a", 1], ["a", 5], ["b", 2]]

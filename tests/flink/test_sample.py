@@ -8,7 +8,7 @@ import orjson
 
 from clickreel.contract.encode import encode
 from clickreel.events import Deliveries
-from clickreel.flink.statements import STOPPED
+from clickreel.flink.statement_store import STOPPED
 from clickreel.flink.workspace import Row
 from tests.flink.conftest import Open, at_rest, one
 

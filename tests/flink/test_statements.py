@@ -16,10 +16,10 @@ import pytest
 
 from clickreel.errors import UsageError
 from clickreel.events import Deliveries
-from clickreel.flink import control
-from clickreel.flink.client import RestGateway
-from clickreel.flink.cluster import Cluster
-from clickreel.flink.statements import FAILED, FINISHED, LOST, STOPPED, Statements
+from clickreel.flink import statement_control
+from clickreel.flink.flink_cluster import FlinkCluster
+from clickreel.flink.gateway_client import RestGateway
+from clickreel.flink.statement_store import FAILED, FINISHED, LOST, STOPPED, StatementStore
 from clickreel.local.home import Home
 from clickreel.local.stack import Stack
 from tests.flink.conftest import Open, at_rest, one
@@ -52,7 +52,7 @@ def eventually(holds: Callable[[], object], seconds: float = 10) -> None:
 
 
 @pytest.fixture
-def cluster(open_workspace: Open, stream: Stream) -> Cluster:
+def cluster(open_workspace: Open, stream: Stream) -> FlinkCluster:
     """The local gateway's cluster."""
     found = open_workspace(stream[0]).cluster()
     assert found is not None
@@ -61,12 +61,12 @@ def cluster(open_workspace: Open, stream: Stream) -> Cluster:
 
 def state(home: Home, name: str) -> str:
     """State of a statement, as its record says."""
-    entry = Statements(home).get(name)
+    entry = StatementStore(home).get(name)
     return entry.state if entry else ""
 
 
 def test_ctrl_c_stops_the_query_within_a_second_and_frees_its_slot(
-    home: Home, stream: Stream, cluster: Cluster
+    home: Home, stream: Stream, cluster: FlinkCluster
 ) -> None:
     """The command ends with 130, its statement is STOPPED, and the slot is free."""
     before = at_rest(cluster)
@@ -85,7 +85,7 @@ def test_ctrl_c_stops_the_query_within_a_second_and_frees_its_slot(
 
 
 def test_queries_stopped_while_they_start_leave_the_cluster_alone(
-    open_workspace: Open, stream: Stream, cluster: Cluster
+    open_workspace: Open, stream: Stream, cluster: FlinkCluster
 ) -> None:
     """Flink's result sink brings its whole cluster down when it is cancelled while it is opened; so it is not."""
     before = at_rest(cluster)
@@ -96,21 +96,21 @@ def test_queries_stopped_while_they_start_leave_the_cluster_alone(
     assert at_rest(cluster) == before
 
 
-def test_a_query_is_stopped_from_another_process(home: Home, stream: Stream, cluster: Cluster) -> None:
+def test_a_query_is_stopped_from_another_process(home: Home, stream: Stream, cluster: FlinkCluster) -> None:
     """`statement stop` ends it, and the command that ran it says so and ends well."""
     process = command("sql", "-e", sql_on(stream[0], "select * from t"), "--csv", "--name", "elsewhere")
     assert process.stdout is not None
     process.stdout.readline()
-    assert [entry.name for entry in control.refreshed(home) if entry.runs] == ["elsewhere"]
-    assert control.stop("elsewhere", home).state == STOPPED
+    assert [entry.name for entry in statement_control.list_statements(home) if entry.is_running] == ["elsewhere"]
+    assert statement_control.stop_statement("elsewhere", home).state == STOPPED
     _, said = process.communicate(timeout=20)
     assert process.returncode == 0
     assert "elsewhere was stopped" in said
     assert at_rest(cluster)
 
 
-def test_a_killed_command_leaves_no_query_behind(home: Home, stream: Stream, cluster: Cluster) -> None:
-    """The attendant stops queries whose process is gone."""
+def test_a_killed_command_leaves_no_query_behind(home: Home, stream: Stream, cluster: FlinkCluster) -> None:
+    """The gateway supervisor stops queries whose process is gone."""
     process = command("sql", "-e", sql_on(stream[0], "select * from t"), "--csv", "--name", "orphan")
     assert process.stdout is not None
     process.stdout.readline()
@@ -120,7 +120,7 @@ def test_a_killed_command_leaves_no_query_behind(home: Home, stream: Stream, clu
     assert at_rest(cluster)
 
 
-def test_an_insert_runs_on_is_listed_and_stopped(home: Home, stream: Stream, cluster: Cluster) -> None:
+def test_an_insert_runs_on_is_listed_and_stopped(home: Home, stream: Stream, cluster: FlinkCluster) -> None:
     """It outlives its command; its state is asked of the cluster; stopping it frees its slot."""
     before = at_rest(cluster)
     target = "create temporary table sink (film_id int) with ('connector' = 'blackhole');"
@@ -135,7 +135,7 @@ def test_an_insert_runs_on_is_listed_and_stopped(home: Home, stream: Stream, clu
     answer, _ = listed.communicate(timeout=20)
     (entry,) = json.loads(answer)["statements"]
     assert (entry["name"], entry["state"], entry["kind"]) == ("copying", "RUNNING", "insert")
-    assert control.stop("copying", home).state == STOPPED
+    assert statement_control.stop_statement("copying", home).state == STOPPED
     assert at_rest(cluster) == before
 
 
@@ -147,14 +147,14 @@ def test_an_insert_that_ends_is_known_to_have_ended(open_workspace: Open, stream
     bad = workspace.execute(one("insert into sink select film_id / (film_id - film_id) from dvd_clicks")).started
     assert good is not None
     assert bad is not None
-    eventually(lambda: control.refreshed_one(good.name, home).state == FINISHED)
-    eventually(lambda: control.refreshed_one(bad.name, home).state == FAILED)
-    eventually(lambda: "/ by zero" in control.refreshed_one(bad.name, home).error)
+    eventually(lambda: statement_control.read_statement(good.name, home).state == FINISHED)
+    eventually(lambda: statement_control.read_statement(bad.name, home).state == FAILED)
+    eventually(lambda: "/ by zero" in statement_control.read_statement(bad.name, home).error)
 
 
 def test_names_are_unique_while_they_run(home: Home) -> None:
     """A taken name and an impossible one are refused; numbers go up."""
-    statements = Statements(home)
+    statements = StatementStore(home)
     first = statements.begin("select 1", "query", name="mine")
     with pytest.raises(UsageError, match="a statement named mine runs already"):
         statements.begin("select 2", "query", name="mine")
@@ -171,7 +171,7 @@ def test_names_are_unique_while_they_run(home: Home) -> None:
 
 def test_only_the_last_fifty_that_ended_are_remembered(tmp_path: Path) -> None:
     """What runs is never forgotten."""
-    statements = Statements(Home(tmp_path))
+    statements = StatementStore(Home(tmp_path))
     kept = statements.begin("select 0", "query", name="kept")
     for number in range(60):
         statements.end(statements.begin("select 1", "query", name=f"old-{number}").name, FINISHED)
@@ -199,7 +199,7 @@ def test_a_gateway_that_dies_under_a_query_is_named_comes_back_and_ends_when_idl
     process.stdout.readline()
     record = stack.record("flink")
     assert record is not None
-    os.kill(record.pid, signal.SIGKILL)  # the attendant; Java must follow it
+    os.kill(record.pid, signal.SIGKILL)  # the gateway supervisor; Java must follow it
     _, said = process.communicate(timeout=20)
     assert process.returncode == 4
     assert "ended while bereft ran" in said
@@ -209,7 +209,7 @@ def test_a_gateway_that_dies_under_a_query_is_named_comes_back_and_ends_when_idl
     assert answer == "EXPR$0\n1\n", said
     assert stack.address("flink") == gateway.url
     assert state(home, "bereft") == LOST
-    assert [entry.name for entry in control.refreshed(home) if entry.runs] == []
+    assert [entry.name for entry in statement_control.list_statements(home) if entry.is_running] == []
     started = stack.record("flink")
     assert started is not None
     assert started.pid != record.pid

@@ -20,11 +20,11 @@ from pathlib import Path
 import psutil
 
 from clickreel.flink import catalog
-from clickreel.flink.client import RestGateway
-from clickreel.flink.cluster import Cluster, behind
+from clickreel.flink.flink_cluster import FlinkCluster, find_cluster
+from clickreel.flink.gateway_client import RestGateway
 from clickreel.flink.settings import FlinkSettings
-from clickreel.flink.split import statements
-from clickreel.flink.statements import Statements
+from clickreel.flink.statement_splitter import split_statements
+from clickreel.flink.statement_store import StatementStore
 from clickreel.flink.workspace import Workspace
 from clickreel.local.home import Home
 from clickreel.local.java import java
@@ -47,7 +47,7 @@ class Standing:
         resident_mb: Memory of the process; its heap grows up to its bound before anything is collected.
         threads: Threads.
         files: Entries of its temporary folder.
-        slots_taken: Slots that something holds, the anchor's own included.
+        slots_taken: TaskSlots that something holds, the anchor's own included.
     """
 
     live_mb: int
@@ -60,7 +60,7 @@ class Standing:
 def soak(
     stack: Stack,
     profile: Profile,
-    table: catalog.Table,
+    table: catalog.TopicTable,
     rounds: int,
     report: Callable[[str], None],
     *,
@@ -79,15 +79,15 @@ def soak(
     Returns:
         What Java held after the warm rounds, and then after every tenth of the rounds.
     """
-    gateway, known = RestGateway(stack.address("flink")), Statements(stack.home)
-    session = gateway.open({})
-    cluster = behind(gateway, session)
+    gateway, known = RestGateway(stack.address("flink")), StatementStore(stack.home)
+    session = gateway.open_session({})
+    cluster = find_cluster(gateway, session)
     assert cluster is not None
     seen: list[Standing] = []
     for number in range(1, warm + rounds + 1):
         with Workspace(gateway, profile, FlinkSettings(), known, tables=[table]) as workspace:
             sql = _NOTHING if number % 4 == 0 else _COUNT if number % 5 == 0 else _SAMPLE
-            with workspace.query(statements(sql)[0]) as query:
+            with workspace.query(split_statements(sql)[0]) as query:
                 for batch in query:
                     if batch or sql == _NOTHING:
                         break
@@ -95,13 +95,13 @@ def soak(
         if number >= warm and (number - warm) % (rounds // 10 if rounds >= 20 else rounds) == 0:
             seen.append(standing(stack, cluster))
             report(f"round {number}: {seen[-1]}")
-    gateway.close(session)
-    gateway.shut()
-    cluster.shut()
+    gateway.close_session(session)
+    gateway.disconnect()
+    cluster.disconnect()
     return seen
 
 
-def standing(stack: Stack, cluster: Cluster) -> Standing:
+def standing(stack: Stack, cluster: FlinkCluster) -> Standing:
     """What Java holds, once what was stopped has left."""
     deadline = time.monotonic() + 10
     while (slots := cluster.slots()).free < slots.total - 1 and time.monotonic() < deadline:
@@ -167,7 +167,7 @@ def main(arguments: list[str]) -> int:
             world = World(WorldSettings(seed=7, films=60, users=300))
             topic = Topics(profile).fill(world.deliveries(START_MS + 8 * HOUR_MS, START_MS + 20 * HOUR_MS))
             own = catalog.contract_table()
-            table = catalog.Table(own.name, own.columns, own.required, topic)
+            table = catalog.TopicTable(own.name, own.columns, own.required, topic)
             seen = soak(stack, profile, table, options.rounds, _say)
         finally:
             stack.down()

@@ -23,9 +23,9 @@ from clickreel.bench.ratios import spread
 from clickreel.bench.topic_filler import fill
 
 if TYPE_CHECKING:
-    from clickreel.flink.catalog import Table
+    from clickreel.flink.catalog import TopicTable
     from clickreel.flink.settings import FlinkSettings
-    from clickreel.flink.statements import Statements
+    from clickreel.flink.statement_store import StatementStore
     from clickreel.profile import Profile
 
 _SQL = (
@@ -43,7 +43,7 @@ def run(events: int = 1_000_000, repeats: int = 3) -> dict[str, Any]:
     """
     from clickreel.flink import catalog
     from clickreel.flink.settings import FlinkSettings
-    from clickreel.flink.statements import Statements
+    from clickreel.flink.statement_store import StatementStore
     from clickreel.local.home import Home
     from clickreel.local.stack import Stack
     from clickreel.profile import Profile
@@ -61,8 +61,8 @@ def run(events: int = 1_000_000, repeats: int = 3) -> dict[str, Any]:
                 addresses["flink"],
                 profile,
                 FlinkSettings(until_now=True),
-                Statements(home),
-                catalog.Table(own.name, own.columns, own.required, topic),
+                StatementStore(home),
+                catalog.TopicTable(own.name, own.columns, own.required, topic),
             )
             truth = _clickhouse(profile, topic, sent)
             ours: list[float] = []
@@ -105,42 +105,44 @@ def run(events: int = 1_000_000, repeats: int = 3) -> dict[str, Any]:
 class _Sides:
     """The two ways to ask, on one gateway and one topic."""
 
-    def __init__(self, url: str, profile: Profile, settings: FlinkSettings, known: Statements, table: Table) -> None:
+    def __init__(
+        self, url: str, profile: Profile, settings: FlinkSettings, known: StatementStore, table: TopicTable
+    ) -> None:
         self._url, self._profile, self._settings, self._known, self._table = url, profile, settings, known, table
 
     def ours(self) -> tuple[float, dict[str, int]]:
         """Seconds from the statement to its last row, and what it counted."""
-        from clickreel.flink.changelog import Fold
-        from clickreel.flink.client import RestGateway
-        from clickreel.flink.split import statements
+        from clickreel.flink.changelog import ChangelogView
+        from clickreel.flink.gateway_client import RestGateway
+        from clickreel.flink.statement_splitter import split_statements
         from clickreel.flink.workspace import Workspace
 
-        gateway, fold = RestGateway(self._url), Fold()
-        (statement,) = statements(_SQL)
+        gateway, fold = RestGateway(self._url), ChangelogView()
+        (statement,) = split_statements(_SQL)
         with Workspace(gateway, self._profile, self._settings, self._known, tables=[self._table]) as workspace:
             began = time.perf_counter()
             with workspace.query(statement) as query:
                 for batch in query:
                     fold.add(batch)
             seconds = time.perf_counter() - began
-        gateway.shut()
+        gateway.disconnect()
         return seconds, {str(minute): int(count) for minute, count in fold.rows()}
 
     def bare(self) -> tuple[float, dict[str, int]]:
         """The same by a loop over the gateway's interface."""
         from clickreel.flink import catalog
-        from clickreel.flink.client import instant
+        from clickreel.flink.gateway_client import format_timestamp
 
         with httpx.Client(base_url=f"{self._url}/v3", timeout=30, trust_env=False) as http:
             options = {"properties": catalog.session_options(self._settings)}
             session = http.post("/sessions", json=options).json()["sessionHandle"]
-            for sql in catalog.setup([self._table], self._profile, self._settings):
+            for sql in catalog.setup_statements([self._table], self._profile, self._settings):
                 _pages(http, session, sql)
             began = time.perf_counter()
             rows = _pages(http, session, _SQL)
             seconds = time.perf_counter() - began
             http.delete(f"/sessions/{session}")
-        return seconds, {instant(minute, 3): int(count) for minute, count in rows}
+        return seconds, {format_timestamp(minute, 3): int(count) for minute, count in rows}
 
 
 def _pages(http: httpx.Client, session: str, sql: str) -> list[list[Any]]:

@@ -12,7 +12,7 @@ from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile, profile
 
 if TYPE_CHECKING:
-    from clickreel.flink.statements import Entry
+    from clickreel.flink.statement_store import StatementRecord
 
 
 def register(app: typer.Typer) -> None:
@@ -53,10 +53,10 @@ def sql(  # noqa: PLR0917 - one parameter an option
 
     Example: [bold]clickreel sql -e 'select * from dvd_clicks limit 20'[/bold], or [bold]clickreel sql sample.sql[/bold]
 
-    Without a file a prompt opens; Ctrl-C stops the query that runs. A file may be the name of a ready-made statement: sample,
+    Without a file a prompt opens; Ctrl-C stops the query that runs. A file may be the name of an example: sample,
     clicks_per_minute, top_films, sessions, funnel, late, dedup, duplicates, enrich, trending (their text: clickreel sql, then help).
     """
-    from clickreel.cli import sqlrun
+    from clickreel.cli import sql_runner
     from clickreel.errors import UsageError
 
     if file is not None and execute is not None:
@@ -64,20 +64,20 @@ def sql(  # noqa: PLR0917 - one parameter an option
     if sum((json, as_csv, as_table)) > 1:
         raise UsageError("only one of --json, --csv and --table can be given", hint="give one of them")
     form = "json" if json else "csv" if as_csv else "table" if as_table else ""
-    options = sqlrun.Options(form=form, changelog=changelog, limit=limit, timeout_s=timeout, name=name or "")
+    options = sql_runner.SqlOptions(form=form, changelog=changelog, limit=limit, timeout_s=timeout, name=name or "")
     if engine not in {"flink", "clickhouse"}:
         raise UsageError(f"--engine is {engine!r}", hint="one of: flink, clickhouse")
     if start not in {None, "earliest", "latest"}:
         raise UsageError(f"--from is {start!r}", hint="one of: earliest, latest")
     flags: dict[str, Any] = {"start_from": start, "bad_records": bad_records, "until_now": until_now or None}
-    source = sqlrun.source(file, execute, backslash=engine == "clickhouse")
-    with sqlrun.engine(engine, profile(profile_file), flags, options) as runner:
+    source = sql_runner.source(file, execute, backslash=engine == "clickhouse")
+    with sql_runner.engine(engine, profile(profile_file), flags, options) as runner:
         if source is None:
-            from clickreel.cli.prompt import prompt
-            from clickreel.flink.statements import Statements
+            from clickreel.cli.sql_prompt import prompt
+            from clickreel.flink.statement_store import StatementStore
             from clickreel.local.home import Home
 
-            return prompt(runner, Statements(Home.default()).history)
+            return prompt(runner, StatementStore(Home.default()).history)
         return runner.run(source)
 
 
@@ -88,9 +88,9 @@ def list_(
 
     Example: [bold]clickreel statement list --all[/bold]
     """
-    from clickreel.flink import control
+    from clickreel.flink import statement_control
 
-    entries = [entry for entry in control.refreshed() if every or entry.runs]
+    entries = [entry for entry in statement_control.list_statements() if every or entry.is_running]
     if json:
         print_json({"statements": [_shown(entry) for entry in entries]})
         return
@@ -106,9 +106,9 @@ def show(name: Annotated[str, typer.Argument(help="Its name.")], json: Json = Fa
 
     Example: [bold]clickreel statement show insert-1[/bold]
     """
-    from clickreel.flink import control
+    from clickreel.flink import statement_control
 
-    entry = control.refreshed_one(name)
+    entry = statement_control.read_statement(name)
     if json:
         print_json(_shown(entry))
         return
@@ -132,11 +132,13 @@ def stop(
 
     Example: [bold]clickreel statement stop insert-1[/bold]
     """
-    from clickreel.flink import control
+    from clickreel.flink import statement_control
 
-    wanted = [entry.name for entry in control.refreshed() if entry.runs] if names == ["all"] else names
+    wanted = (
+        [entry.name for entry in statement_control.list_statements() if entry.is_running] if names == ["all"] else names
+    )
     begun = time.monotonic()
-    stopped = [control.stop(each) for each in wanted]
+    stopped = [statement_control.stop_statement(each) for each in wanted]
     if json:
         print_json({"stopped": [entry.name for entry in stopped], "seconds": round(time.monotonic() - begun, 3)})
         return
@@ -146,14 +148,14 @@ def stop(
         print_err("no statement runs")
 
 
-def _shown(entry: Entry) -> dict[str, Any]:
+def _shown(entry: StatementRecord) -> dict[str, Any]:
     hidden = {"session", "operation", "owner_pid", "owner_start_time"}
     import dataclasses
 
     return {name: value for name, value in dataclasses.asdict(entry).items() if name not in hidden}
 
 
-def _span(entry: Entry) -> str:
+def _span(entry: StatementRecord) -> str:
     seconds = int((entry.ended or time.time()) - entry.started)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)

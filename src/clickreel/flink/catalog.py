@@ -21,7 +21,7 @@ ROWTIME, KEY = "$rowtime", "key"
 
 
 @dataclass(frozen=True)
-class Table:
+class TopicTable:
     """A topic as a table.
 
     Attributes:
@@ -42,7 +42,7 @@ class Table:
         return (KEY, *(name for name, _ in self.columns), ROWTIME)
 
 
-def of_schema(topic: str, body: Mapping[str, Any]) -> Table:
+def table_from_schema(topic: str, body: Mapping[str, Any]) -> TopicTable:
     """The table of a topic whose value has this JSON schema.
 
     Args:
@@ -52,7 +52,7 @@ def of_schema(topic: str, body: Mapping[str, Any]) -> Table:
     columns = tuple(
         (name, flink_type(rules)) for name, rules in body.get("properties", {}).items() if name not in {KEY, ROWTIME}
     )
-    return Table(topic, columns, frozenset(body.get("required", ())))
+    return TopicTable(topic, columns, frozenset(body.get("required", ())))
 
 
 def flink_type(rules: Mapping[str, Any]) -> str:
@@ -61,28 +61,28 @@ def flink_type(rules: Mapping[str, Any]) -> str:
     if isinstance(kind, list):  # ["string", "null"]: every column of ours may be NULL
         kind = next((word for word in kind if word != "null"), None)
     if kind == "object" and rules.get("properties"):
-        inner = ", ".join(f"{quoted(name)} {flink_type(part)}" for name, part in rules["properties"].items())
+        inner = ", ".join(f"{quote_name(name)} {flink_type(part)}" for name, part in rules["properties"].items())
         return f"ROW<{inner}>"
     if kind == "array" and isinstance(rules.get("items"), dict):
         return f"ARRAY<{flink_type(rules['items'])}>"
     return scalar_type({**rules, "type": kind})
 
 
-def contract_table() -> Table:
+def contract_table() -> TopicTable:
     """The table of the contract's own topic."""
-    return of_schema(schema.TOPIC, schema.current("value").body)
+    return table_from_schema(schema.TOPIC, schema.current("value").body)
 
 
-def ddl(table: Table, profile: Profile, settings: FlinkSettings) -> str:
+def create_table_sql(table: TopicTable, profile: Profile, settings: FlinkSettings) -> str:
     """``CREATE TABLE`` for a topic. It holds the profile's secrets: never print it."""
-    lines = [f"{quoted(KEY)} STRING", *(f"{quoted(name)} {kind}" for name, kind in table.columns)]
-    lines.append(f"{quoted(ROWTIME)} TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL")
-    lines.append(f"WATERMARK FOR {quoted(ROWTIME)} AS {quoted(ROWTIME)} - {_interval(settings.watermark_s)}")
+    lines = [f"{quote_name(KEY)} STRING", *(f"{quote_name(name)} {kind}" for name, kind in table.columns)]
+    lines.append(f"{quote_name(ROWTIME)} TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL")
+    lines.append(f"WATERMARK FOR {quote_name(ROWTIME)} AS {quote_name(ROWTIME)} - {_interval(settings.watermark_s)}")
     body = ",\n  ".join(lines)
-    return f"CREATE TABLE {full(table.name)} (\n  {body}\n) {with_clause(options_of(table, profile, settings))}"
+    return f"CREATE TABLE {qualified_name(table.name)} (\n  {body}\n) {with_clause(table_options(table, profile, settings))}"
 
 
-def options_of(table: Table, profile: Profile, settings: FlinkSettings) -> dict[str, str]:
+def table_options(table: TopicTable, profile: Profile, settings: FlinkSettings) -> dict[str, str]:
     """The table's options: the connection out of the profile, and how its records are read."""
     strict = settings.bad_records == "fail"
     # Where every field is required a missing one is as bad as a broken one; Flink makes it NULL in silence unless told.
@@ -90,7 +90,7 @@ def options_of(table: Table, profile: Profile, settings: FlinkSettings) -> dict[
     return {
         "connector": "kafka",
         "topic": table.topic or table.name,
-        **connection(profile),
+        **connection_options(profile),
         "scan.startup.mode": "earliest-offset" if settings.start_from == "earliest" else "latest-offset",
         **({"scan.bounded.mode": "latest-offset"} if settings.until_now else {}),
         # A key that is a bare JSON string cannot be read as JSON; it stays the text that it is, quotes included.
@@ -104,14 +104,14 @@ def options_of(table: Table, profile: Profile, settings: FlinkSettings) -> dict[
     }
 
 
-def connection(profile: Profile) -> dict[str, str]:
+def connection_options(profile: Profile) -> dict[str, str]:
     """How Flink's Kafka clients reach the profile's cluster; holds its secrets."""
     return {f"properties.{name}": value for name, value in profile.java_properties().items()}
 
 
 def with_clause(options: Mapping[str, str]) -> str:
     """``WITH (...)`` of a table."""
-    lines = ",\n  ".join(f"{_text(name)} = {_text(value)}" for name, value in options.items())
+    lines = ",\n  ".join(f"{_quote_text(name)} = {_quote_text(value)}" for name, value in options.items())
     return f"WITH (\n  {lines}\n)"
 
 
@@ -125,16 +125,16 @@ def session_options(settings: FlinkSettings) -> dict[str, str]:
     return options
 
 
-def setup(tables: Sequence[Table], profile: Profile, settings: FlinkSettings) -> list[str]:
+def setup_statements(tables: Sequence[TopicTable], profile: Profile, settings: FlinkSettings) -> list[str]:
     """The statements that make the catalog of a new session."""
     return [
-        f"CREATE CATALOG {quoted(CATALOG)} WITH ('type' = 'generic_in_memory', 'default-database' = '{DATABASE}')",
-        f"USE CATALOG {quoted(CATALOG)}",
-        *(ddl(table, profile, settings) for table in tables),
+        f"CREATE CATALOG {quote_name(CATALOG)} WITH ('type' = 'generic_in_memory', 'default-database' = '{DATABASE}')",
+        f"USE CATALOG {quote_name(CATALOG)}",
+        *(create_table_sql(table, profile, settings) for table in tables),
     ]
 
 
-def registered(profile: Profile) -> list[Table]:
+def registered_tables(profile: Profile) -> list[TopicTable]:
     """Every topic whose value has a JSON schema in the profile's registry, as tables; none where there is no registry.
 
     A registry that does not answer costs further tables, not the statement.
@@ -150,22 +150,22 @@ def registered(profile: Profile) -> list[Table]:
             # The body of a Protobuf schema is no JSON, and that of an Avro record no object: neither can be read by Flink's json.
             with contextlib.suppress(ValueError, AssertionError):
                 if latest is not None and latest.body.get("type") == "object":
-                    found.append(of_schema(subject.removesuffix("-value"), latest.body))
+                    found.append(table_from_schema(subject.removesuffix("-value"), latest.body))
     return found
 
 
-def tables(profile: Profile) -> list[Table]:
+def profile_tables(profile: Profile) -> list[TopicTable]:
     """The tables of a profile: the contract's own, then those of further topics with a registered schema."""
     own = contract_table()
-    return [own, *(table for table in registered(profile) if table.name != own.name)]
+    return [own, *(table for table in registered_tables(profile) if table.name != own.name)]
 
 
-def full(name: str) -> str:
+def qualified_name(name: str) -> str:
     """A table's name with catalog and database."""
-    return ".".join(quoted(part) for part in (CATALOG, DATABASE, name))
+    return ".".join(quote_name(part) for part in (CATALOG, DATABASE, name))
 
 
-def quoted(name: str) -> str:
+def quote_name(name: str) -> str:
     """A name in backticks."""
     return f"`{name.replace('`', '``')}`"
 
@@ -177,5 +177,5 @@ def _interval(seconds: float) -> str:
     return f"INTERVAL '{days} {hours:02}:{minutes:02}:{left // 1000:02}.{left % 1000:03}' DAY TO SECOND"
 
 
-def _text(value: str) -> str:
+def _quote_text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"

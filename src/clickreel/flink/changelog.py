@@ -10,7 +10,7 @@ import orjson
 from clickreel.flink.workspace import Row
 
 
-class Fold:
+class ChangelogView:
     """The rows that hold now, in the order in which they came; an update takes the place of the row that it updates.
 
     Equal rows are counted apart: taking one back leaves the others.

@@ -1,6 +1,6 @@
 """Part ``flink``: Flink's SQL gateway with a small cluster of its own in the same Java process, started by the first statement.
 
-The process of the part is :mod:`clickreel.flink.attendant`; it starts Java with the command line made here.
+The process of the part is :mod:`clickreel.flink.gateway_supervisor`; it starts Java with the command line made here.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def configuration(*, gateway_port: int, cluster_port: int, scratch: Path, slots:
     """
     host = ports.HOST
     return {
-        # Statements go to the cluster that the anchor keeps up (attendant.py), not to a new one each: 1 s less a statement.
+        # Statements go to the cluster that the anchor keeps up (gateway_supervisor.py), not to a new one each: 1 s less a statement.
         "execution.target": "remote",
         "rest.address": host,
         "rest.bind-address": host,
@@ -123,7 +123,7 @@ def _launch(where: Context) -> Launch:
     port = ports.take(where.home, "flink", where.settings.flink_port)
     cluster = ports.take(where.home, "flink-cluster")
     return Launch(
-        (sys.executable, "-m", "clickreel.flink.attendant", str(port), str(cluster)),
+        (sys.executable, "-m", "clickreel.flink.gateway_supervisor", str(port), str(cluster)),
         address=f"http://{ports.HOST}:{port}",
         version=jars.version("flink"),
     )

@@ -6,9 +6,9 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 
-from clickreel.flink.catalog import Table
-from clickreel.flink.explain import SqlError
-from clickreel.flink.split import Statement, Token, position
+from clickreel.flink.catalog import TopicTable
+from clickreel.flink.sql_errors import SqlError
+from clickreel.flink.statement_splitter import SqlToken, Statement, line_and_column
 
 _VERBS = [
     "SELECT",
@@ -43,7 +43,7 @@ _NEAR = 0.6
 _SHOWN = 12
 
 
-def suggest(error: SqlError, statement: Statement, tables: Mapping[str, Table]) -> None:
+def suggest(error: SqlError, statement: Statement, tables: Mapping[str, TopicTable]) -> None:
     """Complete an error: a place where Flink gave none, and a hint where a near word would be right.
 
     Args:
@@ -74,7 +74,7 @@ def _first_word(error: SqlError, statement: Statement) -> None:
         error.hint = f"did you mean {near[0]}?" if near else f"one of: {', '.join(_VERBS[:_SHOWN])}, ..."
 
 
-def _known(unknown: re.Match[str], statement: Statement, tables: Mapping[str, Table]) -> str:
+def _known(unknown: re.Match[str], statement: Statement, tables: Mapping[str, TopicTable]) -> str:
     name = unknown["name"] or unknown["function"]
     used = [table for table in tables.values() if table.name in statement.names()]
     if unknown["function"]:
@@ -97,10 +97,10 @@ def _meant(error: SqlError, statement: Statement) -> str:
     return ""
 
 
-def _around(error: SqlError, tokens: tuple[Token, ...], statement: Statement) -> Iterable[Token]:
+def _around(error: SqlError, tokens: tuple[SqlToken, ...], statement: Statement) -> Iterable[SqlToken]:
     start = tokens[0].start
     for place, token in enumerate(tokens):
-        if position(statement.text, token.start - start) == (error.line, error.column) and token.kind == "word":
+        if line_and_column(statement.text, token.start - start) == (error.line, error.column) and token.kind == "word":
             return (token, tokens[place - 1]) if place and tokens[place - 1].kind == "word" else (token,)
     last = tokens[-1]
     return (last,) if last.kind == "word" else ()

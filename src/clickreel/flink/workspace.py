@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from clickreel.errors import ClickreelError, UnreachableError
-from clickreel.flink import catalog, created, films
-from clickreel.flink.client import Column, Gateway, Page, SessionLostError, instant
-from clickreel.flink.cluster import Cluster, behind
-from clickreel.flink.explain import FlinkError, SqlError
+from clickreel.flink import catalog, create_table, films_view
+from clickreel.flink.flink_cluster import FlinkCluster, find_cluster
+from clickreel.flink.gateway_client import Column, Gateway, Page, SessionLostError, format_timestamp
 from clickreel.flink.settings import FlinkSettings
-from clickreel.flink.split import Statement
-from clickreel.flink.statements import FAILED, FINISHED, LOST, STOPPED, Entry, Statements
+from clickreel.flink.sql_errors import FlinkError, SqlError
+from clickreel.flink.statement_splitter import Statement
+from clickreel.flink.statement_store import FAILED, FINISHED, LOST, STOPPED, StatementRecord, StatementStore
 from clickreel.flink.suggest import suggest
 from clickreel.profile import Profile
 from clickreel.simulate.films import Catalogue
@@ -63,7 +63,7 @@ _MODE = re.compile(r"== Optimized Physical Plan ==\s.*?changelogMode=\[(?P<mode>
 
 
 @dataclass(frozen=True)
-class Answer:
+class StatementResult:
     """What a statement that is no query gave.
 
     Attributes:
@@ -74,7 +74,7 @@ class Answer:
 
     columns: tuple[Column, ...]
     rows: tuple[list[Any], ...]
-    started: Entry | None = None
+    started: StatementRecord | None = None
 
 
 class Query:
@@ -84,7 +84,7 @@ class Query:
     the clock. Close it, or leave its ``with`` block, to stop it.
     """
 
-    def __init__(self, workspace: Workspace, statement: Statement, entry: Entry) -> None:
+    def __init__(self, workspace: Workspace, statement: Statement, entry: StatementRecord) -> None:
         self._workspace, self._gateway = workspace, workspace.gateway
         self.statement, self.entry = statement, entry
         self.columns: tuple[Column, ...] = ()
@@ -146,7 +146,7 @@ class Query:
         for _, cells in rows if instants else ():
             for place, precision in instants:
                 if cells[place] is not None:
-                    cells[place] = instant(cells[place], precision)
+                    cells[place] = format_timestamp(cells[place], precision)
         return rows
 
     def _stopped(self) -> None:
@@ -155,7 +155,7 @@ class Query:
         if known is not None and known.state == STOPPED:
             self._open = False
             with contextlib.suppress(UnreachableError):
-                self._gateway.drop(self.entry.session, self.entry.operation)
+                self._gateway.close_operation(self.entry.session, self.entry.operation)
             raise StoppedError(self.entry.name)
 
     def _failed(self, exc: ClickreelError) -> ClickreelError:
@@ -166,7 +166,7 @@ class Query:
                 hint="run the statement again; the local gateway is then started anew",
             )
         with contextlib.suppress(UnreachableError):
-            self._gateway.drop(self.entry.session, self.entry.operation)
+            self._gateway.close_operation(self.entry.session, self.entry.operation)
         explained = self._workspace.explained(exc, self.statement)
         state = LOST if isinstance(exc, SessionLostError) else FAILED
         self._workspace.statements.end(self.entry.name, state, rows=self.rows, error=explained.message)
@@ -180,8 +180,8 @@ class Query:
                 return cluster.offsets(self.entry.job)
         return {}
 
-    def _await_started(self) -> None:
-        """Wait until it may be stopped, see :meth:`Cluster.await_started`; where rows came it runs."""
+    def _wait_until_started(self) -> None:
+        """Wait until it may be stopped, see :meth:`FlinkCluster.wait_until_started`; where rows came it runs."""
         cluster = None if self.rows or self.finished else self._workspace.cluster()
         if cluster is None:
             return
@@ -194,17 +194,17 @@ class Query:
                     break
                 time.sleep(_WAIT_MAX_S)
             if self.entry.job:
-                cluster.await_started(self.entry.job)
+                cluster.wait_until_started(self.entry.job)
 
     def close(self) -> None:
         """Stop the query, free its slots and forget its results; a second time does nothing."""
         if not self._open:
             return
         self._open = False
-        self._await_started()
+        self._wait_until_started()
         self._workspace.statements.end(self.entry.name, FINISHED if self.finished else STOPPED, rows=self.rows)
         with contextlib.suppress(UnreachableError, FlinkError):
-            self._gateway.drop(self.entry.session, self.entry.operation)
+            self._gateway.close_operation(self.entry.session, self.entry.operation)
 
 
 class StoppedError(ClickreelError):
@@ -222,7 +222,7 @@ class Workspace:
         profile: Whose topics.
         settings: How they are read.
         statements: Where what runs is recorded.
-        tables: The tables; by default the profile's, see :func:`clickreel.flink.catalog.tables`.
+        tables: The tables; by default the profile's, see :func:`clickreel.flink.catalog.profile_tables`.
         catalogue: Gives the films when a statement asks for the view ``films``.
     """
 
@@ -231,20 +231,20 @@ class Workspace:
         gateway: Gateway,
         profile: Profile,
         settings: FlinkSettings,
-        statements: Statements,
+        statements: StatementStore,
         *,
-        tables: Sequence[catalog.Table] | None = None,
+        tables: Sequence[catalog.TopicTable] | None = None,
         catalogue: Callable[[], Catalogue] | None = None,
     ) -> None:
         self.gateway, self.profile, self.settings, self.statements = gateway, profile, settings, statements
         statements.touch()
-        self.tables = {table.name: table for table in (catalog.tables(profile) if tables is None else tables)}
-        self.session = gateway.open(catalog.session_options(settings))
+        self.tables = {table.name: table for table in (catalog.profile_tables(profile) if tables is None else tables)}
+        self.session = gateway.open_session(catalog.session_options(settings))
         self._films = catalogue
-        self._cluster: Cluster | None = None
+        self._cluster: FlinkCluster | None = None
         self._beat = time.monotonic()
         try:
-            for sql in catalog.setup(tuple(self.tables.values()), profile, settings):
+            for sql in catalog.setup_statements(tuple(self.tables.values()), profile, settings):
                 self._ask(sql)
         except BaseException as exc:
             self.close()
@@ -263,9 +263,9 @@ class Workspace:
     def close(self) -> None:
         """Close the session: what it still runs is stopped, except ``INSERT INTO`` statements."""
         with contextlib.suppress(UnreachableError):
-            self.gateway.close(self.session)
+            self.gateway.close_session(self.session)
         if self._cluster is not None:
-            self._cluster.shut()
+            self._cluster.disconnect()
 
     def query(self, statement: Statement, *, name: str = "") -> Query:
         """Start a query.
@@ -283,7 +283,7 @@ class Workspace:
         )
         return Query(self, statement, self._submitted(entry, statement))
 
-    def execute(self, statement: Statement, *, name: str = "") -> Answer:
+    def execute(self, statement: Statement, *, name: str = "") -> StatementResult:
         """Run a statement that is no query to its answer; one that starts a job leaves it running and listed.
 
         Args:
@@ -294,7 +294,7 @@ class Workspace:
             FlinkError: It failed.
         """
         self._bring_films(statement)
-        table = created.name(statement)
+        table = create_table.created_table_name(statement)
         if table is not None:
             return self._create(statement, table)
         words = [token.upper for token in statement.tokens]
@@ -304,7 +304,7 @@ class Workspace:
                 columns, rows, _ = self._ask(statement.text)
             except FlinkError as exc:
                 raise self.explained(exc, statement) from exc
-            return Answer(columns, self._masked(rows))
+            return StatementResult(columns, self._masked(rows))
         entry = self._submitted(
             self.statements.begin(statement.text, "insert", name=name, gateway=self.gateway.url, session=self.session),
             statement,
@@ -318,37 +318,37 @@ class Workspace:
         job = job or (str(rows[0][0]) if columns and columns[0].name == "job id" and rows else "")
         if not job:
             self.statements.end(entry.name, FINISHED)
-            return Answer(columns, self._masked(rows))
-        return Answer((), (), self.statements.update(entry.name, job=job))
+            return StatementResult(columns, self._masked(rows))
+        return StatementResult((), (), self.statements.update(entry.name, job=job))
 
-    def _create(self, statement: Statement, table: str) -> Answer:
-        """``CREATE TABLE`` without ``WITH``: see :mod:`clickreel.flink.created`."""
+    def _create(self, statement: Statement, table: str) -> StatementResult:
+        """``CREATE TABLE`` without ``WITH``: see :mod:`clickreel.flink.create_table`."""
         if table in self.tables and "NOT" in {token.upper for token in statement.tokens[:5]}:
-            return Answer((), ())  # IF NOT EXISTS, and it does
-        whole = created.complete(statement, table, self.profile)
+            return StatementResult((), ())  # IF NOT EXISTS, and it does
+        whole = create_table.add_topic_options(statement, table, self.profile)
         try:
             self._ask(whole.text)
-            _, columns, _ = self._ask(f"DESCRIBE {catalog.quoted(table)}")
+            _, columns, _ = self._ask(f"DESCRIBE {catalog.quote_name(table)}")
         except FlinkError as exc:
             raise self.explained(exc, statement) from exc
         try:
-            created.make(table, columns, self.profile, keyed="upsert-kafka" in whole.text)
+            create_table.create_topic(table, columns, self.profile, keyed="upsert-kafka" in whole.text)
         except BaseException:
-            self._ask(f"DROP TABLE {catalog.quoted(table)}")
+            self._ask(f"DROP TABLE {catalog.quote_name(table)}")
             raise
         fields = tuple((str(column[0]), str(column[1])) for column in columns)
-        self.tables[table] = catalog.Table(table, fields)
-        return Answer((), ())
+        self.tables[table] = catalog.TopicTable(table, fields)
+        return StatementResult((), ())
 
     def _bring_films(self, statement: Statement) -> None:
         """Make the view ``films`` the first time that a statement names it."""
-        if self._films is None or films.VIEW in self.tables or films.VIEW not in statement.names():
+        if self._films is None or films_view.VIEW in self.tables or films_view.VIEW not in statement.names():
             return
         catalogue, self._films = self._films(), None
         with contextlib.suppress(SqlError):  # the person has a view of that name already
-            self._ask(films.view(catalogue))
+            self._ask(films_view.films_view_sql(catalogue))
 
-    def only_adds(self, statement: Statement) -> bool:
+    def is_append_only(self, statement: Statement) -> bool:
         """Whether a query can only add rows: then each row is final when it comes.
 
         Raises:
@@ -381,10 +381,10 @@ class Workspace:
             self.statements.touch()
             self.gateway.heartbeat(self.session)
 
-    def cluster(self) -> Cluster | None:
+    def cluster(self) -> FlinkCluster | None:
         """The cluster behind the gateway, where its address is known and answers."""
         if self._cluster is None:
-            self._cluster = behind(self.gateway, self.session)
+            self._cluster = find_cluster(self.gateway, self.session)
         return self._cluster
 
     def explained(self, exc: ClickreelError, statement: Statement | None, *, shift: int = 0) -> ClickreelError:
@@ -395,10 +395,10 @@ class Workspace:
                 exc.column -= shift
             suggest(exc, statement, self.tables)
             if exc.line:
-                exc.line, exc.column = statement.place(exc.line, exc.column)
+                exc.line, exc.column = statement.source_position(exc.line, exc.column)
         return exc
 
-    def _submitted(self, entry: Entry, statement: Statement) -> Entry:
+    def _submitted(self, entry: StatementRecord, statement: Statement) -> StatementRecord:
         try:
             operation = self.gateway.submit(self.session, statement.text)
         except ClickreelError as exc:
@@ -431,7 +431,7 @@ class Workspace:
                     wait_s = min(wait_s * 1.5, _WAIT_MAX_S)
         finally:
             with contextlib.suppress(UnreachableError):
-                self.gateway.drop(self.session, operation)
+                self.gateway.close_operation(self.session, operation)
         return columns, tuple(rows), job
 
     def _masked(self, rows: Sequence[list[Any]]) -> tuple[list[Any], ...]:

@@ -22,7 +22,7 @@ _FIELDS = (
 COLUMNS = ("film_id", "title", "year", "length_min", "rating", "categories")
 
 
-def view(catalogue: Catalogue) -> str:
+def films_view_sql(catalogue: Catalogue) -> str:
     """``CREATE TEMPORARY VIEW films``; ``categories`` is one text, the main category first.
 
     Args:

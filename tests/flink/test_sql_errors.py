@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clickreel.events import Deliveries
-from clickreel.flink.explain import FlinkError, SqlError, UnreadableError, causes, explained
+from clickreel.flink.sql_errors import FlinkError, SqlError, UnreadableError, explain_trace, parse_causes
 from tests.flink.conftest import Open, Topics, one, rows
 
 GOOD = (
@@ -117,7 +117,7 @@ def test_a_record_that_cannot_be_read_ends_the_query_and_is_found(
     open_workspace: Open, topics: Topics, broken: bytes, field: str
 ) -> None:
     """The error holds the field and the text; the record is found by it, with partition and offset."""
-    from clickreel.flink import records
+    from clickreel.flink import bad_records
 
     topic = topics.make(2)
     topics.put([(b'"u_10"', GOOD, 0)] * 3 + [(b'"u_10"', broken, 0)], topic)
@@ -125,7 +125,7 @@ def test_a_record_that_cannot_be_read_ends_the_query_and_is_found(
     with pytest.raises(UnreadableError) as raised:
         rows(workspace, "select * from dvd_clicks")
     assert raised.value.field == field
-    place = records.find(workspace.profile, [topic], raised.value.text)
+    place = bad_records.find_record(workspace.profile, [topic], raised.value.text)
     assert place is not None
     assert (place.topic, place.offset) == (topic, 3)
     assert place.why
@@ -134,7 +134,7 @@ def test_a_record_that_cannot_be_read_ends_the_query_and_is_found(
 
 def test_skipped_records_and_silent_nulls_are_counted(open_workspace: Open, topics: Topics) -> None:
     """With `skip` Flink drops what it cannot read and makes a broken field NULL in silence; both are told apart and counted."""
-    from clickreel.flink import records
+    from clickreel.flink import bad_records
 
     topic = topics.make(1)
     bad = [
@@ -157,7 +157,7 @@ def test_skipped_records_and_silent_nulls_are_counted(open_workspace: Open, topi
         ],
         key=str,
     )
-    found = records.losses(workspace.profile, topic, {})
+    found = bad_records.count_bad_records(workspace.profile, topic, {})
     assert (found.read, found.skipped, dict(found.nulls), found.kept) == (7, 2, {"film_id": 1, "page": 1}, 1)
     assert found.first is not None
     assert found.first.offset == 1
@@ -172,10 +172,10 @@ def test_a_trace_is_read_from_outside_in() -> None:
         "<Exception on server side:\norg.apache.flink.a.OuterException: outer\n\tat a.b.C.d(C.java:1)\n"
         "Caused by: java.lang.IllegalStateException: first line\nsecond line\n\t... 5 more\n\nEnd of exception on server side>"
     )
-    assert [(cause.type, cause.text) for cause in causes(trace)] == [
+    assert [(cause.type, cause.text) for cause in parse_causes(trace)] == [
         ("OuterException", "outer"),
         ("IllegalStateException", "first line\nsecond line"),
     ]
-    assert explained(trace).message == "first line second line"
-    assert explained("nonsense").message == "nonsense"
-    assert explained("").message == "Flink gave no reason"
+    assert explain_trace(trace).message == "first line second line"
+    assert explain_trace("nonsense").message == "nonsense"
+    assert explain_trace("").message == "Flink gave no reason"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from clickreel.errors import UnreachableError
-from clickreel.flink.client import RestGateway
+from clickreel.flink.gateway_client import RestGateway
 from clickreel.flink.settings import FlinkSettings
 from clickreel.local.home import Home
 from clickreel.local.stack import Stack
@@ -13,7 +13,7 @@ from clickreel.local.steps import Report, silent
 from clickreel.profile import Profile
 
 
-def gateway(profile: Profile, settings: FlinkSettings, home: Home, report: Report = silent) -> RestGateway:
+def connect_gateway(profile: Profile, settings: FlinkSettings, home: Home, report: Report = silent) -> RestGateway:
     """A gateway that answers.
 
     Args:
@@ -38,6 +38,6 @@ def gateway(profile: Profile, settings: FlinkSettings, home: Home, report: Repor
         with contextlib.suppress(UnreachableError):
             warm.version()
             return warm
-        warm.shut()
+        warm.disconnect()
     stack.ensure(["flink"], report=report)
     return RestGateway(stack.address("flink"))

@@ -114,7 +114,7 @@ class Cause:
     text: str
 
 
-def causes(trace: str) -> list[Cause]:
+def parse_causes(trace: str) -> list[Cause]:
     """The exceptions of a Java trace, outermost first, frames left out."""
     found: list[tuple[str, list[str]]] = []
     for line in trace.splitlines():
@@ -128,9 +128,9 @@ def causes(trace: str) -> list[Cause]:
     return [Cause(kind, "\n".join(lines).strip()) for kind, lines in found]
 
 
-def explained(trace: str) -> FlinkError:
+def explain_trace(trace: str) -> FlinkError:
     """Turn a Java trace into an error with words, place and hint."""
-    chain = causes(trace)
+    chain = parse_causes(trace)
     for rule in _RULES:
         error = rule(chain, trace)
         if error is not None:

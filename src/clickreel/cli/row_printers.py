@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import orjson
 
 from clickreel.cli.output import json_line, print_out
-from clickreel.flink.changelog import Fold
+from clickreel.flink.changelog import ChangelogView
 from clickreel.flink.workspace import Row
 from clickreel.foreign_text import printable
 
@@ -21,7 +21,7 @@ _WIDEST = 60
 _LIVE_ROWS_MAX = 200
 
 
-class Printer(Protocol):
+class RowPrinter(Protocol):
     """Takes the rows of one result, in the order in which they come."""
 
     def begin(self, columns: Sequence[str], numbers: Sequence[bool]) -> None:
@@ -34,7 +34,7 @@ class Printer(Protocol):
         """The result has ended."""
 
 
-class JsonLines:
+class JsonRows:
     """One object a line; ``op`` names the change where rows change.
 
     Args:
@@ -46,12 +46,12 @@ class JsonLines:
         self._columns: Sequence[str] = ()
 
     def begin(self, columns: Sequence[str], numbers: Sequence[bool]) -> None:
-        """See :class:`Printer`."""
+        """See :class:`RowPrinter`."""
         del numbers
         self._columns = columns
 
     def rows(self, rows: Sequence[Row]) -> None:
-        """See :class:`Printer`."""
+        """See :class:`RowPrinter`."""
         if not rows:
             return
         first = {"op": ""} if self._changes else {}
@@ -64,10 +64,10 @@ class JsonLines:
         sys.stdout.flush()
 
     def end(self) -> None:
-        """See :class:`Printer`."""
+        """See :class:`RowPrinter`."""
 
 
-class Csv:
+class CsvRows:
     """A header, then a line a row; NULL is empty.
 
     Args:
@@ -80,12 +80,12 @@ class Csv:
         self._terminal = sys.stdout.isatty()
 
     def begin(self, columns: Sequence[str], numbers: Sequence[bool]) -> None:
-        """See :class:`Printer`."""
+        """See :class:`RowPrinter`."""
         del numbers
         self._out.writerow(["op", *columns] if self._changes else columns)
 
     def rows(self, rows: Sequence[Row]) -> None:
-        """See :class:`Printer`."""
+        """See :class:`RowPrinter`."""
         for kind, cells in rows:
             written = [_text(cell, "") for cell in cells]
             if self._terminal:
@@ -95,10 +95,10 @@ class Csv:
             sys.stdout.flush()
 
     def end(self) -> None:
-        """See :class:`Printer`."""
+        """See :class:`RowPrinter`."""
 
 
-class Lines:
+class TextTable:
     """A table line by line: widths are chosen by the first rows and kept, so that rows can be printed as they come.
 
     Args:
@@ -113,12 +113,12 @@ class Lines:
         self._held: list[list[str]] = []
 
     def begin(self, columns: Sequence[str], numbers: Sequence[bool]) -> None:
-        """See :class:`Printer`."""
+        """See :class:`RowPrinter`."""
         self._columns = [*(["op"] if self._changes else ()), *map(printable, columns)]
         self._numbers = [False, *numbers] if self._changes else list(numbers)
 
     def rows(self, rows: Sequence[Row]) -> None:
-        """See :class:`Printer`."""
+        """See :class:`RowPrinter`."""
         for kind, cells in rows:
             texts = [printable(_text(cell)) for cell in cells]
             self._held.append([kind, *texts] if self._changes else texts)
@@ -126,7 +126,7 @@ class Lines:
             self._print()
 
     def end(self) -> None:
-        """See :class:`Printer`."""
+        """See :class:`RowPrinter`."""
         self._print()
 
     def _print(self) -> None:
@@ -148,7 +148,7 @@ class Lines:
         print_out("  ".join(padded).rstrip())
 
 
-def plain(form: str, *, changes: bool = False) -> Printer:
+def printer_for(form: str, *, changes: bool = False) -> RowPrinter:
     """The printer of a form (``json``, ``csv``, anything else is a table) for rows that are final.
 
     Args:
@@ -156,11 +156,11 @@ def plain(form: str, *, changes: bool = False) -> Printer:
         changes: Whether to print what each row does.
     """
     if form == "json":
-        return JsonLines(changes=changes)
-    return Csv(changes=changes) if form == "csv" else Lines(changes=changes)
+        return JsonRows(changes=changes)
+    return CsvRows(changes=changes) if form == "csv" else TextTable(changes=changes)
 
 
-class Folded:
+class FinalRows:
     """The rows that hold, printed by another printer once the result has ended.
 
     Args:
@@ -168,25 +168,25 @@ class Folded:
         limit: At most so many.
     """
 
-    def __init__(self, inner: Printer, limit: int | None = None) -> None:
+    def __init__(self, inner: RowPrinter, limit: int | None = None) -> None:
         self._inner, self._limit = inner, limit
-        self.fold = Fold()
+        self.fold = ChangelogView()
 
     def begin(self, columns: Sequence[str], numbers: Sequence[bool]) -> None:
-        """See :class:`Printer`."""
+        """See :class:`RowPrinter`."""
         self._inner.begin(columns, numbers)
 
     def rows(self, rows: Sequence[Row]) -> None:
-        """See :class:`Printer`."""
+        """See :class:`RowPrinter`."""
         self.fold.add(rows)
 
     def end(self) -> None:
-        """See :class:`Printer`."""
+        """See :class:`RowPrinter`."""
         self._inner.rows([("+I", cells) for cells in self.fold.rows()[: self._limit]])
         self._inner.end()
 
 
-class Live:
+class LiveTable:
     """A table on the terminal that changes as its rows change; four frames a second, the newest rows that fit.
 
     Args:
@@ -200,24 +200,24 @@ class Live:
         self._console = Console(highlight=False)
         self._screen = Screen(console=self._console, auto_refresh=False, vertical_overflow="crop")
         self._limit = limit
-        self._fold = Fold()
+        self._fold = ChangelogView()
         self._columns: Sequence[str] = ()
         self._numbers: Sequence[bool] = ()
         self._drawn_at = 0.0
 
     def begin(self, columns: Sequence[str], numbers: Sequence[bool]) -> None:
-        """See :class:`Printer`."""
+        """See :class:`RowPrinter`."""
         self._columns, self._numbers = columns, numbers
         self._screen.start()
 
     def rows(self, rows: Sequence[Row]) -> None:
-        """See :class:`Printer`."""
+        """See :class:`RowPrinter`."""
         self._fold.add(rows)
         if time.monotonic() - self._drawn_at > 0.25:
             self._draw(max(3, self._console.height - 4))
 
     def end(self) -> None:
-        """See :class:`Printer`."""
+        """See :class:`RowPrinter`."""
         self._draw(_LIVE_ROWS_MAX)
         self._screen.stop()
 

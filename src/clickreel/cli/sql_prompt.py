@@ -17,11 +17,11 @@ from pygments.lexers.sql import SqlLexer
 
 from clickreel.cli.output import print_err, print_error
 from clickreel.errors import ClickreelError
-from clickreel.flink import ready_made
-from clickreel.flink.split import complete
+from clickreel.flink import examples
+from clickreel.flink.statement_splitter import is_complete
 
 if TYPE_CHECKING:
-    from clickreel.cli.sqlrun import Runner
+    from clickreel.cli.sql_runner import SqlRunner
 
 _KEYWORDS = [
     "SELECT",
@@ -82,10 +82,10 @@ _KEYWORDS = [
 _LEAVE = {"quit", "exit", "\\q", ":q"}
 _HELP = """statements end with a semicolon; Ctrl-C stops the one that runs, Ctrl-D leaves
   show tables;  describe dvd_clicks;  explain select ...;  set 'table.exec.state.ttl' = '1 h';
-  run NAME      runs a ready-made statement:"""
+  run NAME      runs an example:"""
 
 
-class _Words(Completer):
+class _NameCompleter(Completer):
     """Completes keywords, tables and columns, in the case in which the word was begun."""
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -116,7 +116,7 @@ def _keys(backslash: bool) -> KeyBindings:
         from prompt_toolkit.application import get_app
 
         text = get_app().current_buffer.text
-        return complete(text, backslash=backslash) or text.strip().split(" ")[0].lower() in {*_LEAVE, "help", "run"}
+        return is_complete(text, backslash=backslash) or text.strip().split(" ")[0].lower() in {*_LEAVE, "help", "run"}
 
     @keys.add("enter", filter=whole)
     def _(event: KeyPressEvent) -> None:
@@ -125,7 +125,7 @@ def _keys(backslash: bool) -> KeyBindings:
     return keys
 
 
-def prompt(runner: Runner, history: Path) -> int:
+def prompt(runner: SqlRunner, history: Path) -> int:
     """Read statements and run them until the person leaves.
 
     Args:
@@ -138,7 +138,7 @@ def prompt(runner: Runner, history: Path) -> int:
         prompt_continuation=lambda width, _line, _wrap: " " * (width - 2) + "> "[-2:],
         history=FileHistory(str(history)),
         lexer=PygmentsLexer(SqlLexer),
-        completer=_Words(runner.words()),
+        completer=_NameCompleter(runner.words()),
         complete_while_typing=False,
         key_bindings=_keys(runner.backslash),
     )
@@ -155,16 +155,16 @@ def prompt(runner: Runner, history: Path) -> int:
         _run(runner, typed)
 
 
-def _run(runner: Runner, typed: str) -> None:
+def _run(runner: SqlRunner, typed: str) -> None:
     bare = typed.rstrip("; ")
     if bare.lower() == "help":
         print_err(_HELP)
-        for name in ready_made.names():
-            print_err(f"    {name:<14} {ready_made.about(name)}")
+        for name in examples.list_examples():
+            print_err(f"    {name:<14} {examples.describe_example(name)}")
         return
     try:
         if bare.lower().startswith("run "):
-            typed = ready_made.text(bare[4:].strip())
+            typed = examples.read_example(bare[4:].strip())
         runner.run(typed)
     except KeyboardInterrupt:
         print_err(("stopped", "dim"))

@@ -1,4 +1,4 @@
-"""The ready-made statements give, on a stream whose truth is known, exactly what a slow and readable Python gives."""
+"""The examples give, on a stream whose truth is known, exactly what a slow and readable Python gives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from clickreel.contract.vocabulary import FLAWS
 from clickreel.events import Deliveries
-from clickreel.flink import ready_made
+from clickreel.flink import examples
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from tests.flink.conftest import HOUR_MS, START_MS, Open, Topics, instant, rows, written
@@ -24,9 +24,9 @@ def test_each_says_what_it_answers_and_is_named_in_the_help() -> None:
     """The first line is a comment in a sentence; `clickreel sql --help` lists every name."""
     from clickreel.cli.sql import sql
 
-    for name in ready_made.names():
-        assert ready_made.text(name).startswith("-- ")
-        assert len(ready_made.about(name)) > 20
+    for name in examples.list_examples():
+        assert examples.read_example(name).startswith("-- ")
+        assert len(examples.describe_example(name)) > 20
         assert name in (sql.__doc__ or "")
 
 
@@ -45,7 +45,7 @@ def test_clicks_per_minute_counts_every_minute(open_workspace: Open, stream: Str
         ]
         for minute, events in sorted(minutes.items())
     ]
-    assert sorted(rows(open_workspace(topic), ready_made.text("clicks_per_minute"))) == expected
+    assert sorted(rows(open_workspace(topic), examples.read_example("clicks_per_minute"))) == expected
 
 
 def test_top_films_ranks_each_quarter_of_an_hour(open_workspace: Open, stream: Stream) -> None:
@@ -65,7 +65,7 @@ def test_top_films_ranks_each_quarter_of_an_hour(open_workspace: Open, stream: S
             sorted(films.items(), key=lambda item: (-item[1], item[0]))[:10], start=1
         )
     ]
-    assert sorted(rows(open_workspace(topic), ready_made.text("top_films"))) == expected
+    assert sorted(rows(open_workspace(topic), examples.read_example("top_films"))) == expected
 
 
 def test_session_windows_are_the_simulators_sessions(open_workspace: Open, stream: Stream) -> None:
@@ -86,7 +86,7 @@ def test_session_windows_are_the_simulators_sessions(open_workspace: Open, strea
         ]
         for session, events in sessions.items()
     )
-    assert sorted(rows(open_workspace(topic), ready_made.text("sessions"))) == expected
+    assert sorted(rows(open_workspace(topic), examples.read_example("sessions"))) == expected
 
 
 def test_the_funnel_finds_what_was_seen_opened_and_saved(open_workspace: Open, stream: Stream) -> None:
@@ -102,7 +102,7 @@ def test_the_funnel_finds_what_was_seen_opened_and_saved(open_workspace: Open, s
             found = events[match.start() : match.end()]
             trailer = found[2]["event_ts"] if len(found) == 4 else None
             expected.append([session, film, found[0]["event_ts"], found[1]["event_ts"], trailer, found[-1]["event_ts"]])
-    got = rows(open_workspace(topic), ready_made.text("funnel"))
+    got = rows(open_workspace(topic), examples.read_example("funnel"))
     assert len(got) > 5
     assert sorted(got, key=str) == sorted(expected, key=str)
 
@@ -151,7 +151,7 @@ def test_dedup_keeps_each_event_once(open_workspace: Open, flawed: Flawed) -> No
     first: dict[str, dict[str, Any]] = {}
     for event in flawed.events:
         first.setdefault(event["event_id"], event)
-    got = rows(open_workspace(flawed.topic), ready_made.text("dedup"))
+    got = rows(open_workspace(flawed.topic), examples.read_example("dedup"))
     names = list(next(iter(first.values())))
     assert {row[1]: dict(zip(names, row[1:], strict=True)) for row in got} == first
     assert Counter(event["event_id"] for event in flawed.events) - Counter(row[1] for row in got) == flawed.duplicates
@@ -162,7 +162,7 @@ def test_duplicates_are_exactly_those_of_the_ledger(open_workspace: Open, flawed
     copies: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for event in flawed.events:
         copies[event["event_id"]].append(event)
-    got = {row[0]: (row[1], row[2]) for row in rows(open_workspace(flawed.topic), ready_made.text("duplicates"))}
+    got = {row[0]: (row[1], row[2]) for row in rows(open_workspace(flawed.topic), examples.read_example("duplicates"))}
     assert {name: count - 1 for name, (count, _) in got.items()} == flawed.duplicates
     for name, (_, contents) in got.items():
         assert contents == len({str({**event, "event_ts": ""}) for event in copies[name]})
@@ -176,7 +176,7 @@ def test_late_events_are_those_that_the_watermark_had_passed(open_workspace: Ope
         if newest and moment <= newest - 30_000:
             expected.append((event["event_id"], instant(newest - 30_000)))
         newest = max(newest, moment)
-    got = [(row[0], row[5]) for row in rows(open_workspace(flawed.topic), ready_made.text("late"))]
+    got = [(row[0], row[5]) for row in rows(open_workspace(flawed.topic), examples.read_example("late"))]
     assert sorted(got) == sorted(expected)
     found = {name for name, _ in got}
     assert len(found & flawed.late) > 20
@@ -200,26 +200,26 @@ def test_enrich_gives_the_film_of_each_click(open_workspace: Open, stream: Strea
         for event in written(deliveries)
         if event["event_type"] != "view"
     )
-    assert sorted(rows(open_workspace(topic), ready_made.text("enrich"))) == expected
+    assert sorted(rows(open_workspace(topic), examples.read_example("enrich"))) == expected
 
 
 def test_trending_is_written_to_a_topic_of_its_own(open_workspace: Open, stream: Stream) -> None:
     """The statement makes the topic, fills it, ends with the bounded stream, and its rows read back are the ranking."""
     import time
 
-    from clickreel.flink import control
-    from clickreel.flink.split import statements
+    from clickreel.flink import statement_control
+    from clickreel.flink.statement_splitter import split_statements
 
     topic, deliveries = stream
     target = f"trending-{topic}"
     workspace = open_workspace(topic)
-    create, insert = statements(ready_made.text("trending").replace("dvd_trending", f"`{target}`"))
+    create, insert = split_statements(examples.read_example("trending").replace("dvd_trending", f"`{target}`"))
     assert workspace.execute(create).started is None
     started = workspace.execute(insert).started
     assert started is not None
     deadline = time.monotonic() + 30
-    while control.refreshed_one(started.name).state != "FINISHED":
-        assert time.monotonic() < deadline, control.refreshed_one(started.name)
+    while statement_control.read_statement(started.name).state != "FINISHED":
+        assert time.monotonic() < deadline, statement_control.read_statement(started.name)
         time.sleep(0.1)
     hop, size = MINUTE_MS, 10 * MINUTE_MS
     opened: dict[int, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))

@@ -1,4 +1,4 @@
-"""The attendant of the local gateway: ``python -m clickreel.flink.attendant PORT CLUSTER_PORT``, the process of the part ``flink``.
+"""The supervisor of the local gateway: ``python -m clickreel.flink.gateway_supervisor PORT CLUSTER_PORT``, the process of the part ``flink``.
 
 It does what nobody else lives long enough to do:
 
@@ -29,11 +29,11 @@ from types import FrameType
 from clickreel import settings as stage_settings
 from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.flink import part
-from clickreel.flink.client import RestGateway
-from clickreel.flink.cluster import Cluster
-from clickreel.flink.control import settle
+from clickreel.flink.flink_cluster import FlinkCluster
+from clickreel.flink.gateway_client import RestGateway
 from clickreel.flink.settings import FlinkSettings
-from clickreel.flink.statements import LOST, STOPPED, Entry, Statements
+from clickreel.flink.statement_control import update_state
+from clickreel.flink.statement_store import LOST, STOPPED, StatementRecord, StatementStore
 from clickreel.local import ports, ready
 from clickreel.local.home import Home
 from clickreel.local.settings import LocalSettings
@@ -54,7 +54,7 @@ _ANCHOR = (
 )
 
 
-class Attendant:
+class GatewaySupervisor:
     """Runs the gateway of a home.
 
     Args:
@@ -67,8 +67,8 @@ class Attendant:
         self.home = home
         self.flink = stage_settings.load(FlinkSettings, "flink")
         self.gateway = RestGateway(f"http://{ports.HOST}:{port}")
-        self.watched = Cluster(f"http://{ports.HOST}:{cluster_port}")
-        self.statements = Statements(home)
+        self.watched = FlinkCluster(f"http://{ports.HOST}:{cluster_port}")
+        self.statements = StatementStore(home)
         self._ports = (port, cluster_port)
         self._java: subprocess.Popen[bytes] | None = None
         self._anchor = ""
@@ -123,11 +123,11 @@ class Attendant:
     def _raise_anchor(self) -> None:
         deadline = time.monotonic() + START_S
         self._until(self._answers, deadline)
-        self._anchor = self.gateway.open({"execution.target": "local"})
+        self._anchor = self.gateway.open_session({"execution.target": "local"})
         for sql in _ANCHOR:
             operation = self.gateway.submit(self._anchor, sql)
             self._until(partial(self._done, operation), deadline)
-            self.gateway.drop(self._anchor, operation)
+            self.gateway.close_operation(self._anchor, operation)
         self._until(self._holds, deadline)
 
     def _until(self, done: Callable[[], bool], deadline: float) -> None:
@@ -167,7 +167,7 @@ class Attendant:
             self._mend()
             running = [entry for entry in self.statements.running() if entry.gateway == self.gateway.url]
             for entry in running:
-                if entry.orphaned:
+                if entry.is_orphaned:
                     self._reap(entry)
             self._settle(running)
             if running:
@@ -182,14 +182,14 @@ class Attendant:
                 self.gateway.heartbeat(self._anchor)
             time.sleep(WATCH_S)
 
-    def _reap(self, entry: Entry) -> None:
+    def _reap(self, entry: StatementRecord) -> None:
         """Stop a query whose process is gone."""
         if entry.job:
-            self.watched.await_started(entry.job)
+            self.watched.wait_until_started(entry.job)
         elif time.time() - entry.started < _PLANS_S:
-            return  # not before it has become a job: see Cluster.await_started
+            return  # not before it has become a job: see FlinkCluster.wait_until_started
         _note(f"{entry.name}: its process is gone, so it is stopped")
-        self.gateway.close(entry.session)
+        self.gateway.close_session(entry.session)
         self.statements.end(entry.name, STOPPED, error="the command that ran it was killed")
 
     def _mend(self) -> None:
@@ -199,17 +199,17 @@ class Attendant:
             return
         _note("the cluster is gone: raising it again")
         self._forget_lost()
-        self.gateway.close(self._anchor)
+        self.gateway.close_session(self._anchor)
         self._raise_anchor()
 
-    def _settle(self, running: list[Entry]) -> None:
+    def _settle(self, running: list[StatementRecord]) -> None:
         """Bring inserts that ended by themselves up to date, so that they do not keep the gateway up."""
         inserts = [entry for entry in running if entry.kind == "insert" and entry.job]
         if inserts:
             with contextlib.suppress(UnreachableError):
                 states = self.watched.jobs()
                 for entry in inserts:
-                    settle(self.statements, entry, states, self.watched)
+                    update_state(self.statements, entry, states, self.watched)
 
     def _forget_lost(self) -> None:
         """Whatever an earlier gateway of this home ran is gone with it."""
@@ -245,13 +245,13 @@ def _die_with_parent() -> None:
 
 def _note(text: str) -> None:
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    sys.stderr.write(f"{stamp} attendant: {text}\n")
+    sys.stderr.write(f"{stamp} gateway supervisor: {text}\n")
     sys.stderr.flush()
 
 
 def main(arguments: list[str]) -> int:
     """Run the gateway of the home that the environment names."""
-    return Attendant(Home.default(), int(arguments[0]), int(arguments[1])).run()
+    return GatewaySupervisor(Home.default(), int(arguments[0]), int(arguments[1])).run()
 
 
 if __name__ == "__main__":

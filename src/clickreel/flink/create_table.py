@@ -14,7 +14,7 @@ from typing import Any
 from clickreel.contract.schema import Schema
 from clickreel.errors import UsageError
 from clickreel.flink import catalog
-from clickreel.flink.split import Statement
+from clickreel.flink.statement_splitter import Statement
 from clickreel.profile import Profile
 
 _INTEGERS = {"TINYINT": 7, "SMALLINT": 15, "INT": 31, "BIGINT": 63}
@@ -25,7 +25,7 @@ _INSTANT = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d{1,9})?$"
 _PARTITIONS = 1
 
 
-def name(statement: Statement) -> str | None:
+def created_table_name(statement: Statement) -> str | None:
     """The table that a statement creates without saying how; None for every other statement."""
     words = [token.upper for token in statement.tokens]
     if words[:2] != ["CREATE", "TABLE"]:
@@ -44,7 +44,7 @@ def name(statement: Statement) -> str | None:
     return None
 
 
-def complete(statement: Statement, table: str, profile: Profile) -> Statement:
+def add_topic_options(statement: Statement, table: str, profile: Profile) -> Statement:
     """The statement with the ``WITH`` of a topic.
 
     Args:
@@ -54,7 +54,7 @@ def complete(statement: Statement, table: str, profile: Profile) -> Statement:
     """
     words = [token.upper for token in statement.tokens]
     keyed = any(pair == ("PRIMARY", "KEY") for pair in itertools.pairwise(words))
-    options = {"connector": "upsert-kafka" if keyed else "kafka", "topic": table, **catalog.connection(profile)}
+    options = {"connector": "upsert-kafka" if keyed else "kafka", "topic": table, **catalog.connection_options(profile)}
     if keyed:
         options |= {"key.format": "json", "value.format": "json"}
     else:
@@ -62,7 +62,7 @@ def complete(statement: Statement, table: str, profile: Profile) -> Statement:
     return dataclasses.replace(statement, text=f"{statement.text} {catalog.with_clause(options)}")
 
 
-def make(table: str, columns: Sequence[Sequence[Any]], profile: Profile, *, keyed: bool) -> None:
+def create_topic(table: str, columns: Sequence[Sequence[Any]], profile: Profile, *, keyed: bool) -> None:
     """Make the topic where it is missing, and register its schema.
 
     Args:

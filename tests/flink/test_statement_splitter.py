@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from clickreel.flink.explain import SqlError
-from clickreel.flink.split import complete, statements
+from clickreel.flink.sql_errors import SqlError
+from clickreel.flink.statement_splitter import is_complete, split_statements
 
 
 def texts(sql: str, *, backslash: bool = False) -> list[str]:
     """The statements' texts."""
-    return [statement.text for statement in statements(sql, backslash=backslash)]
+    return [statement.text for statement in split_statements(sql, backslash=backslash)]
 
 
 @pytest.mark.parametrize(
@@ -53,28 +53,32 @@ def test_clickhouse_escapes_with_a_backslash() -> None:
 def test_what_does_not_end_is_named_with_its_place(sql: str, line: int, column: int) -> None:
     """The place is where the string, name or comment begins."""
     with pytest.raises(SqlError) as raised:
-        statements(sql)
+        split_statements(sql)
     assert (raised.value.line, raised.value.column) == (line, column)
 
 
 def test_a_statement_knows_its_place_in_the_source() -> None:
     """A place in a statement becomes a place in the source."""
-    first, second = statements("select 1;\n\n  select a,\n b from c")
+    first, second = split_statements("select 1;\n\n  select a,\n b from c")
     assert (first.line, first.column) == (1, 1)
     assert (second.line, second.column) == (3, 3)
-    assert second.place(1, 8) == (3, 10)
-    assert second.place(2, 2) == (4, 2)
+    assert second.source_position(1, 8) == (3, 10)
+    assert second.source_position(2, 2) == (4, 2)
 
 
 def test_its_own_limit_is_seen() -> None:
     """Only a LIMIT at the end bounds the whole statement."""
-    assert [s.limit for s in statements("select 1 limit 20; select 2; select 3 limit 5 offset 2")] == [20, None, None]
+    assert [s.limit for s in split_statements("select 1 limit 20; select 2; select 3 limit 5 offset 2")] == [
+        20,
+        None,
+        None,
+    ]
 
 
 def test_enter_runs_only_what_is_complete() -> None:
     """At the prompt Enter runs a text that ends a statement and opens a new line otherwise."""
-    assert complete("select 1;")
-    assert complete("")
-    assert not complete("select 1")
-    assert not complete("select 'a;")
-    assert not complete("begin statement set; insert into a select 1;")
+    assert is_complete("select 1;")
+    assert is_complete("")
+    assert not is_complete("select 1")
+    assert not is_complete("select 'a;")
+    assert not is_complete("begin statement set; insert into a select 1;")

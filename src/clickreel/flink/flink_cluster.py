@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from clickreel.errors import ClickreelError, UnreachableError
-from clickreel.flink.client import Gateway
+from clickreel.flink.gateway_client import Gateway
 
 _TIMEOUT_S = 5.0
 # How long a statement that is to be stopped may take to start, and how often it is looked at.
@@ -23,7 +23,7 @@ _SETTLED = ENDED | {"RUNNING", "CANCELING"}
 
 
 @dataclass(frozen=True)
-class Slots:
+class TaskSlots:
     """The cluster's slots.
 
     Attributes:
@@ -59,7 +59,7 @@ class Vertex:
         return self.name.startswith("Source:")
 
 
-class Cluster:
+class FlinkCluster:
     """A cluster's REST interface.
 
     Args:
@@ -70,14 +70,14 @@ class Cluster:
         self.url = url.rstrip("/")
         self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT_S, trust_env=False)
 
-    def shut(self) -> None:
+    def disconnect(self) -> None:
         """Close the connections."""
         self._http.close()
 
-    def slots(self) -> Slots:
+    def slots(self) -> TaskSlots:
         """How many slots there are and how many are free."""
         seen = self._get("/overview")
-        return Slots(int(seen["slots-total"]), int(seen["slots-available"]))
+        return TaskSlots(int(seen["slots-total"]), int(seen["slots-available"]))
 
     def jobs(self) -> dict[str, str]:
         """State of each job that the cluster remembers, by its id."""
@@ -89,7 +89,7 @@ class Cluster:
         entries = seen.get("exceptionHistory", {}).get("entries", [])
         return str(entries[0].get("stacktrace", "")) if entries else ""
 
-    def await_started(self, job: str) -> None:
+    def wait_until_started(self, job: str) -> None:
         """Wait until a job may be cancelled.
 
         Flink's result sink cannot be cancelled while it is being opened: it fails with a NullPointerException in the task's own
@@ -171,7 +171,7 @@ class Cluster:
         return UnreachableError(f"Flink's cluster at {self.url} does not answer: {exc}", hint="clickreel logs flink")
 
 
-def behind(gateway: Gateway, session: str) -> Cluster | None:
+def find_cluster(gateway: Gateway, session: str) -> FlinkCluster | None:
     """The cluster that a gateway sends its statements to, where the gateway says its address.
 
     Args:
@@ -189,6 +189,6 @@ def behind(gateway: Gateway, session: str) -> Cluster | None:
                 options |= {str(cells[0]).strip("'"): str(cells[1]).strip("'") for _, cells in page.rows}
             else:
                 time.sleep(_LOOK_S)
-        gateway.drop(session, operation)
+        gateway.close_operation(session, operation)
     host = options.get("rest.address", "")
-    return Cluster(f"http://{host}:{options.get('rest.port', '8081')}") if host else None
+    return FlinkCluster(f"http://{host}:{options.get('rest.port', '8081')}") if host else None

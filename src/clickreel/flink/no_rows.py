@@ -6,11 +6,11 @@ import contextlib
 import time
 
 from clickreel.errors import ClickreelError
-from clickreel.flink.cluster import Vertex
+from clickreel.flink.flink_cluster import Vertex
 from clickreel.flink.workspace import Query, Workspace
 
 
-def reasons(workspace: Workspace, query: Query) -> list[str]:
+def find_reasons(workspace: Workspace, query: Query) -> list[str]:
     """The reasons why nothing came so far, most likely first; never empty.
 
     Args:

@@ -17,7 +17,7 @@ import httpx
 import orjson
 
 from clickreel.errors import UnreachableError
-from clickreel.flink.explain import FlinkError, explained
+from clickreel.flink.sql_errors import FlinkError, explain_trace
 
 # Flink 2.x; version 3 of the interface has been there since Flink 1.19.
 _API = "/v3"
@@ -78,10 +78,10 @@ class Gateway(Protocol):
     def version(self) -> str:
         """The version of Flink behind it; the proof that it answers."""
 
-    def open(self, properties: Mapping[str, str]) -> str:
+    def open_session(self, properties: Mapping[str, str]) -> str:
         """Open a session with these settings; returns its handle."""
 
-    def close(self, session: str) -> None:
+    def close_session(self, session: str) -> None:
         """Close a session; one that is gone already is closed."""
 
     def heartbeat(self, session: str) -> None:
@@ -96,7 +96,7 @@ class Gateway(Protocol):
     def cancel(self, session: str, operation: str) -> None:
         """Stop a statement; its slots are free when this returns or within a moment."""
 
-    def drop(self, session: str, operation: str) -> None:
+    def close_operation(self, session: str, operation: str) -> None:
         """Forget a statement and its results, stopping it where it still runs."""
 
 
@@ -119,11 +119,11 @@ class RestGateway:
         """See :class:`Gateway`."""
         return str(self._call("GET", "/info")["version"])
 
-    def open(self, properties: Mapping[str, str]) -> str:
+    def open_session(self, properties: Mapping[str, str]) -> str:
         """See :class:`Gateway`."""
         return str(self._call("POST", "/sessions", {"properties": dict(properties)})["sessionHandle"])
 
-    def close(self, session: str) -> None:
+    def close_session(self, session: str) -> None:
         """See :class:`Gateway`."""
         with contextlib.suppress(SessionLostError, FlinkError):
             self._call("DELETE", f"/sessions/{session}")
@@ -157,12 +157,12 @@ class RestGateway:
         """See :class:`Gateway`."""
         self._call("POST", f"/sessions/{session}/operations/{operation}/cancel", {})
 
-    def drop(self, session: str, operation: str) -> None:
+    def close_operation(self, session: str, operation: str) -> None:
         """See :class:`Gateway`."""
         with contextlib.suppress(SessionLostError, FlinkError):
             self._call("DELETE", f"/sessions/{session}/operations/{operation}/close")
 
-    def shut(self) -> None:
+    def disconnect(self) -> None:
         """Close the connections; sessions stay."""
         self._http.close()
 
@@ -208,7 +208,7 @@ class RestGateway:
                 f"{self.url} is not a Flink SQL gateway of version 2 (404)",
                 hint="check flink.gateway.url of the profile",
             )
-        return explained(trace or f"the gateway answers {code}")
+        return explain_trace(trace or f"the gateway answers {code}")
 
 
 _GONE = re.compile(r"Session '[0-9a-f-]+' does not exist|Can not find the submitted operation")
@@ -220,7 +220,7 @@ def _column(name: str, kind: Mapping[str, Any]) -> Column:
     return Column(name, root, int(kind.get("precision", 0)) if root.startswith("TIMESTAMP") else 0)
 
 
-def instant(cell: str, precision: int) -> str:
+def format_timestamp(cell: str, precision: int) -> str:
     """A timestamp as the topic writes it: ``2025-12-27 12:18:51.700``, not ``2025-12-27T12:18:51.7Z``."""
     day, _, clock = cell.removesuffix("Z").partition("T")
     whole, _, fraction = clock.partition(".")

@@ -6,10 +6,10 @@ import contextlib
 import time
 
 from clickreel.errors import ClickreelError, UnreachableError
-from clickreel.flink.client import RestGateway, SessionLostError
-from clickreel.flink.cluster import Cluster, behind
-from clickreel.flink.explain import FlinkError, explained
-from clickreel.flink.statements import FAILED, FINISHED, LOST, STOPPED, Entry, Statements
+from clickreel.flink.flink_cluster import FlinkCluster, find_cluster
+from clickreel.flink.gateway_client import RestGateway, SessionLostError
+from clickreel.flink.sql_errors import FlinkError, explain_trace
+from clickreel.flink.statement_store import FAILED, FINISHED, LOST, STOPPED, StatementRecord, StatementStore
 from clickreel.local.home import Home
 
 # How long a statement that is stopped at once may take to be planned.
@@ -18,14 +18,14 @@ _STARTS_S = 10.0
 _ENDED = {"FINISHED": FINISHED, "CANCELED": STOPPED, "FAILED": FAILED}
 
 
-def refreshed(home: Home | None = None) -> list[Entry]:
+def list_statements(home: Home | None = None) -> list[StatementRecord]:
     """All statements of a home, those that began last first, each asked for where it runs.
 
     Args:
         home: By default :meth:`Home.default`.
     """
-    statements = Statements(home or Home.default())
-    by_gateway: dict[str, list[Entry]] = {}
+    statements = StatementStore(home or Home.default())
+    by_gateway: dict[str, list[StatementRecord]] = {}
     for entry in statements.running():
         by_gateway.setdefault(entry.gateway, []).append(entry)
     for url, entries in by_gateway.items():
@@ -33,20 +33,20 @@ def refreshed(home: Home | None = None) -> list[Entry]:
     return list(statements)
 
 
-def refreshed_one(name: str, home: Home | None = None) -> Entry:
+def read_statement(name: str, home: Home | None = None) -> StatementRecord:
     """One statement, asked for where it runs.
 
     Raises:
         UsageError: There is none of this name.
     """
-    statements = Statements(home or Home.default())
+    statements = StatementStore(home or Home.default())
     entry = statements.named(name)
-    if entry.runs:
+    if entry.is_running:
         _ask(statements, entry.gateway, [entry])
     return statements.named(name)
 
 
-def stop(name: str, home: Home | None = None) -> Entry:
+def stop_statement(name: str, home: Home | None = None) -> StatementRecord:
     """Stop a statement; its slots are free when this returns. One that is over is left as it is.
 
     Args:
@@ -57,14 +57,14 @@ def stop(name: str, home: Home | None = None) -> Entry:
         UsageError: There is none of this name.
         UnreachableError: The gateway does not answer.
     """
-    statements = Statements(home or Home.default())
+    statements = StatementStore(home or Home.default())
     entry = statements.named(name)
-    if not entry.runs:
+    if not entry.is_running:
         return entry
     gateway = RestGateway(entry.gateway)
     try:
-        session = gateway.open({})
-        cluster = behind(gateway, session)
+        session = gateway.open_session({})
+        cluster = find_cluster(gateway, session)
         entry = _started(statements, entry, cluster)
         # Recorded first: whoever prints its rows then knows that the end was wanted.
         statements.end(name, STOPPED)
@@ -72,25 +72,25 @@ def stop(name: str, home: Home | None = None) -> Entry:
             gateway.cancel(entry.session, entry.operation)
         elif entry.job:
             _finish(gateway, session, f"STOP JOB '{entry.job}'")
-        gateway.close(session)
+        gateway.close_session(session)
     except (SessionLostError, FlinkError):
         # It was over already: the gateway forgets what has ended.
         statements.end(name, STOPPED)
     finally:
-        gateway.shut()
+        gateway.disconnect()
     return statements.named(name)
 
 
-def _started(statements: Statements, entry: Entry, cluster: Cluster | None) -> Entry:
-    """Wait until a statement may be cancelled, see :meth:`Cluster.await_started`."""
+def _started(statements: StatementStore, entry: StatementRecord, cluster: FlinkCluster | None) -> StatementRecord:
+    """Wait until a statement may be cancelled, see :meth:`FlinkCluster.wait_until_started`."""
     deadline = time.monotonic() + _STARTS_S
-    while not entry.job and entry.runs and time.monotonic() < deadline:
+    while not entry.job and entry.is_running and time.monotonic() < deadline:
         time.sleep(0.05)
         entry = statements.named(entry.name)
     if cluster is not None and entry.job:
-        cluster.await_started(entry.job)
+        cluster.wait_until_started(entry.job)
     if cluster is not None:
-        cluster.shut()
+        cluster.disconnect()
     return entry
 
 
@@ -100,27 +100,27 @@ def _finish(gateway: RestGateway, session: str, sql: str) -> None:
         time.sleep(0.02)
 
 
-def _ask(statements: Statements, url: str, entries: list[Entry]) -> None:
+def _ask(statements: StatementStore, url: str, entries: list[StatementRecord]) -> None:
     """Bring the records of one gateway's statements up to date."""
     gateway = RestGateway(url, timeout_s=5)
     try:
-        session = gateway.open({})
+        session = gateway.open_session({})
     except ClickreelError:
         for entry in entries:
             statements.end(entry.name, LOST, error="the gateway that ran it does not answer")
-        gateway.shut()
+        gateway.disconnect()
         return
     try:
-        states, cluster = _jobs(gateway, session), behind(gateway, session)
+        states, cluster = _jobs(gateway, session), find_cluster(gateway, session)
         for entry in entries:
-            settle(statements, entry, states, cluster)
+            update_state(statements, entry, states, cluster)
         if cluster is not None:
-            cluster.shut()
+            cluster.disconnect()
     except ClickreelError:
         return  # what cannot be asked now stays as it was
     finally:
-        gateway.close(session)
-        gateway.shut()
+        gateway.close_session(session)
+        gateway.disconnect()
 
 
 def _jobs(gateway: RestGateway, session: str) -> dict[str, str]:
@@ -135,7 +135,9 @@ def _jobs(gateway: RestGateway, session: str) -> dict[str, str]:
     return states
 
 
-def settle(statements: Statements, entry: Entry, states: dict[str, str], cluster: Cluster | None) -> None:
+def update_state(
+    statements: StatementStore, entry: StatementRecord, states: dict[str, str], cluster: FlinkCluster | None
+) -> None:
     """Bring one record up to date.
 
     Args:
@@ -154,5 +156,5 @@ def settle(statements: Statements, entry: Entry, states: dict[str, str], cluster
         error = ""
         if state == "FAILED" and cluster is not None:
             with contextlib.suppress(UnreachableError):
-                error = explained(cluster.failure(entry.job)).message
+                error = explain_trace(cluster.failure(entry.job)).message
         statements.end(entry.name, _ENDED[state], error=error)

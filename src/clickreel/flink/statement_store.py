@@ -33,7 +33,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 
 
 @dataclass(frozen=True)
-class Entry:
+class StatementRecord:
     """A statement.
 
     Attributes:
@@ -69,17 +69,17 @@ class Entry:
     error: str = ""
 
     @property
-    def runs(self) -> bool:
+    def is_running(self) -> bool:
         """Whether it was running when last heard of."""
         return self.state == RUNNING
 
     @property
-    def orphaned(self) -> bool:
+    def is_orphaned(self) -> bool:
         """Whether it is a running query whose process is gone."""
-        return self.runs and self.owner_pid != 0 and not Process(self.owner_pid, self.owner_start_time).alive()
+        return self.is_running and self.owner_pid != 0 and not Process(self.owner_pid, self.owner_start_time).alive()
 
 
-class Statements:
+class StatementStore:
     """The statements of a home.
 
     Args:
@@ -96,7 +96,7 @@ class Statements:
         """Where the prompt keeps what was typed."""
         return self.folder / "history"
 
-    def begin(self, sql: str, kind: str, *, name: str = "", gateway: str = "", session: str = "") -> Entry:
+    def begin(self, sql: str, kind: str, *, name: str = "", gateway: str = "", session: str = "") -> StatementRecord:
         """Record a statement that is about to run.
 
         Args:
@@ -114,7 +114,7 @@ class Statements:
                 f"{name!r} cannot be the name of a statement", hint="lower-case letters, digits, - and _, 63 at most"
             )
         owner = Process.from_pid(os.getpid()) if kind == "query" else None
-        entry = Entry(
+        entry = StatementRecord(
             name,
             sql,
             kind,
@@ -127,13 +127,13 @@ class Statements:
         self.touch()
         if name:
             known = self.get(name)
-            if known is not None and known.runs and not known.orphaned:
+            if known is not None and known.is_running and not known.is_orphaned:
                 raise UsageError(f"a statement named {name} runs already", hint=f"clickreel statement stop {name}")
             self.save(entry)
             return entry
         return self._numbered(entry)
 
-    def _numbered(self, entry: Entry) -> Entry:
+    def _numbered(self, entry: StatementRecord) -> StatementRecord:
         number = 1
         while True:
             named = dataclasses.replace(entry, name=f"{entry.kind}-{number}")
@@ -147,11 +147,11 @@ class Statements:
             self.save(named)
             return named
 
-    def save(self, entry: Entry) -> None:
+    def save(self, entry: StatementRecord) -> None:
         """Write a statement's record."""
         write_json(self._path(entry.name), dataclasses.asdict(entry))
 
-    def update(self, name: str, **changes: object) -> Entry | None:
+    def update(self, name: str, **changes: object) -> StatementRecord | None:
         """Change fields of a statement's record; None when it is not known any more."""
         entry = self.get(name)
         if entry is None:
@@ -160,10 +160,10 @@ class Statements:
         self.save(changed)
         return changed
 
-    def end(self, name: str, state: str, *, rows: int | None = None, error: str = "") -> Entry | None:
+    def end(self, name: str, state: str, *, rows: int | None = None, error: str = "") -> StatementRecord | None:
         """Record that a statement ended; the first reason given is kept."""
         entry = self.get(name)
-        if entry is None or not entry.runs:
+        if entry is None or not entry.is_running:
             return entry
         ended = dataclasses.replace(
             entry, state=state, ended=time.time(), rows=entry.rows if rows is None else rows, error=error
@@ -172,11 +172,11 @@ class Statements:
         self.touch()
         return ended
 
-    def get(self, name: str) -> Entry | None:
+    def get(self, name: str) -> StatementRecord | None:
         """A statement by its name, or None."""
         return _read(self._path(name)) if _NAME.match(name) else None
 
-    def named(self, name: str) -> Entry:
+    def named(self, name: str) -> StatementRecord:
         """A statement by its name.
 
         Raises:
@@ -187,18 +187,18 @@ class Statements:
             raise UsageError(f"there is no statement {name}", hint="clickreel statement list")
         return entry
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[StatementRecord]:
         """All statements, those that began last first."""
         found = [entry for path in self._entries.glob("*.json") if (entry := _read(path))]
         return iter(sorted(found, key=lambda entry: -entry.started))
 
-    def running(self) -> list[Entry]:
+    def running(self) -> list[StatementRecord]:
         """The statements that run as far as is known."""
-        return [entry for entry in self if entry.runs]
+        return [entry for entry in self if entry.is_running]
 
     def tidy(self) -> None:
         """Forget the oldest of those that ended, and files that a crash left behind."""
-        for entry in [entry for entry in self if not entry.runs][REMEMBERED:]:
+        for entry in [entry for entry in self if not entry.is_running][REMEMBERED:]:
             self._path(entry.name).unlink(missing_ok=True)
         for path in self._entries.iterdir():
             # An empty record is one that is just being made; an old one was never filled.
@@ -221,8 +221,8 @@ class Statements:
         return self._entries / f"{name}.json"
 
 
-def _read(path: Path) -> Entry | None:
+def _read(path: Path) -> StatementRecord | None:
     try:
-        return Entry(**read_json(path))
+        return StatementRecord(**read_json(path))
     except TypeError:
         return None

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from clickreel.cli.results import plain
-from clickreel.flink.split import Statement, statements
+from clickreel.cli.row_printers import printer_for
+from clickreel.flink.statement_splitter import Statement, split_statements
 from clickreel.profile import Profile
 
 if TYPE_CHECKING:
-    from clickreel.cli.sqlrun import Options
+    from clickreel.cli.sql_runner import SqlOptions
 
 # A result larger than this is cut: the prompt is for people, `export` and BI tools for the rest.
 _ROWS_MAX = 100_000
 _ASKING = {"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "VALUES"}
 
 
-class Warehouse:
+class ClickHouseRunner:
     """Runs statements on ClickHouse.
 
     Args:
@@ -26,22 +26,22 @@ class Warehouse:
 
     backslash = True
 
-    def __init__(self, profile: Profile, options: Options) -> None:
+    def __init__(self, profile: Profile, options: SqlOptions) -> None:
         from clickreel.warehouse.client import connect
 
         self.options = options
         self._client = connect(profile)
 
     def words(self) -> list[str]:
-        """See :class:`clickreel.cli.sqlrun.Runner`."""
+        """See :class:`clickreel.cli.sql_runner.SqlRunner`."""
         sql = "SELECT name FROM system.{} WHERE database = currentDatabase()"
         return sorted(
             {str(row[0]) for source in ("tables", "columns") for row in self._client.rows(sql.format(source))}
         )
 
     def run(self, source: str) -> int:
-        """See :class:`clickreel.cli.sqlrun.Runner`."""
-        for statement in statements(source, backslash=True):
+        """See :class:`clickreel.cli.sql_runner.SqlRunner`."""
+        for statement in split_statements(source, backslash=True):
             self._one(statement)
         return 0
 
@@ -56,7 +56,7 @@ class Warehouse:
 
         answer = self._client.columns(statement.text, **bounds)
         numbers = [pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in answer.schema.types]
-        printer = plain(self.options.form)
+        printer = printer_for(self.options.form)
         printer.begin(answer.column_names, numbers)
         rows = answer.slice(0, self.options.limit).to_pylist() if self.options.limit else answer.to_pylist()
         printer.rows([("+I", [_cell(cell) for cell in row.values()]) for row in rows])

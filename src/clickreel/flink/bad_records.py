@@ -18,7 +18,7 @@ _BATCH = 10_000
 
 
 @dataclass(frozen=True)
-class Place:
+class RecordLocation:
     """Where a record is and what is wrong with it.
 
     Attributes:
@@ -42,7 +42,7 @@ class Place:
 
 
 @dataclass
-class Losses:
+class BadRecordReport:
     """What a statement that skips bad records left out or made NULL.
 
     Attributes:
@@ -58,7 +58,7 @@ class Losses:
     skipped: int = 0
     nulls: Counter[str] = field(default_factory=Counter)
     kept: int = 0
-    first: Place | None = None
+    first: RecordLocation | None = None
     whole: bool = True
 
     def __bool__(self) -> bool:
@@ -79,7 +79,7 @@ class Losses:
         return f"of the {scope}{self.read:,} records looked at, {'; '.join(parts)}. First: {self.first}"
 
 
-def find(profile: Profile, topics: Sequence[str], text: str) -> Place | None:
+def find_record(profile: Profile, topics: Sequence[str], text: str) -> RecordLocation | None:
     """Find the record that Flink could not read.
 
     Args:
@@ -98,7 +98,7 @@ def find(profile: Profile, topics: Sequence[str], text: str) -> Place | None:
     return None
 
 
-def losses(profile: Profile, topic: str, until: Mapping[tuple[str, int], int]) -> Losses:
+def count_bad_records(profile: Profile, topic: str, until: Mapping[tuple[str, int], int]) -> BadRecordReport:
     """Count what a statement that skips bad records left out of a topic, or made NULL.
 
     Args:
@@ -106,7 +106,7 @@ def losses(profile: Profile, topic: str, until: Mapping[tuple[str, int], int]) -
         topic: The contract's topic; only its records can be judged.
         until: The offsets that the statement had reached, by topic and partition; those absent are taken as read to the end.
     """
-    found = Losses()
+    found = BadRecordReport()
     required = schema.current("value").fields
     deadline = time.monotonic() + BUDGET_S
     for message in _messages(profile, [topic], until):
@@ -126,12 +126,14 @@ def losses(profile: Profile, topic: str, until: Mapping[tuple[str, int], int]) -
     return found
 
 
-def _place(message: Any) -> Place:
+def _place(message: Any) -> RecordLocation:
     value = message.value()
     violation = check(message.key(), value, message.headers())
     text = "null" if value is None else value.decode("utf-8", "replace")
     shown = text if len(text) <= 300 else f"{text[:300]}..."
-    return Place(message.topic(), message.partition(), message.offset(), violation.text if violation else "", shown)
+    return RecordLocation(
+        message.topic(), message.partition(), message.offset(), violation.text if violation else "", shown
+    )
 
 
 def _messages(profile: Profile, topics: Sequence[str], until: Mapping[tuple[str, int], int]) -> Iterator[Any]:

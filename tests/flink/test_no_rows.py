@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from clickreel.events import Deliveries
-from clickreel.flink import quiet
+from clickreel.flink import no_rows
 from tests.flink.conftest import Open, Topics, one
 
 Stream = tuple[str, Deliveries]
@@ -19,7 +19,7 @@ def reasons_of(open_workspace: Open, topic: str, sql: str, expected: str, **sett
     with workspace.query(one(sql)) as query:
         for batch in query:
             assert not batch
-            found = quiet.reasons(workspace, query)
+            found = no_rows.find_reasons(workspace, query)
             if expected in " ".join(found):
                 break
             assert time.monotonic() < deadline, found

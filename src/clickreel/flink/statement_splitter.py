@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from clickreel.flink.explain import SqlError
+from clickreel.flink.sql_errors import SqlError
 
 _TOKEN = re.compile(
     r"""
@@ -32,7 +32,7 @@ _BACKSLASH = re.compile(r"'(?:[^'\\]|\\.|'')*'", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Token:
+class SqlToken:
     """A piece of SQL that means something.
 
     Attributes:
@@ -73,7 +73,7 @@ class Statement:
     text: str
     line: int
     column: int
-    tokens: tuple[Token, ...]
+    tokens: tuple[SqlToken, ...]
 
     @property
     def verb(self) -> str:
@@ -102,12 +102,12 @@ class Statement:
         """Every word and quoted name in it: what it may refer to."""
         return {token.identifier for token in self.tokens if token.kind in {"word", "name"}}
 
-    def place(self, line: int, column: int) -> tuple[int, int]:
+    def source_position(self, line: int, column: int) -> tuple[int, int]:
         """Turn a place in the statement into a place in the source; both count from 1."""
         return (self.line + line - 1, column + self.column - 1 if line == 1 else column)
 
 
-def tokens(sql: str, *, backslash: bool = False) -> Iterator[Token]:
+def tokenize(sql: str, *, backslash: bool = False) -> Iterator[SqlToken]:
     """Cut SQL into tokens, leaving out space and comments.
 
     Args:
@@ -121,7 +121,7 @@ def tokens(sql: str, *, backslash: bool = False) -> Iterator[Token]:
     while place < len(sql):
         found = backslash and _BACKSLASH.match(sql, place)
         if found:
-            yield Token("string", found.group(), place)
+            yield SqlToken("string", found.group(), place)
             place = found.end()
             continue
         match = _TOKEN.match(sql, place)
@@ -129,7 +129,7 @@ def tokens(sql: str, *, backslash: bool = False) -> Iterator[Token]:
         assert match.lastgroup is not None
         kind, text = match.lastgroup, match.group()
         if kind == "open":
-            line, column = position(sql, place)
+            line, column = line_and_column(sql, place)
             raise SqlError(
                 f"{_OPEN[text]} begins here and does not end",
                 line=line,
@@ -138,17 +138,17 @@ def tokens(sql: str, *, backslash: bool = False) -> Iterator[Token]:
                 hint=f"close it with {'*/' if text == '/*' else text}",
             )
         if kind not in {"space", "comment"}:
-            yield Token(kind, text, place)
+            yield SqlToken(kind, text, place)
         place = match.end()
 
 
-def position(sql: str, offset: int) -> tuple[int, int]:
+def line_and_column(sql: str, offset: int) -> tuple[int, int]:
     """Line and column of an offset, both from 1."""
     before = sql[:offset]
     return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
 
 
-def statements(sql: str, *, backslash: bool = False) -> list[Statement]:
+def split_statements(sql: str, *, backslash: bool = False) -> list[Statement]:
     """Cut a text into its statements.
 
     Args:
@@ -159,8 +159,8 @@ def statements(sql: str, *, backslash: bool = False) -> list[Statement]:
         SqlError: A string, name or comment does not end.
     """
     found: list[Statement] = []
-    current: list[Token] = []
-    for token in tokens(sql, backslash=backslash):
+    current: list[SqlToken] = []
+    for token in tokenize(sql, backslash=backslash):
         if token.kind == "end" and not _in_set(current):
             if current:
                 found.append(_statement(sql, current))
@@ -172,7 +172,7 @@ def statements(sql: str, *, backslash: bool = False) -> list[Statement]:
     return found
 
 
-def _in_set(current: list[Token]) -> bool:
+def _in_set(current: list[SqlToken]) -> bool:
     """Whether a statement set has begun and not ended: its inner semicolons do not end it."""
     words = [token.upper for token in current]
     if words[:3] != ["BEGIN", "STATEMENT", "SET"] and words[:4] != ["EXECUTE", "STATEMENT", "SET", "BEGIN"]:
@@ -180,10 +180,10 @@ def _in_set(current: list[Token]) -> bool:
     return words[-1] != "END" or words[-2] != ";"
 
 
-def _statement(sql: str, current: list[Token]) -> Statement:
+def _statement(sql: str, current: list[SqlToken]) -> Statement:
     start, last = current[0].start, current[-1]
     text = sql[start : last.start + len(last.text)]
-    line, column = position(sql, start)
+    line, column = line_and_column(sql, start)
     if [token.upper for token in current[:4]] == ["BEGIN", "STATEMENT", "SET", ";"]:
         # The form of Flink's own command line client, written as the one statement that the gateway takes. Lines stay lines, so a
         # place that Flink names is true from the second line on.
@@ -191,11 +191,11 @@ def _statement(sql: str, current: list[Token]) -> Statement:
     return Statement(text, line, column, tuple(current))
 
 
-def complete(sql: str, *, backslash: bool = False) -> bool:
+def is_complete(sql: str, *, backslash: bool = False) -> bool:
     """Whether a text typed so far ends a statement, so that Enter may run it."""
     try:
-        current: list[Token] = []
-        for token in tokens(sql, backslash=backslash):
+        current: list[SqlToken] = []
+        for token in tokenize(sql, backslash=backslash):
             current = [] if token.kind == "end" and not _in_set(current) else [*current, token]
     except SqlError:
         return False

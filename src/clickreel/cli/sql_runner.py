@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from clickreel.cli.output import print_err, print_out
-from clickreel.cli.results import Folded, Live, Printer, plain
+from clickreel.cli.row_printers import FinalRows, LiveTable, RowPrinter, printer_for
 from clickreel.errors import ClickreelError, UsageError
-from clickreel.flink.explain import FlinkError, SqlError, UnreadableError
 from clickreel.flink.settings import FlinkSettings
-from clickreel.flink.split import Statement, statements
-from clickreel.flink.statements import Statements
-from clickreel.flink.workspace import Answer, Query, Row, StoppedError, Workspace
+from clickreel.flink.sql_errors import FlinkError, SqlError, UnreadableError
+from clickreel.flink.statement_splitter import Statement, split_statements
+from clickreel.flink.statement_store import StatementStore
+from clickreel.flink.workspace import Query, Row, StatementResult, StoppedError, Workspace
 from clickreel.foreign_text import printable
 from clickreel.profile import Profile
 
@@ -32,7 +32,7 @@ _NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE", "DECI
 
 
 @dataclass(frozen=True)
-class Options:
+class SqlOptions:
     """How results are printed and when queries stop.
 
     Attributes:
@@ -50,11 +50,11 @@ class Options:
     name: str = ""
 
 
-class Runner(Protocol):
+class SqlRunner(Protocol):
     """Runs source text on an engine and prints what it gives."""
 
     backslash: bool
-    options: Options
+    options: SqlOptions
 
     def run(self, source: str) -> int:
         """Run all statements; returns the exit code."""
@@ -67,7 +67,7 @@ def source(file: Path | None, execute: str | None, *, backslash: bool = False) -
     """The text to run; None asks for the prompt.
 
     Args:
-        file: A file, the name of a ready-made statement, or ``-``.
+        file: A file, the name of an example, or ``-``.
         execute: The text itself.
         backslash: Whether a backslash escapes in strings (ClickHouse).
 
@@ -82,48 +82,48 @@ def source(file: Path | None, execute: str | None, *, backslash: bool = False) -
         text, where = sys.stdin.read(), "the input"
     else:
         text, where = _read(file), str(file)
-    if not statements(text, backslash=backslash):
+    if not split_statements(text, backslash=backslash):
         raise UsageError(f"{where} holds no statement", hint="clickreel sql -e 'select * from dvd_clicks limit 20'")
     return text
 
 
 def _read(file: Path) -> str:
-    from clickreel.flink import ready_made
+    from clickreel.flink import examples
 
-    if not file.exists() and str(file) in ready_made.names():
-        return ready_made.text(str(file))
+    if not file.exists() and str(file) in examples.list_examples():
+        return examples.read_example(str(file))
     try:
         return file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        known = ", ".join(ready_made.names())
-        raise UsageError(f"no file {file}", hint=f"a file, or one of the ready-made: {known}") from None
+        known = ", ".join(examples.list_examples())
+        raise UsageError(f"no file {file}", hint=f"a file, or one of the examples: {known}") from None
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(f"{file} cannot be read: {exc}", hint="give a text file in UTF-8") from exc
 
 
 @contextmanager
-def engine(name: str, profile: Profile, flags: dict[str, Any], options: Options) -> Iterator[Runner]:
+def engine(name: str, profile: Profile, flags: dict[str, Any], options: SqlOptions) -> Iterator[SqlRunner]:
     """The engine of that name, ready to run."""
     from clickreel import settings as stage_settings
     from clickreel.local.home import Home
 
     if name == "clickhouse":
-        from clickreel.cli.sqlwarehouse import Warehouse
+        from clickreel.cli.clickhouse_runner import ClickHouseRunner
 
-        yield Warehouse(profile, options)
+        yield ClickHouseRunner(profile, options)
         return
     settings = stage_settings.load(FlinkSettings, "flink", flags=flags)
     home = Home.default()
     from clickreel.cli.checklist import Checklist
-    from clickreel.flink import place
+    from clickreel.flink import gateway_lookup
 
     with Checklist() as checklist:
-        gateway = place.gateway(profile, settings, home, checklist)
+        gateway = gateway_lookup.connect_gateway(profile, settings, home, checklist)
     try:
-        with Workspace(gateway, profile, settings, Statements(home), catalogue=_films(home)) as workspace:
-            yield Flink(workspace, options)
+        with Workspace(gateway, profile, settings, StatementStore(home), catalogue=_films(home)) as workspace:
+            yield FlinkRunner(workspace, options)
     finally:
-        gateway.shut()
+        gateway.disconnect()
 
 
 def _films(home: Home) -> Callable[[], Catalogue]:
@@ -141,7 +141,7 @@ def _films(home: Home) -> Callable[[], Catalogue]:
     return catalogue
 
 
-class _Watch:
+class _QueryLimits:
     """Counts rows and seconds of one query, and knows when it is enough.
 
     Args:
@@ -185,22 +185,22 @@ class _Watch:
             print_err((f"{self._rows:,} rows in {time.monotonic() - self._begun:.2f} s{first}{self.why}", "dim"))
 
 
-class Flink:
+class FlinkRunner:
     """Runs statements in a workspace."""
 
     backslash = False
 
-    def __init__(self, workspace: Workspace, options: Options) -> None:
+    def __init__(self, workspace: Workspace, options: SqlOptions) -> None:
         self.workspace, self.options = workspace, options
 
     def words(self) -> list[str]:
-        """See :class:`Runner`."""
+        """See :class:`SqlRunner`."""
         tables = self.workspace.tables.values()
         return sorted({name for table in tables for name in (table.name, *table.names)})
 
     def run(self, source: str) -> int:
-        """See :class:`Runner`."""
-        for statement in statements(source):
+        """See :class:`SqlRunner`."""
+        for statement in split_statements(source):
             try:
                 self._one(statement)
             except StoppedError as exc:
@@ -221,25 +221,25 @@ class Flink:
         if not statement.is_query:
             self._answer(self.workspace.execute(statement, name=self.options.name))
             return
-        changing = not self.options.changelog and not self.workspace.only_adds(statement)
+        changing = not self.options.changelog and not self.workspace.is_append_only(statement)
         printer = self._printer(changing=changing)
         with self.workspace.query(statement, name=self.options.name) as query:
-            self._print(query, printer, rows_are_final=not isinstance(printer, Folded | Live))
+            self._print(query, printer, rows_are_final=not isinstance(printer, FinalRows | LiveTable))
 
-    def _printer(self, *, changing: bool) -> Printer:
+    def _printer(self, *, changing: bool) -> RowPrinter:
         form, limit = self.options.form, self.options.limit
         changes = self.options.changelog
         if changing and not form and sys.stdout.isatty():
-            return Live(limit)
+            return LiveTable(limit)
         # A result that changes is printed once it stands still; where nothing makes it end, as the changes that it is.
         ends = self.workspace.settings.until_now or self.options.timeout_s is not None
         changes = changes or (changing and not ends)
-        inner = plain(form, changes=changes)
-        return Folded(inner, limit) if changing and ends else inner
+        inner = printer_for(form, changes=changes)
+        return FinalRows(inner, limit) if changing and ends else inner
 
-    def _print(self, query: Query, printer: Printer, *, rows_are_final: bool) -> None:
+    def _print(self, query: Query, printer: RowPrinter, *, rows_are_final: bool) -> None:
         limits = [limit for limit in (self.options.limit, query.statement.limit) if limit is not None]
-        watch = _Watch(min(limits) if limits and rows_are_final else None, self.options.timeout_s)
+        watch = _QueryLimits(min(limits) if limits and rows_are_final else None, self.options.timeout_s)
         begun = False
         try:
             for batch in query:
@@ -264,9 +264,9 @@ class Flink:
             watch.summary()
 
     def _wonder(self, query: Query) -> None:
-        from clickreel.flink import quiet
+        from clickreel.flink import no_rows
 
-        for reason in quiet.reasons(self.workspace, query):
+        for reason in no_rows.find_reasons(self.workspace, query):
             print_err(("no rows yet:", "yellow"), f" {reason}")
 
     def _losses(self, query: Query) -> None:
@@ -274,23 +274,23 @@ class Flink:
         topic = next(iter(self.workspace.tables))
         if self.workspace.settings.bad_records != "skip" or topic not in query.statement.names():
             return
-        from clickreel.flink import records
+        from clickreel.flink import bad_records
 
-        found = records.losses(self.workspace.profile, topic, query.offsets())
+        found = bad_records.count_bad_records(self.workspace.profile, topic, query.offsets())
         if found:
             print_err(("bad records:", "yellow"), f" {found.words()}")
 
     def _named(self, exc: UnreadableError, statement: Statement) -> ClickreelError:
         """The error with the record's place in Kafka."""
-        from clickreel.flink import records
+        from clickreel.flink import bad_records
 
-        place = records.find(self.workspace.profile, self.workspace.topics(statement), exc.text)
+        place = bad_records.find_record(self.workspace.profile, self.workspace.topics(statement), exc.text)
         exc.hint = "leave such records out and count them: --bad-records skip"
         if place is not None:
             exc.message = f"a record cannot be read: {place}"
         return exc
 
-    def _answer(self, answer: Answer) -> None:
+    def _answer(self, answer: StatementResult) -> None:
         if answer.started is not None:
             print_err(f"{answer.started.name} runs; stop it: clickreel statement stop {answer.started.name}")
             return
@@ -301,7 +301,7 @@ class Flink:
         if len(answer.columns) == 1 and len(answer.rows) == 1 and self.options.form != "json":
             print_out(str(answer.rows[0][0]))  # EXPLAIN and SHOW CREATE: text of many lines
             return
-        printer = plain(self.options.form)
+        printer = printer_for(self.options.form)
         printer.begin([c.name for c in answer.columns], [c.type in _NUMBERS for c in answer.columns])
         printer.rows([("+I", cells) for cells in answer.rows])
         printer.end()
