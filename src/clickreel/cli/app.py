@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer import exceptions as typer_exceptions
 
+from clickreel import log_setup
 from clickreel.cli.output import print_error, tolerate_encodings
 from clickreel.errors import ClickreelError
 
@@ -57,6 +58,22 @@ def root(
     home: Annotated[
         Path | None, typer.Option("--home", help="Folder of the local stack's data and state.", envvar="CLICKREEL_HOME")
     ] = None,
+    log_level: Annotated[
+        str | None,
+        typer.Option(
+            "--log-level",
+            help="Least level to log: debug, info, warning, error. [default: warning; info in the log of a service]",
+            envvar="CLICKREEL_LOG_LEVEL",
+        ),
+    ] = None,
+    log_format: Annotated[
+        str | None,
+        typer.Option(
+            "--log-format",
+            help="text, or json for one object a line. [default: text]",
+            envvar="CLICKREEL_LOG_FORMAT",
+        ),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.", envvar="CLICKREEL_DEBUG")] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
@@ -67,11 +84,15 @@ def root(
     Example: [bold]clickreel up[/bold], then [bold]clickreel messages --follow[/bold].
     """
     del version
-    # The two are process-wide: children that we start must see the same home.
+    # All of these are process-wide: the processes that we start take them from the environment.
     if home is not None:
         os.environ["CLICKREEL_HOME"] = str(home.expanduser().absolute())
     if debug:
         os.environ["CLICKREEL_DEBUG"] = "1"
+    for name, value in (("CLICKREEL_LOG_LEVEL", log_level), ("CLICKREEL_LOG_FORMAT", log_format)):
+        if value is not None:
+            os.environ[name] = value.lower()
+    log_setup.configure()
 
 
 for _group in GROUPS:

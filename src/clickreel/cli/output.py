@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import logging
 import os
 import shutil
 import sys
@@ -18,6 +19,9 @@ from typing import Annotated, Any
 import typer
 
 from clickreel.foreign_text import printable, printable_json
+from clickreel.log_setup import is_service
+
+_LOG = logging.getLogger("clickreel.cli")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout (one object; NDJSON for streams).")]
 
@@ -59,11 +63,14 @@ def print_out(text: str = "") -> None:
 
 
 def print_err(*parts: str | tuple[str, str]) -> None:
-    """Print a line for a person on stderr.
+    """Print a line for a person on stderr; in a service it becomes a record of its log.
 
     Args:
         parts: Texts, joined as they are; a pair is a text and its style (``("warning:", "yellow")``).
     """
+    if is_service():
+        _LOG.info("".join(part if isinstance(part, str) else part[0] for part in parts))
+        return
     from rich.console import Console
     from rich.text import Text
 
@@ -116,7 +123,10 @@ def _width() -> int | None:
 
 
 def print_error(message: str, hint: str) -> None:
-    """Print an error in two lines on stderr: what, and the hint that fixes it."""
+    """Print an error in two lines on stderr: what, and the hint that fixes it; in a service it becomes a record of its log."""
+    if is_service():
+        _LOG.error(message, extra={"hint": hint})
+        return
     lines = f"error: {printable(message)}\n" + (f"hint: {as_typed(printable(hint))}\n" if hint else "")
     sys.stderr.write(lines)
 
