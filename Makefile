@@ -45,8 +45,8 @@ soak-flink: $(VENV)/.ready-dev
 
 # Pins: one file for users, one that adds what developers need, one for uv itself. No index address stands in either.
 lock:
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --quiet pyproject.toml -o requirements.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --quiet pyproject.toml --group dev -o requirements-dev.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --quiet --extra all pyproject.toml -o requirements.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --quiet --extra all pyproject.toml --group dev -o requirements-dev.txt
 	echo uv | uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet - -o .ci/uv.txt
 
 # The programs of the local stack: resolved, fetched, measured. Change the versions in the module, run this, read the difference.

@@ -105,6 +105,16 @@ def _unread() -> int:
     return 0
 
 
+def _explain_missing_module(missing: ModuleNotFoundError) -> int:
+    """Say which extra brings the module; a module of no extra is a fault of ours and keeps its traceback."""
+    from clickreel.cli.extras import explain_missing_module
+
+    if (explained := explain_missing_module(missing)) is None:
+        raise missing
+    fail(explained.message, explained.hint)
+    return explained.exit_code
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code (see :mod:`clickreel.errors`)."""
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
@@ -132,6 +142,8 @@ def run(arguments: list[str]) -> int:
             traceback.print_exc()
         print_error(exc.message, exc.hint)
         return exc.exit_code
+    except ModuleNotFoundError as exc:
+        return _explain_missing_module(exc)
     except BrokenPipeError:
         return _unread()
     except SystemExit as exc:  # typer's own answer to a broken pipe: it leaves with 1

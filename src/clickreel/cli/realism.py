@@ -64,6 +64,8 @@ def realism(
 
     Exits with 6 when a figure falls out of its band. A stream under 1 M events, 14 days or about 1,000 films is refused.
     """
+    import sklearn  # noqa: F401 - before the long work, not after it
+
     from clickreel.audit.realism import evidence, judge
     from clickreel.audit.realism.ledger import read_ledger
     from clickreel.audit.realism.picture import checked, draw
@@ -138,6 +140,8 @@ def _worlds(
     markdown: Path | None,
     json: bool,
 ) -> None:
+    import sklearn  # noqa: F401 - before the long work, not after it
+
     from clickreel.audit.realism import evidence, judge
     from clickreel.audit.realism.picture import draw
     from clickreel.audit.realism.worlds import (
