@@ -111,8 +111,18 @@ def _explain_missing_module(missing: ModuleNotFoundError) -> int:
 
     if (explained := explain_missing_module(missing)) is None:
         raise missing
-    fail(explained.message, explained.hint)
+    print_error(explained.message, explained.hint)
     return explained.exit_code
+
+
+def _explain_usage(refused: typer_exceptions.TyperException) -> int:
+    """Print what the parser has to say; a group called without a command has printed its help already."""
+    context = getattr(refused, "ctx", None)
+    text = refused.format_message() if hasattr(refused, "format_message") else str(refused)
+    if text:
+        where = context.command_path if context else "clickreel"
+        print_error(text[:1].lower() + text[1:].rstrip(".").replace("\n", " "), f"{where} --help")
+    return refused.exit_code
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -130,13 +140,7 @@ def run(arguments: list[str]) -> int:
     except typer_exceptions.Abort:
         return 130
     except typer_exceptions.TyperException as exc:
-        context = getattr(exc, "ctx", None)
-        text = exc.format_message() if hasattr(exc, "format_message") else str(exc)
-        if not text:  # a group called without a command has printed its help
-            return exc.exit_code
-        where = context.command_path if context else "clickreel"
-        print_error(text[:1].lower() + text[1:].rstrip(".").replace("\n", " "), f"{where} --help")
-        return exc.exit_code
+        return _explain_usage(exc)
     except ClickreelError as exc:
         if os.environ.get("CLICKREEL_DEBUG"):
             traceback.print_exc()
