@@ -9,7 +9,7 @@ from clickreel.audit.reading import of_broker
 from clickreel.audit.verify import Report, Verification
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
-from clickreel.stream.blocks import block
+from clickreel.stream.encoded_batch import encode_batch
 from clickreel.stream.memory import MemoryBroker
 from clickreel.warehouse.client import Client
 from tests.ingest.messages import NAME, Topic, land, nobody
@@ -33,7 +33,7 @@ class Streamed:
     def produce(self, span_ms: int) -> None:
         """Produce the run up to so many milliseconds after its start."""
         start_ms, end_ms = self.produced_ms, START_MS + span_ms
-        made = block(self.world.deliveries(start_ms, end_ms), start_ms, end_ms, self.topic.partitions)
+        made = encode_batch(self.world.deliveries(start_ms, end_ms), start_ms, end_ms, self.topic.partitions)
         writer = self.topic.broker.writer(NAME, lambda *_: None)
         for partition in range(self.topic.partitions):
             rows = made.rows(partition)

@@ -11,8 +11,8 @@ from clickreel.errors import UsageError
 from clickreel.profile import Profile
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
-from clickreel.stream.blocks import block
 from clickreel.stream.cluster import Cluster
+from clickreel.stream.encoded_batch import encode_batch
 from clickreel.stream.memory import MemoryBroker
 from clickreel.warehouse.client import Client
 from tests.audit.worlds import SPAN_MS, START_MS, Streamed
@@ -53,7 +53,7 @@ def test_topic_warehouse_and_world_give_the_same_columns(streamed: Streamed) -> 
 def test_a_topic_of_a_real_kafka_gives_what_was_produced(kafka: Kafka) -> None:
     """Records that break the contract are counted."""
     world = World(WorldSettings(rate=10.0, films=50))
-    made = block(world.deliveries(START_MS, START_MS + SPAN_MS), START_MS, START_MS + SPAN_MS, 3)
+    made = encode_batch(world.deliveries(START_MS, START_MS + SPAN_MS), START_MS, START_MS + SPAN_MS, 3)
     name = f"realism-{uuid.uuid4().hex[:8]}"
     cluster = Cluster(Profile({"bootstrap.servers": kafka.bootstrap}))
     cluster.create(name, 3, 1, {})

@@ -35,8 +35,8 @@ from clickreel.local.stack import Stack
 from clickreel.profile import Profile
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
-from clickreel.stream.blocks import block
 from clickreel.stream.cluster import Cluster
+from clickreel.stream.encoded_batch import encode_batch
 from clickreel.warehouse import migrate
 from clickreel.warehouse.client import connect
 
@@ -75,7 +75,7 @@ class Feed:
         """Hand over the next events, about so many."""
         end = self._at + int(events * 1000 / RATE)
         deliveries = self._cursor.advance(end)
-        made = block(deliveries, self._at, end, PARTITIONS)
+        made = encode_batch(deliveries, self._at, end, PARTITIONS)
         keys, values = made.encoded.keys.to_pylist(), made.encoded.values.to_pylist()
         for key, value, partition in zip(keys, values, made.partition.tolist(), strict=True):
             self._producer.produce(TOPIC, value, key, partition)

@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from clickreel.profile import Profile
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
-from clickreel.stream.blocks import block
 from clickreel.stream.broker import Broker
 from clickreel.stream.cluster import Cluster
+from clickreel.stream.encoded_batch import encode_batch
 from clickreel.stream.tail import event_ids, read
 from clickreel.stream.topic_admin import TopicSettings, ensure_topic
 
@@ -171,7 +171,7 @@ def _wanted(world: World, partitions: int, events: int) -> list[NDArray[np.int64
     while left:
         start = cursor.position_ms
         deliveries = cursor.advance(start + 3_600_000)
-        found = block(deliveries.take(slice(0, left)), start, start + 3_600_000, partitions)
+        found = encode_batch(deliveries.take(slice(0, left)), start, start + 3_600_000, partitions)
         left -= len(found)
         for p in range(partitions):
             keys, values = found.take(found.rows(p))

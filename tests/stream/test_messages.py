@@ -18,7 +18,7 @@ from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from clickreel.stream import record_view, throughput_monitor
 from clickreel.stream.broker import Broker, Record
-from clickreel.stream.producer import Order, Producer
+from clickreel.stream.producer import Producer, ProduceRequest
 from clickreel.stream.topic_admin import TopicSettings, ensure_topic
 from tests.conftest import Kafka
 
@@ -159,7 +159,7 @@ def test_the_commands(kafka: Kafka, topic: str, tmp_path: Path, capsys: pytest.C
 
     broker = Cluster(Profile(kafka={"bootstrap.servers": kafka.bootstrap}))
     state, *_ = ensure_topic(broker, TopicSettings(name=topic, partitions=2, retention="forever"))
-    Producer(broker, state, World(WorldSettings(seed=3, rate=50.0)), Order(lambda: T0, count=400)).run()
+    Producer(broker, state, World(WorldSettings(seed=3, rate=50.0)), ProduceRequest(lambda: T0, count=400)).run()
     profile = tmp_path / "client.properties"
     profile.write_text(f"bootstrap.servers={kafka.bootstrap}\n", encoding="utf-8")
     common = ("--topic", topic, "--profile", str(profile))

@@ -13,10 +13,10 @@ from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from clickreel.stream.broker import Broker, TopicState
-from clickreel.stream.claim import SecondWriterError, Shard
 from clickreel.stream.memory import CrashError, MemoryBroker
-from clickreel.stream.pace import wall_clock
-from clickreel.stream.producer import Account, Order, Producer, stretch_start
+from clickreel.stream.producer import Producer, ProduceRequest, ProduceStats, backfill_start
+from clickreel.stream.producer_lease import SecondWriterError, Shard
+from clickreel.stream.send_schedule import wall_clock
 from clickreel.stream.topic_admin import TopicSettings, ensure_topic
 from tests.stream.expected import expected, first, held, pairs
 
@@ -33,12 +33,12 @@ def make(broker: Broker, topic: str, partitions: int = 4) -> TopicState:
     return ensure_topic(broker, TopicSettings(name=topic, partitions=partitions, retention="forever"))[0]
 
 
-def order(start_ms: int = T0, **more: object) -> Order:
+def order(start_ms: int = T0, **more: object) -> ProduceRequest:
     """An order that begins at T0."""
-    return dataclasses.replace(Order(lambda: start_ms), **more)  # type: ignore[arg-type]
+    return dataclasses.replace(ProduceRequest(lambda: start_ms), **more)  # type: ignore[arg-type]
 
 
-def produce(broker: Broker, state: TopicState, world: World, what: Order) -> Account:
+def produce(broker: Broker, state: TopicState, world: World, what: ProduceRequest) -> ProduceStats:
     """Produce it; a broker in memory has nothing under way that had to be waited for."""
     sleep = (lambda _: None) if isinstance(broker, MemoryBroker) else time.sleep
     return Producer(broker, state, world, what, sleep=sleep).run()
@@ -48,11 +48,11 @@ def produce(broker: Broker, state: TopicState, world: World, what: Order) -> Acc
 def test_a_span_of_the_timeline_arrives_whole_and_in_order(broker: Broker, topic: str, world: World) -> None:
     """Bytes, partitions and order are those of the simulator; the timestamp is the time of delivery; all is accounted for."""
     state = make(broker, topic)
-    account = produce(broker, state, world, order(until_ms=T0 + 240_000))
+    stats = produce(broker, state, world, order(until_ms=T0 + 240_000))
     wanted = expected(world, 4, T0, T0 + 240_000)
     assert pairs(broker, topic) == wanted
-    assert (account.sent, account.acknowledged, account.failed) == (sum(map(len, wanted)),) * 2 + (0,)
-    assert account.bytes == sum(len(k or b"") + len(v or b"") for one in wanted for k, v in one)
+    assert (stats.sent, stats.acknowledged, stats.failed) == (sum(map(len, wanted)),) * 2 + (0,)
+    assert stats.bytes == sum(len(k or b"") + len(v or b"") for one in wanted for k, v in one)
     stamps = [record.timestamp_ms for record in held(broker, topic)[0]]
     assert stamps == sorted(stamps)
     assert stamps[0] >= T0
@@ -63,8 +63,8 @@ def test_a_count_is_the_calls_number_and_the_run_goes_on(broker: Broker, topic: 
     """Two calls of 700 are the first 1,400 events."""
     state = make(broker, topic)
     for resumed in (False, True):
-        account = produce(broker, state, PLAIN, order(count=700))
-        assert (account.sent, account.acknowledged, account.resumed) == (700, 700, resumed)
+        stats = produce(broker, state, PLAIN, order(count=700))
+        assert (stats.sent, stats.acknowledged, stats.resumed) == (700, 700, resumed)
     assert pairs(broker, topic) == first(PLAIN, 4, T0, 1400)
 
 
@@ -207,8 +207,8 @@ def test_a_second_writer_between_our_records_stops_us(topic: str) -> None:
     copy = held(broker, topic)[0][-5:]
     done = threading.Event()
 
-    def meddle(account: Account) -> None:
-        if account.sent > 100 and not done.is_set():
+    def meddle(stats: ProduceStats) -> None:
+        if stats.sent > 100 and not done.is_set():
             done.set()
             writer = broker.writer(topic, lambda *_: None)
             writer.send(0, [r.key for r in copy], [r.value or b"" for r in copy], [T0] * 5)
@@ -266,14 +266,14 @@ def test_a_backfill_crosses_into_now_without_a_seam(broker: Broker, topic: str) 
     now = wall_clock()
     start = now - 20_000
     began = time.monotonic()
-    account = produce(broker, state, world, order(start, until_ms=now + 4_500))
+    stats = produce(broker, state, world, order(start, until_ms=now + 4_500))
     assert time.monotonic() - began > 4.0
     assert pairs(broker, topic) == expected(world, 2, start, now + 4_500)
     records = [record for one in held(broker, topic) for record in one]
     assert all(record.timestamp_ms <= wall_clock() for record in records)
     per_second = [sum(start + 1000 * s <= r.timestamp_ms < start + 1000 * (s + 1) for r in records) for s in range(22)]
     assert all(180 <= n <= 220 for n in per_second), per_second
-    assert account.live_sent > 0
+    assert stats.live_sent > 0
 
 
 def test_speed_plays_the_timeline_faster(broker: Broker, topic: str) -> None:
@@ -286,17 +286,17 @@ def test_speed_plays_the_timeline_faster(broker: Broker, topic: str) -> None:
 
 
 def test_a_stop_waits_for_what_is_under_way(broker: Broker, topic: str) -> None:
-    """And the account adds up; the next call goes on behind it, in each partition."""
+    """And the stats adds up; the next call goes on behind it, in each partition."""
     state = make(broker, topic, 2)
     stop = threading.Event()
 
-    def enough(account: Account) -> None:
-        if account.sent > 500:
+    def enough(stats: ProduceStats) -> None:
+        if stats.sent > 500:
             stop.set()
 
-    account = Producer(broker, state, PLAIN, order(T0 - 1_200_000), stop=stop, report=enough).run()
-    assert account.sent == account.acknowledged == sum(map(len, pairs(broker, topic)))
-    assert account.sent > 500
+    stats = Producer(broker, state, PLAIN, order(T0 - 1_200_000), stop=stop, report=enough).run()
+    assert stats.sent == stats.acknowledged == sum(map(len, pairs(broker, topic)))
+    assert stats.sent > 500
     produce(broker, state, PLAIN, order(until_ms=T0))
     assert pairs(broker, topic) == expected(PLAIN, 2, T0 - 1_200_000, T0)
 
@@ -307,15 +307,15 @@ def test_a_broker_that_comes_back_is_waited_for(topic: str) -> None:
     state = make(broker, topic, 2)
     until = [time.monotonic() + 3600]
 
-    def away(account: Account) -> None:
-        if account.sent > 100 and until[0] > time.monotonic() + 60:
+    def away(stats: ProduceStats) -> None:
+        if stats.sent > 100 and until[0] > time.monotonic() + 60:
             broker.down, until[0] = True, time.monotonic() + 0.5
         elif time.monotonic() > until[0]:
             broker.down = False
 
-    account = Producer(broker, state, PLAIN, order(count=20_000), report=away).run()
+    stats = Producer(broker, state, PLAIN, order(count=20_000), report=away).run()
     assert until[0] < time.monotonic(), "it was never away"
-    assert account.acknowledged == 20_000
+    assert stats.acknowledged == 20_000
     assert pairs(broker, topic) == first(PLAIN, 2, T0, 20_000)
 
 
@@ -325,13 +325,13 @@ def test_a_broker_that_stays_away_is_given_up(topic: str, monkeypatch: pytest.Mo
     broker = MemoryBroker(queue_records=300, stored_per_poll=1)
     state = make(broker, topic, 2)
 
-    def away(account: Account) -> None:
-        broker.down = account.sent > 100
+    def away(stats: ProduceStats) -> None:
+        broker.down = stats.sent > 100
 
     producer = Producer(broker, state, PLAIN, order(count=20_000), report=away)
     with pytest.raises(UnreachableError, match="has acknowledged nothing for"):
         producer.run()
-    assert producer.account.failed > 0
+    assert producer.stats.failed > 0
     broker.down = False
     produce(broker, state, PLAIN, order(count=20_000, total=True))
     assert pairs(broker, topic) == first(PLAIN, 2, T0, 20_000)
@@ -342,4 +342,4 @@ def test_a_bare_count_ends_about_now() -> None:
     world = World(WorldSettings(seed=7, mean_rate=50.0))
     for hour in (4, 20):
         now = T0 - T0 % 86_400_000 + hour * 3_600_000
-        assert len(world.deliveries(stretch_start(world, 30_000, now), now)) == pytest.approx(30_000, abs=3)
+        assert len(world.deliveries(backfill_start(world, 30_000, now), now)) == pytest.approx(30_000, abs=3)

@@ -11,7 +11,7 @@ from clickreel.audit.lane import Rows
 from clickreel.contract import corrupt
 from clickreel.contract.vocabulary import FLAWS, MALFORMED
 from clickreel.simulate.world import World
-from clickreel.stream.blocks import block
+from clickreel.stream.encoded_batch import encode_batch
 
 # Rows that are made at a time: some tens of megabytes.
 _STRETCH_ROWS = 100_000
@@ -83,7 +83,7 @@ class Expected:
             deliveries = deliveries.take(slice(self._run.count - self._made))
             self.ended = True
         self._made += len(deliveries)
-        made = block(deliveries, self._at, end, self._partitions)
+        made = encode_batch(deliveries, self._at, end, self._partitions)
         self._at = end
         if not len(made):
             return {}

@@ -16,7 +16,7 @@ from clickreel.ingest.batch import Batch
 from clickreel.ingest.fetch import consume
 from clickreel.profile import Profile
 from clickreel.stream.broker import Broker
-from clickreel.stream.refusal import Trouble, explain
+from clickreel.stream.kafka_errors import ClientErrors, explain
 
 _POLL_ROWS = 50_000
 _ANSWER_S = 20.0
@@ -43,11 +43,11 @@ def of_cluster(profile: Profile, topic: str) -> Read:
     """A reader of a real topic."""
 
     def read(starts: Mapping[int, int], stops: Mapping[int, int], held: Held) -> Iterator[Batch]:
-        trouble = Trouble()
+        client_errors = ClientErrors()
         consumer = Consumer(
             profile.consumer_config("clickreel-verify")
             | {"enable.partition.eof": True, "queued.max.messages.kbytes": 32_768, "fetch.queue.backoff.ms": 20}
-            | {"fetch.wait.max.ms": 100, **trouble.config()}
+            | {"fetch.wait.max.ms": 100, **client_errors.config()}
         )
         open_ones = {partition for partition, start in starts.items() if start < stops[partition]}
         paused: set[int] = set()
@@ -59,7 +59,7 @@ def of_cluster(profile: Profile, topic: str) -> Read:
                 if error is None or error.code() in _PASSING:  # librdkafka tries again; a lasting silence is told below
                     continue
                 if error.code() != KafkaError._PARTITION_EOF:
-                    raise explain(error, profile, trouble, topic)
+                    raise explain(error, profile, client_errors, topic)
                 ended.add(partition or 0)
             return [message for message in messages if message.error() is None]
 

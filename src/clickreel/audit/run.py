@@ -15,7 +15,7 @@ from clickreel.ingest.schemas import Schemas
 from clickreel.json_files import read_json
 from clickreel.profile import Profile
 from clickreel.stream.cluster import Cluster
-from clickreel.stream.refusal import missing
+from clickreel.stream.kafka_errors import missing
 from clickreel.warehouse import migrate
 from clickreel.warehouse.client import connect
 

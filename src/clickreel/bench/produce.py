@@ -21,8 +21,8 @@ from clickreel.bench.machine import machine
 from clickreel.bench.ratios import spread
 
 if TYPE_CHECKING:
-    from clickreel.stream.blocks import Block
     from clickreel.stream.cluster import Cluster
+    from clickreel.stream.encoded_batch import EncodedBatch
 
 _PARTITIONS = 6
 _T0 = 1_764_000_000_000
@@ -81,13 +81,13 @@ def _sides(bootstrap: str, folder: Path, events: int) -> dict[str, Callable[[], 
     from clickreel.profile import Profile
     from clickreel.simulate.settings import WorldSettings
     from clickreel.simulate.world import World
-    from clickreel.stream.blocks import block
     from clickreel.stream.cluster import Cluster
+    from clickreel.stream.encoded_batch import encode_batch
 
     world = World(WorldSettings(seed=7, rate=1_000.0))
     span_ms = int(1_000 * events / world.expected_rate * 1.1) + 1_000
     cluster = Cluster(Profile(kafka={"bootstrap.servers": bootstrap}))
-    found = block(world.deliveries(_T0, _T0 + span_ms).take(slice(0, events)), _T0, _T0 + span_ms, _PARTITIONS)
+    found = encode_batch(world.deliveries(_T0, _T0 + span_ms).take(slice(0, events)), _T0, _T0 + span_ms, _PARTITIONS)
     keys, values = found.encoded.keys.to_pylist(), found.encoded.values.to_pylist()
     payloads = folder / "payloads"
     payloads.write_bytes(b"\n".join(values))
@@ -110,7 +110,7 @@ def _topic(cluster: Cluster) -> str:
     return name
 
 
-def _send(cluster: Cluster, found: Block) -> float:
+def _send(cluster: Cluster, found: EncodedBatch) -> float:
     """Our writer, every delivery accounted for, a partition of a few thousand records at a time."""
     topic = _topic(cluster)
     writer = cluster.writer(topic, lambda *_: None)
@@ -163,13 +163,13 @@ def _loop(cluster: Cluster, keys: list[bytes], values: list[bytes], *, counted: 
 
 def _whole(cluster: Cluster, world: Any, events: int) -> float:
     """What ``clickreel produce`` does in a backfill: make, encode, send, count."""
-    from clickreel.stream.producer import Order, Producer
+    from clickreel.stream.producer import Producer, ProduceRequest
     from clickreel.stream.topic_admin import require_topic
 
     topic = _topic(cluster)
-    account = Producer(cluster, require_topic(cluster, topic), world, Order(lambda: _T0, count=events)).run()
-    assert account.acknowledged == events
-    return events / account.seconds
+    stats = Producer(cluster, require_topic(cluster, topic), world, ProduceRequest(lambda: _T0, count=events)).run()
+    assert stats.acknowledged == events
+    return events / stats.seconds
 
 
 def _performance(cluster: Cluster, payloads: Path, events: int) -> Callable[[], float]:

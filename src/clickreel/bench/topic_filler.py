@@ -39,8 +39,8 @@ def fill(
 
     from clickreel.simulate.settings import WorldSettings
     from clickreel.simulate.world import World
-    from clickreel.stream.blocks import block
     from clickreel.stream.cluster import Cluster
+    from clickreel.stream.encoded_batch import encode_batch
 
     topic = f"bench_{uuid.uuid4().hex[:8]}"
     Cluster(profile).create(topic, PARTITIONS, 1, {"retention.ms": "-1"})
@@ -48,7 +48,7 @@ def fill(
     cursor, at, sent = World(WorldSettings(rate=rate)).cursor(START_MS), START_MS, 0
     step_ms = int(_EVENTS_AT_ONCE / rate * 1000)
     while sent < events:
-        made = block(cursor.advance(at + step_ms), at, at + step_ms, PARTITIONS)
+        made = encode_batch(cursor.advance(at + step_ms), at, at + step_ms, PARTITIONS)
         keys, values = made.encoded.keys.to_pylist(), made.encoded.values.to_pylist()
         stamps = made.deliver_ms.tolist() if dated else [0] * len(values)  # 0 is the present
         for value, key, partition, stamp in zip(values, keys, made.partition.tolist(), stamps, strict=True):

@@ -50,7 +50,7 @@ def messages(  # noqa: PLR0917 - one parameter an option
     from clickreel.errors import UsageError
     from clickreel.stream import record_view
     from clickreel.stream.filter_expression import compile_filter
-    from clickreel.stream.pace import wall_clock
+    from clickreel.stream.send_schedule import wall_clock
 
     if limit is not None and limit < 1:
         raise UsageError(f"--limit is {limit}", hint="allowed: at least 1")

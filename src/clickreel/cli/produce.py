@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from clickreel.simulate.world import World
     from clickreel.stream.broker import TopicState
-    from clickreel.stream.claim import Shard
-    from clickreel.stream.producer import Account, Order
+    from clickreel.stream.producer import ProduceRequest, ProduceStats
+    from clickreel.stream.producer_lease import Shard
 
 # How often a line goes to a log; a terminal is told ten times a second.
 _LOG_EVERY_S = 30.0
@@ -86,9 +86,9 @@ def produce(  # noqa: PLR0917 - one parameter an option
         try:
             producer.run()
         finally:
-            watch.finish(producer.account)
-            if json and producer.account.start_ms:
-                print_json(summary(producer.account))
+            watch.finish(producer.stats)
+            if json and producer.stats.start_ms:
+                print_json(summary(producer.stats))
         if interrupted():
             raise typer.Exit(130)
 
@@ -104,10 +104,10 @@ def _check(count: int | None, speed: float | None) -> None:
 
 def _shard(text: str | None) -> Shard:
     from clickreel.errors import UsageError
-    from clickreel.stream.claim import WHOLE, Shard
+    from clickreel.stream.producer_lease import ALL_PARTITIONS, Shard
 
     if text is None:
-        return WHOLE
+        return ALL_PARTITIONS
     index, _, of = text.partition("/")
     if not (index.isdigit() and of.isdigit() and int(index) < int(of)):
         raise UsageError(f"--shard is {text!r}", hint="write it as INDEX/OF, from 0: 0/2 and 1/2")
@@ -125,11 +125,11 @@ def _order(
     total: bool,
     speed: float | None,
     shard: Shard,
-) -> Order:
+) -> ProduceRequest:
     from clickreel import timespec
     from clickreel.errors import UsageError
-    from clickreel.stream.pace import wall_clock
-    from clickreel.stream.producer import Order, stretch_start
+    from clickreel.stream.producer import ProduceRequest, backfill_start
+    from clickreel.stream.send_schedule import wall_clock
     from clickreel.stream.topic_admin import check_retention
 
     now = wall_clock()
@@ -152,7 +152,7 @@ def _order(
     def begin() -> int:
         bare = start_ms is None and count is not None and not paced
         begun = (
-            stretch_start(world, count or 0, min(until_ms or now, now))
+            backfill_start(world, count or 0, min(until_ms or now, now))
             if bare
             else now
             if start_ms is None
@@ -163,36 +163,36 @@ def _order(
             print_err(("warning:", "yellow"), f" the run begins at {timespec.format_instant(begun)}; {warning}")
         return begun
 
-    return Order(begin, until_ms, count, total, speed, shard)
+    return ProduceRequest(begin, until_ms, count, total, speed, shard)
 
 
-def summary(account: Account) -> dict[str, Any]:
+def summary(stats: ProduceStats) -> dict[str, Any]:
     """What a call has done, as ``--json`` prints it."""
-    latency = account.latencies
-    per_s = account.acknowledged / account.seconds if account.seconds else 0.0
-    live = account.live_sent / account.live_s if account.live_s > 1 else None
+    latency = stats.latencies
+    per_s = stats.acknowledged / stats.seconds if stats.seconds else 0.0
+    live = stats.live_sent / stats.live_s if stats.live_s > 1 else None
     return {
-        "run": account.run,
-        "topic": account.topic,
-        "sent": account.sent,
-        "acknowledged": account.acknowledged,
-        "failed": account.failed,
-        "seconds": round(account.seconds, 3),
+        "run": stats.run,
+        "topic": stats.topic,
+        "sent": stats.sent,
+        "acknowledged": stats.acknowledged,
+        "failed": stats.failed,
+        "seconds": round(stats.seconds, 3),
         "events_per_s": round(per_s, 3),
         "live_events_per_s": None if live is None else round(live, 3),
-        "target_per_s": round(account.target_per_s, 3),
-        "bytes": account.bytes,
+        "target_per_s": round(stats.target_per_s, 3),
+        "bytes": stats.bytes,
         "latency_ms_p50": latency.quantile(0.5),
         "latency_ms_p99": latency.quantile(0.99),
-        "resumed": account.resumed,
-        "start_ms": account.start_ms,
-        "position_ms": account.position_ms,
-        "partitions": [{"partition": p, "next_offset": offset} for p, offset in enumerate(account.offsets)],
+        "resumed": stats.resumed,
+        "start_ms": stats.start_ms,
+        "position_ms": stats.position_ms,
+        "partitions": [{"partition": p, "next_offset": offset} for p, offset in enumerate(stats.offsets)],
     }
 
 
 class _Watch:
-    """Shows the account while it grows: one line that is rewritten on a terminal, one now and then in a log."""
+    """Shows the progress: one line that is rewritten on a terminal, one now and then in a log."""
 
     def __init__(self, world: World, profile: str, *, quiet: bool) -> None:
         self._world, self._profile, self._quiet = world, profile, quiet
@@ -202,27 +202,25 @@ class _Watch:
         self._saved = self._behind = False
         self._next_s = 0.0
 
-    def __call__(self, account: Account) -> None:
+    def __call__(self, stats: ProduceStats) -> None:
         """Show it, if it is time to."""
         if not self._saved:
-            self._begin(account)
-        if self._behind and not account.behind and not self._quiet:
-            self._say(
-                f"run {account.run} has caught up with the clock: {account.target_per_s:,.0f} events/s from here on"
-            )
-        self._behind = account.behind
+            self._begin(stats)
+        if self._behind and not stats.behind and not self._quiet:
+            self._say(f"run {stats.run} has caught up with the clock: {stats.target_per_s:,.0f} events/s from here on")
+        self._behind = stats.behind
         now = time.monotonic()
         if self._quiet or now < self._next_s:
             return
         self._next_s = now + (1.0 if self._terminal else _LOG_EVERY_S)
         since, sent, size = self._before
         seconds = max(now - since, 1e-9)
-        self._before = now, account.sent, account.bytes
-        line = self._line(account, (account.sent - sent) / seconds, (account.bytes - size) / seconds)
+        self._before = now, stats.sent, stats.bytes
+        line = self._line(stats, (stats.sent - sent) / seconds, (stats.bytes - size) / seconds)
         if self._terminal:
             sys.stderr.write(f"\r\x1b[2K{line}")
             sys.stderr.flush()
-        elif account.sent:
+        elif stats.sent:
             print_err(line)
 
     def _say(self, text: str) -> None:
@@ -230,50 +228,50 @@ class _Watch:
             sys.stderr.write("\r\x1b[2K")
         print_err(text)
 
-    def _begin(self, account: Account) -> None:
+    def _begin(self, stats: ProduceStats) -> None:
         from clickreel import timespec
         from clickreel.local import ready
         from clickreel.local.home import Home
         from clickreel.stream import runs
 
         self._saved = True
-        runs.save(Home.default().path, self._world, account, self._profile)
-        ready.announce(account.run)  # to the stack that may have started this process
+        runs.save(Home.default().path, self._world, stats, self._profile)
+        ready.announce(stats.run)  # to the stack that may have started this process
         if not self._quiet:
             where = (
-                f"goes on at {timespec.format_instant(account.position_ms)}"
-                if account.resumed
-                else f"begins at {timespec.format_instant(account.start_ms)}"
+                f"goes on at {timespec.format_instant(stats.position_ms)}"
+                if stats.resumed
+                else f"begins at {timespec.format_instant(stats.start_ms)}"
             )
-            print_err(f"run {account.run} {where}, into {account.topic}")
+            print_err(f"run {stats.run} {where}, into {stats.topic}")
 
     @staticmethod
-    def _line(account: Account, per_s: float, bytes_per_s: float) -> str:
+    def _line(stats: ProduceStats, per_s: float, bytes_per_s: float) -> str:
         from clickreel import timespec
 
-        p99 = account.latencies.quantile(0.99)
+        p99 = stats.latencies.quantile(0.99)
         parts = [
-            timespec.format_instant(account.position_ms)[:19],
-            "past" if account.behind else "live",
+            timespec.format_instant(stats.position_ms)[:19],
+            "past" if stats.behind else "live",
             f"{per_s:,.0f} events/s",
             f"{bytes_per_s / 1000:,.1f} kB/s",
-            f"{account.sent:,} sent",
-            f"{account.acknowledged:,} acknowledged",
+            f"{stats.sent:,} sent",
+            f"{stats.acknowledged:,} acknowledged",
         ]
         return "  ".join(parts + ([f"p99 {p99:.0f} ms"] if p99 is not None else []))
 
-    def finish(self, account: Account) -> None:
+    def finish(self, stats: ProduceStats) -> None:
         """The last line."""
         if self._terminal and self._saved:
             sys.stderr.write("\r\x1b[2K")
         if self._quiet or not self._saved:
             return
-        figures = summary(account)
+        figures = summary(stats)
         live = figures["live_events_per_s"]
-        rate = f", live {live:,.1f} of {account.target_per_s:,.1f} events/s" if live is not None else ""
+        rate = f", live {live:,.1f} of {stats.target_per_s:,.1f} events/s" if live is not None else ""
         print_err(
-            f"run {account.run}: {account.sent:,} sent, {account.acknowledged:,} acknowledged, {account.failed:,} failed "
-            f"in {account.seconds:.1f} s ({figures['events_per_s']:,.0f} events/s){rate}"
+            f"run {stats.run}: {stats.sent:,} sent, {stats.acknowledged:,} acknowledged, {stats.failed:,} failed "
+            f"in {stats.seconds:.1f} s ({figures['events_per_s']:,.0f} events/s){rate}"
         )
 
 

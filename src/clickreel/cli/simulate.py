@@ -105,7 +105,7 @@ def _span(start: str | None, until: str | None, days: float | None) -> tuple[int
     """First instant and end; no end where only a count can end it."""
     from clickreel import timespec
     from clickreel.errors import UsageError
-    from clickreel.stream.pace import wall_clock
+    from clickreel.stream.send_schedule import wall_clock
 
     if until is not None and days is not None:
         raise UsageError("both --until and --days", hint="give one of them")
@@ -184,7 +184,7 @@ def ledger(  # noqa: PLR0917 - one parameter an option
     It is derived from seed and settings whenever it is asked for, and stored nowhere.
     """
     from clickreel.errors import UsageError
-    from clickreel.stream.pace import wall_clock
+    from clickreel.stream.send_schedule import wall_clock
 
     options = {
         "seed": seed, "rate": rate, "mean_rate": mean_rate, "users": users, "films": films, "scenario": scenario, "flaws": flaws,

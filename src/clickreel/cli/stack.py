@@ -94,7 +94,7 @@ def _check(options: dict[str, Any]) -> None:
     from clickreel import timespec
     from clickreel.errors import UsageError
     from clickreel.simulate import scenarios
-    from clickreel.stream.pace import wall_clock
+    from clickreel.stream.send_schedule import wall_clock
 
     names = ("rate", "mean_rate", "seed", "users", "scenario", "flaws", "run")
     scenarios.load({name: options[name] for name in names})

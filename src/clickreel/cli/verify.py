@@ -89,7 +89,7 @@ def _run(topic: str, name: str | None, options: dict[str, Any], span: tuple[str 
     from clickreel.simulate.films import read_csv
     from clickreel.simulate.world import World
     from clickreel.stream import runs
-    from clickreel.stream.pace import wall_clock
+    from clickreel.stream.send_schedule import wall_clock
 
     start, until, count = span
     now = wall_clock()

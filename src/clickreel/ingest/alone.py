@@ -15,7 +15,7 @@ from clickreel.ingest.batch import Batch
 from clickreel.ingest.source import Assignment, LostError, OutOfRangeError
 from clickreel.stream.broker import Bounds, Broker, Commit, Reader, Record
 from clickreel.stream.broker import LostError as TakenOverError
-from clickreel.stream.refusal import missing
+from clickreel.stream.kafka_errors import missing
 
 
 class AloneSource:

@@ -19,7 +19,7 @@ from clickreel.ingest.source import Assignment, LostError, OutOfRangeError
 from clickreel.profile import Profile
 from clickreel.stream.broker import Bounds
 from clickreel.stream.cluster import Cluster
-from clickreel.stream.refusal import LOST, Trouble, explain, missing
+from clickreel.stream.kafka_errors import LOST, ClientErrors, explain, missing
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class GroupSource:
         self.topic, self.group, self.instance = topic, group, instance
         self._profile = profile
         self._cluster = Cluster(profile)
-        self._trouble = Trouble()
+        self._client_errors = ClientErrors()
         self._assignment = Assignment(0, frozenset(), -1)
         self._begun = False
         self._seen_s: float | None = None  # when the topic was last there
@@ -78,7 +78,7 @@ class GroupSource:
             "reconnect.backoff.ms": 50,
             "reconnect.backoff.max.ms": 500,
             **_AHEAD,
-            **self._trouble.config(),
+            **self._client_errors.config(),
         }
         self.topic_id()  # refuses an absent topic before anything is begun
         self._consumer = Consumer(self._config)
@@ -118,20 +118,20 @@ class GroupSource:
             message = self._consumer.poll(timeout_s)
             error = message.error() if message is not None else None
             if error is not None:
-                self._trouble.heard(error)
+                self._client_errors.record(error)
         self._raise()
         if self._assignment.partitions and self._assignment.generation < 0:
             self._assignment = self._assignment._replace(generation=self._generation())
         return self._assignment
 
     def _raise(self) -> None:
-        for error in (self._trouble.fatal, *self._trouble.errors):
+        for error in (self._client_errors.fatal, *self._client_errors.errors):
             if error is not None and (error.fatal() or error.code() in _TAKEN):
                 raise LostError(
                     f"another process has taken the place of instance {self.instance} in the group {self.group}",
                     hint="give each process its own --instance",
                 )
-        self._trouble.errors.clear()
+        self._client_errors.errors.clear()
 
     # The topic
 
@@ -200,7 +200,7 @@ class GroupSource:
             raise out_of_range(self.topic, message.partition() or 0, message.offset() or 0)
         if error.code() in _UNKNOWN:
             self.topic_id()  # raises when the topic is gone, or not known yet after a broker's start
-        self._trouble.heard(error)
+        self._client_errors.record(error)
         return True
 
     def fetch(self, partition: int, first: int, last: int) -> Iterator[Batch]:
@@ -237,7 +237,7 @@ class GroupSource:
             error = exc.args[0]
         if error is None:
             return
-        self._trouble.heard(error)
+        self._client_errors.record(error)
         self._raise()
         if error.code() in LOST:
             self._change(
@@ -247,7 +247,7 @@ class GroupSource:
             raise UnreachableError(
                 f"the group {self.group} has gone on without this process ({error.name()})", hint="clickreel status"
             )
-        raise explain(error, self._profile, self._trouble, self.topic)
+        raise explain(error, self._profile, self._client_errors, self.topic)
 
     def commit(self, landed: Mapping[int, int]) -> None:
         """Commit, without waiting for the answer."""
@@ -255,7 +255,7 @@ class GroupSource:
         try:
             self._consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as exc:
-            self._trouble.heard(exc.args[0])
+            self._client_errors.record(exc.args[0])
 
     def close(self) -> None:
         """Leave off reading; a static member's place is kept for its restart."""

@@ -48,7 +48,7 @@ class Commit(NamedTuple):
     """What a group has committed for a partition: an offset and a note of up to 4,000 characters."""
 
     offset: int
-    note: str
+    metadata: str
 
 
 class Member(NamedTuple):

@@ -32,7 +32,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-expor
 from clickreel.errors import UnreachableError, UsageError
 from clickreel.profile import Profile
 from clickreel.stream.broker import Acked, Bounds, Commit, LostError, Member, Record, TopicState
-from clickreel.stream.refusal import HOPELESS, LOST, REFUSED, Trouble, explain
+from clickreel.stream.kafka_errors import FATAL_ERRORS, LOST, REFUSED, ClientErrors, explain
 
 # An answer takes milliseconds; a broker that is starting or a lost packet some seconds. Ten are promised to the caller as the most.
 _CONNECT_S = 7.0
@@ -64,7 +64,7 @@ class Cluster:
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
         self.address = profile.bootstrap
-        self._trouble = Trouble()
+        self._client_errors = ClientErrors()
         self._client: AdminClient | None = None
         self._askers: dict[str, Consumer] = {}
 
@@ -76,7 +76,7 @@ class Cluster:
             return self._client
         config = {**self.profile.admin(), "reconnect.backoff.max.ms": 1000, "socket.connection.setup.timeout.ms": 5000}
         config.pop("session.timeout.ms", None)
-        client = _made(AdminClient, {**config, **self._trouble.config()}, self.profile)
+        client = _made(AdminClient, {**config, **self._client_errors.config()}, self.profile)
         since = time.monotonic()
         while True:
             try:
@@ -84,23 +84,23 @@ class Cluster:
                 break
             except KafkaException as exc:
                 client.poll(0)
-                codes = self._trouble.codes()
+                codes = self._client_errors.codes()
                 down = KafkaError._ALL_BROKERS_DOWN in codes and time.monotonic() > since + _DOWN_S
-                if down or codes & HOPELESS or time.monotonic() > since + _CONNECT_S:
+                if down or codes & FATAL_ERRORS or time.monotonic() > since + _CONNECT_S:
                     self.fail(exc.args[0])
-        self._trouble.errors.clear()
+        self._client_errors.errors.clear()
         self._client = client
         return self._client
 
-    def fail(self, error: KafkaError, topic: str = "", trouble: Trouble | None = None) -> NoReturn:
+    def fail(self, error: KafkaError, topic: str = "", client_errors: ClientErrors | None = None) -> NoReturn:
         """Raise what an error of librdkafka means, in words."""
-        raise explain(error, self.profile, trouble or self._trouble, topic)
+        raise explain(error, self.profile, client_errors or self._client_errors, topic)
 
     def _result(self, future: Any, topic: str = "") -> Any:
         try:
             return future.result(timeout=_ANSWER_S)
         except KafkaException as exc:
-            raise explain(exc.args[0], self.profile, self._trouble, topic) from exc
+            raise explain(exc.args[0], self.profile, self._client_errors, topic) from exc
         except TimeoutError as exc:
             raise UnreachableError(f"Kafka at {self.address} does not answer", hint="clickreel doctor") from exc
 
@@ -115,7 +115,7 @@ class Cluster:
         except KafkaException as exc:
             if exc.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 return None
-            raise explain(exc.args[0], self.profile, self._trouble, name) from exc
+            raise explain(exc.args[0], self.profile, self._client_errors, name) from exc
         resource = ConfigResource(ResourceType.TOPIC, name)
         entries = self._result(admin.describe_configs([resource], request_timeout=_ANSWER_S)[resource], name)
         configs = {entry.name: entry.value for entry in entries.values() if entry.value is not None}
@@ -164,7 +164,7 @@ class Cluster:
         try:
             found = self._admin().list_topics(topic, timeout=_ANSWER_S).topics[topic]
         except KafkaException as exc:
-            raise explain(exc.args[0], self.profile, self._trouble, topic) from exc
+            raise explain(exc.args[0], self.profile, self._client_errors, topic) from exc
         if found.error is not None:
             self.fail(found.error, topic)
         return sorted(found.partitions)
@@ -179,7 +179,7 @@ class Cluster:
             except KafkaException as exc:
                 # Right after a topic was made, or a leader has moved, the broker does not know itself yet.
                 if exc.args[0].code() not in _UNSETTLED or time.monotonic() > deadline:
-                    raise explain(exc.args[0], self.profile, self._trouble, topic) from exc
+                    raise explain(exc.args[0], self.profile, self._client_errors, topic) from exc
                 time.sleep(0.05)
 
     # Reading, writing, groups
@@ -214,13 +214,13 @@ class Cluster:
         # Not by the admin client: librdkafka 2.15 crashes the process in list_consumer_group_offsets when the coordinator has just
         # started and answers with an error. A consumer that belongs to the group without joining it asks the same.
         if group not in self._askers:
-            config = {**self.profile.consumer_config(group), **self._trouble.config()}
+            config = {**self.profile.consumer_config(group), **self._client_errors.config()}
             self._askers[group] = _made(Consumer, config, self.profile)
         wanted = [TopicPartition(topic, p) for p in range(len(self._partitions(topic)))]
         try:
             found = self._askers[group].committed(wanted, timeout=_ANSWER_S)
         except KafkaException as exc:
-            raise explain(exc.args[0], self.profile, self._trouble, topic) from exc
+            raise explain(exc.args[0], self.profile, self._client_errors, topic) from exc
         return {p.partition: Commit(p.offset, p.metadata or "") for p in found if p.offset >= 0}
 
     def close(self) -> None:
@@ -235,11 +235,11 @@ class ClusterReader:
     """See :class:`~clickreel.stream.broker.Reader`."""
 
     def __init__(self, cluster: Cluster, topic: str, starts: Mapping[int, int]) -> None:
-        self._cluster, self._topic, self._trouble = cluster, topic, Trouble()
+        self._cluster, self._topic, self._client_errors = cluster, topic, ClientErrors()
         self.ended: set[int] = set()
         config = cluster.profile.consumer_config("clickreel-reader")
         # A tail must not wait for half a megabyte to fill, and a far-away broker must not be asked a thousand times a second.
-        config |= {"enable.partition.eof": True, "fetch.wait.max.ms": 100, **self._trouble.config()}
+        config |= {"enable.partition.eof": True, "fetch.wait.max.ms": 100, **self._client_errors.config()}
         self._consumer = _made(Consumer, config, cluster.profile)
         self._consumer.assign([TopicPartition(topic, p, offset) for p, offset in starts.items()])
 
@@ -264,9 +264,9 @@ class ClusterReader:
                     hint=f"clickreel topic describe --topic {self._topic}",
                 )
             else:
-                self._cluster.fail(error, self._topic, self._trouble)
-        if not out and KafkaError._ALL_BROKERS_DOWN in self._trouble.codes():
-            self._trouble.errors.clear()
+                self._cluster.fail(error, self._topic, self._client_errors)
+        if not out and KafkaError._ALL_BROKERS_DOWN in self._client_errors.codes():
+            self._client_errors.errors.clear()
             self._cluster.bounds(self._topic)  # either it answers and the reader goes on, or this says what is wrong
         return out
 
@@ -292,7 +292,7 @@ class ClusterWriter:
     """
 
     def __init__(self, cluster: Cluster, topic: str, partitions: int, acked: Acked) -> None:
-        self._cluster, self._topic, self._acked, self._trouble = cluster, topic, acked, Trouble()
+        self._cluster, self._topic, self._acked, self._client_errors = cluster, topic, acked, ClientErrors()
         config = cluster.profile.producer_config()
         # Other names of what is set here, and what would make this another kind of producer.
         for name in ("queue.buffering.max.ms", "delivery.timeout.ms", "transactional.id"):
@@ -305,7 +305,7 @@ class ClusterWriter:
             "batch.size": 1_000_000,
             "queue.buffering.max.messages": _QUEUE_RECORDS,
             "queue.buffering.max.kbytes": _QUEUE_KBYTES,
-            **self._trouble.config(),
+            **self._client_errors.config(),
         }
         self._producer = _made(Producer, config, cluster.profile)
         self.sent = [0] * partitions
@@ -351,12 +351,12 @@ class ClusterWriter:
         self._raise()
 
     def _raise(self) -> None:
-        error = self._trouble.fatal or self._error
+        error = self._client_errors.fatal or self._error
         if error is not None:
-            self._cluster.fail(error, self._topic, self._trouble)
-        for error in self._trouble.errors:
-            if error.code() in HOPELESS:
-                self._cluster.fail(error, self._topic, self._trouble)
+            self._cluster.fail(error, self._topic, self._client_errors)
+        for error in self._client_errors.errors:
+            if error.code() in FATAL_ERRORS:
+                self._cluster.fail(error, self._topic, self._client_errors)
 
     def flush(self, timeout_s: float) -> int:
         """Wait until all is acknowledged, for up to ``timeout_s``; how many records are not."""
@@ -378,7 +378,7 @@ class ClusterMembership:
     """
 
     def __init__(self, cluster: Cluster, group: str, topic: str, owner: str) -> None:
-        self._cluster, self._group, self._topic, self._trouble = cluster, group, topic, Trouble()
+        self._cluster, self._group, self._topic, self._client_errors = cluster, group, topic, ClientErrors()
         self._joined = self._lost = self._left = False
         config = cluster.profile.consumer_config(group)
         config |= {
@@ -389,7 +389,7 @@ class ClusterMembership:
             "heartbeat.interval.ms": 1000,
             "max.poll.interval.ms": 24 * 3600 * 1000,
             "on_commit": self._on_commit,
-            **self._trouble.config(),
+            **self._client_errors.config(),
         }
         self._consumer = _made(Consumer, config, cluster.profile)
         self._consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_gone, on_lost=self._on_gone)
@@ -414,7 +414,7 @@ class ClusterMembership:
 
     def _on_commit(self, error: KafkaError | None, _partitions: list[TopicPartition]) -> None:
         if error is not None:
-            self._trouble.heard(error)
+            self._client_errors.record(error)
 
     def check(self) -> None:
         """Serve the group.
@@ -426,13 +426,13 @@ class ClusterMembership:
         message = self._consumer.poll(0 if self._joined else 0.05)
         error = message.error() if message is not None else None
         if error is not None:
-            self._trouble.heard(error)
-        for error in (self._trouble.fatal, *self._trouble.errors):
+            self._client_errors.record(error)
+        for error in (self._client_errors.fatal, *self._client_errors.errors):
             if error is None:
                 continue
             self._lost = self._lost or error.fatal() or error.code() in LOST
             if error.code() in REFUSED:
-                self._cluster.fail(error, self._group, self._trouble)
+                self._cluster.fail(error, self._group, self._client_errors)
         self._refuse_lost()
 
     def _refuse_lost(self) -> None:
@@ -442,18 +442,18 @@ class ClusterMembership:
     def commit(self, commits: Mapping[int, Commit]) -> None:
         """Commit, and wait for the answer; see :class:`~clickreel.stream.broker.Membership`."""
         self._refuse_lost()
-        offsets = [TopicPartition(self._topic, p, commit.offset, commit.note) for p, commit in commits.items()]
+        offsets = [TopicPartition(self._topic, p, commit.offset, commit.metadata) for p, commit in commits.items()]
         try:
             self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as exc:
             if exc.args[0].code() in LOST or exc.args[0].fatal():
                 self._lost = True
                 raise LostError(f"another member has taken over the group {self._group}") from exc
-            raise explain(exc.args[0], self._cluster.profile, self._trouble, self._topic) from exc
+            raise explain(exc.args[0], self._cluster.profile, self._client_errors, self._topic) from exc
 
     def commit_soon(self, commits: Mapping[int, Commit]) -> None:
         """Commit without waiting; see :class:`~clickreel.stream.broker.Membership`."""
-        offsets = [TopicPartition(self._topic, p, commit.offset, commit.note) for p, commit in commits.items()]
+        offsets = [TopicPartition(self._topic, p, commit.offset, commit.metadata) for p, commit in commits.items()]
         if not self._lost:
             with contextlib.suppress(KafkaException):  # of no consequence, or `check` will tell
                 self._consumer.commit(offsets=offsets, asynchronous=True)

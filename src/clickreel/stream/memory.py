@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from clickreel.errors import ClickreelError, UnreachableError, UsageError
 from clickreel.stream.broker import Acked, Bounds, Commit, LostError, Member, Record, TopicState
-from clickreel.stream.refusal import missing
+from clickreel.stream.kafka_errors import missing
 
 _DEFAULTS = {
     "retention.ms": "604800000",
@@ -151,7 +151,7 @@ class MemoryBroker:
         ]
 
     def expire(self, group: str) -> None:
-        """Forget the group's member, as a coordinator does that has not heard of it for its session time."""
+        """Forget the group's member, as a coordinator does that has not record of it for its session time."""
         self._groups[group].owner = None
         self._groups[group].generation += 1
 

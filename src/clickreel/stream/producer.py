@@ -1,8 +1,8 @@
 """The producer: a run's deliveries, each once, in order, at their time, into the topic; after a crash from where the topic says it is.
 
-The path: a stretch of the timeline is generated and encoded (:mod:`.blocks`), what is stored already is left out (:mod:`.resume`),
-what is due (:mod:`.pace`) is handed to the writer partition by partition, acknowledgements are counted (:mod:`.others` checks them),
-and once a second a note of how far the run is goes to the lock (:mod:`.claim`).
+The path: a stretch of the timeline is generated and encoded (:mod:`.encoded_batch`), what is stored already is left out (:mod:`.resume`),
+what is due (:mod:`.send_schedule`) is handed to the writer partition by partition, acknowledgements are counted (:mod:`.foreign_writes` checks them),
+and once a second the run's progress is committed with the lease (:mod:`.producer_lease`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.simulate.world import World
 from clickreel.stream import resume
-from clickreel.stream.blocks import Block, Place, block
 from clickreel.stream.broker import Bounds, Broker, TopicState, Writer
-from clickreel.stream.claim import WHOLE, Claim, Note, SecondWriterError, Shard
+from clickreel.stream.encoded_batch import EncodedBatch, PartitionPosition, encode_batch
+from clickreel.stream.foreign_writes import ForeignWriteDetector
 from clickreel.stream.latency import Latencies
-from clickreel.stream.others import Others
-from clickreel.stream.pace import Clock, Pace, wall_clock
+from clickreel.stream.producer_lease import ALL_PARTITIONS, CommitMetadata, ProducerLease, SecondWriterError, Shard
+from clickreel.stream.send_schedule import Clock, SendSchedule, wall_clock
 
 # Large enough that NumPy's fixed costs vanish, small enough for the processor's cache and for a Ctrl-C to be answered at once.
 _BLOCK_ROWS = 40_000
@@ -32,7 +32,7 @@ _FIRST_ROWS = (
     2_000  # the first block is small, so that the first record goes out soon; each further one is twice as large
 )
 _BLOCK_MS_MAX = 900_000
-_AHEAD_MS = 2_000  # live: generated this far ahead of the clock, so that no tick waits for a block
+_AHEAD_MS = 2_000  # live: generated this far ahead of the clock, so that no tick waits for a batch
 _TICK_MS = 5.0  # live: what falls due within a tick goes out together
 _NAP_MS = 50.0  # live: longest sleep, so that a stop is heard
 _NOTE_S = 1.0
@@ -43,7 +43,7 @@ _SETTLE_TRIES = 20
 
 
 @dataclass(frozen=True)
-class Order:
+class ProduceRequest:
     """What to produce.
 
     Attributes:
@@ -51,7 +51,7 @@ class Order:
         until_ms: Deliveries from this instant on are not made; ``None`` for no end.
         count: How many records; ``None`` for no limit.
         total: Whether ``count`` is the run's total, from its first record on, rather than this call's number.
-        speed: Seconds of the timeline in a second, see :class:`~clickreel.stream.pace.Pace`.
+        speed: Seconds of the timeline in a second, see :class:`~clickreel.stream.send_schedule.SendSchedule`.
         shard: The share of the partitions.
     """
 
@@ -60,11 +60,11 @@ class Order:
     count: int | None = None
     total: bool = False
     speed: float | None = None
-    shard: Shard = WHOLE
+    shard: Shard = ALL_PARTITIONS
 
 
 @dataclass
-class Account:
+class ProduceStats:
     """What one call has done; every delivery is in one of three states.
 
     Attributes:
@@ -107,15 +107,15 @@ class Account:
         return self.sent - self.acknowledged
 
 
-Report = Callable[[Account], None]
+Report = Callable[[ProduceStats], None]
 
 
-class Lane:
+class PartitionQueue:
     """One partition's part of a block: what is left to send."""
 
-    def __init__(self, found: Block, partition: int, begin: int, end: int) -> None:
+    def __init__(self, found: EncodedBatch, partition: int, begin: int, end: int) -> None:
         self.partition = partition
-        self._block, self._rows = found, found.rows(partition)
+        self._batch, self._rows = found, found.rows(partition)
         self._begin = self._at = begin
         self._end = end
         self._ms = found.deliver_ms[self._rows]
@@ -129,16 +129,16 @@ class Lane:
         """When the next one is due; ``None`` when none is left."""
         return int(self._ms[self._at]) if self._at < self._end else None
 
-    def cut(self, n: int, now_ms: int) -> tuple[list[bytes], list[bytes], list[int]]:
+    def peek(self, n: int, now_ms: int) -> tuple[list[bytes], list[bytes], list[int]]:
         """Keys, values and timestamps of the next ``n``: the time of delivery, which is never in the future."""
         at = self._at - self._begin
         stamps: NDArray[np.int64] = np.minimum(self._ms[self._at : self._at + n], now_ms)
         return self._keys[at : at + n], self._values[at : at + n], stamps.tolist()
 
-    def took(self, n: int) -> Place:
+    def advance(self, n: int) -> PartitionPosition:
         """Go on behind the next ``n``, and say where that is."""
         self._at += n
-        return self._block.place(self._rows, self._at - 1)
+        return self._batch.position_at(self._rows, self._at - 1)
 
 
 class Producer:
@@ -148,10 +148,10 @@ class Producer:
         broker: The cluster.
         state: The topic, which exists.
         world: The run.
-        order: What to produce.
+        request: What to produce.
         clock: Milliseconds since 1970.
         sleep: Waits for seconds.
-        report: Told of the account about ten times a second.
+        report: Called with the stats about ten times a second.
         stop: Set by whoever wants an orderly end.
     """
 
@@ -160,34 +160,36 @@ class Producer:
         broker: Broker,
         state: TopicState,
         world: World,
-        order: Order,
+        request: ProduceRequest,
         *,
         clock: Clock = wall_clock,
         sleep: Callable[[float], None] = time.sleep,
         report: Report = lambda _: None,
         stop: threading.Event | None = None,
     ) -> None:
-        self._broker, self._state, self._world, self._order = broker, state, world, order
+        self._broker, self._state, self._world, self._request = broker, state, world, request
         self._clock, self._sleep, self._report, self._stop = clock, sleep, report, stop or threading.Event()
-        self.account = Account(world.run, state.name, target_per_s=world.expected_rate * (order.speed or 1.0))
-        self._mine = [p for p in range(state.partitions) if order.shard.mine(p)]
+        self.stats = ProduceStats(world.run, state.name, target_per_s=world.expected_rate * (request.speed or 1.0))
+        self._partitions = [p for p in range(state.partitions) if request.shard.owns(p)]
         self._writer: Writer
-        self._opened, self._held = False, True
+        self._opened, self._lease_valid = False, True
         self._flush_s = _FLUSH_S
-        self._lanes: list[Lane] = []
-        self._trail: list[collections.deque[tuple[int, Place]]] = [collections.deque() for _ in range(state.partitions)]
-        self._noted_sent = [0] * state.partitions
+        self._queues: list[PartitionQueue] = []
+        self._in_flight: list[collections.deque[tuple[int, PartitionPosition]]] = [
+            collections.deque() for _ in range(state.partitions)
+        ]
+        self._recorded_sent = [0] * state.partitions
         self._rows_per_ms = world.expected_rate / 1000
         self._block_rows = _FIRST_ROWS
-        self._noted_s = self._reported_s = self._moved_s = self._live_since = 0.0
+        self._metadata_s = self._reported_s = self._moved_s = self._live_since = 0.0
 
-    def run(self) -> Account:
-        """Produce until the order is fulfilled or a stop is asked for.
+    def run(self) -> ProduceStats:
+        """Produce until the request is fulfilled or a stop is asked for.
 
         Raises:
-            ClickreelError: It cannot go on; ``account`` tells what was done until then.
+            ClickreelError: It cannot go on; ``stats`` tells what was done until then.
         """
-        self._claim = Claim(self._broker, self._state, self._world.run, self._order.shard, sleep=self._sleep)
+        self._lease = ProducerLease(self._broker, self._state, self._world.run, self._request.shard, sleep=self._sleep)
         try:
             self._open()
             self._loop()
@@ -197,51 +199,57 @@ class Producer:
             raise
         finally:
             self._close()
-        if self.account.failed:
+        if self.stats.failed:
             raise UnreachableError(
-                f"{self.account.failed:,} of {self.account.sent:,} records were not acknowledged within {_FLUSH_S:g} s",
+                f"{self.stats.failed:,} of {self.stats.sent:,} records were not acknowledged within {_FLUSH_S:g} s",
                 hint="start it again: the run goes on behind what is stored",
             )
-        return self.account
+        return self.stats
 
     # Where it begins
 
     def _open(self) -> None:
-        bounds = self._settled()
-        survey = resume.Survey(self._broker, self._state, self._world, self._claim.notes, bounds)
-        found = survey.standings(self._mine)
-        self._stretch = survey.stretch
-        self.account.resumed = found is not None
-        start = survey.start_ms if found is not None else self._claim.begun() or self._order.start()
+        bounds = self._wait_for_quiescence()
+        planner = resume.ResumePlanner(self._broker, self._state, self._world, self._lease.committed, bounds)
+        found = planner.plan(self._partitions)
+        self._buffer = planner.buffer
+        self.stats.resumed = found is not None
+        start = planner.start_ms if found is not None else self._lease.run_start_ms() or self._request.start()
         assert start is not None
-        self.account.start_ms = start
-        fresh = resume.Standing(Place(start, 0), -1)
-        standings = found or dict.fromkeys(self._mine, fresh)
-        self._places = [standings[p].place if p in standings else Place(0, 0) for p in range(self._state.partitions)]
-        self._firsts = [
-            note.first if (note := self._claim.notes.get(p)) and note.start_ms else (0 if found else bounds[p].high)
+        self.stats.start_ms = start
+        fresh = resume.ResumePoint(PartitionPosition(start, 0), -1)
+        points = found or dict.fromkeys(self._partitions, fresh)
+        self._positions = [
+            points[p].position if p in points else PartitionPosition(0, 0) for p in range(self._state.partitions)
+        ]
+        self._first_offsets = [
+            metadata.first
+            if (metadata := self._lease.committed.get(p)) and metadata.start_ms
+            else (0 if found else bounds[p].high)
             for p in range(self._state.partitions)
         ]
         self._stored = self._count_stored()
-        self._others = Others(self._broker, self._state.name, self._world, [b.high for b in bounds], self._clock())
-        self.account.offsets = self._others.nexts
-        self._writer = self._broker.writer(self._state.name, self._others.acked)
+        self._foreign_writes = ForeignWriteDetector(
+            self._broker, self._state.name, self._world, [b.high for b in bounds], self._clock()
+        )
+        self.stats.offsets = self._foreign_writes.next_offsets
+        self._writer = self._broker.writer(self._state.name, self._foreign_writes.on_acknowledged)
         self._opened = True
-        self._claim.begin(self._notes())
-        at = self.account.position_ms = min(self._places[p].deliver_ms for p in self._mine)
-        if self._stretch is not None and self._stretch.start_ms <= at:
-            at, self._cursor = self._stretch.start_ms, self._stretch.cursor
+        self._lease.commit_start(self._metadata())
+        at = self.stats.position_ms = min(self._positions[p].deliver_ms for p in self._partitions)
+        if self._buffer is not None and self._buffer.start_ms <= at:
+            at, self._cursor = self._buffer.start_ms, self._buffer.cursor
         else:
-            self._stretch, self._cursor = None, self._world.cursor(at)
+            self._buffer, self._cursor = None, self._world.cursor(at)
         self._left = self._limit(at)
         self._at = self._done_ms = at
         now = self._clock()
-        self._pace = Pace(self._order.speed, at, now) if self._order.speed else Pace()
+        self._schedule = SendSchedule(self._request.speed, at, now) if self._request.speed else SendSchedule()
 
-    def _settled(self) -> list[Bounds]:
+    def _wait_for_quiescence(self) -> list[Bounds]:
         """The partitions' bounds, once no request of a writer that was killed can be on the way any more."""
         bounds = self._broker.bounds(self._state.name)
-        if self._claim.orderly:
+        if self._lease.released_cleanly:
             return bounds
         for _ in range(_SETTLE_TRIES):  # other runs may be written all the while; then `others` is the guard
             self._sleep(_SETTLE_S)
@@ -252,38 +260,43 @@ class Producer:
 
     def _count_stored(self) -> list[int]:
         """By partition, how many records of the run it holds; -1 where nobody has counted and the order does not ask for it."""
-        start = Place(self.account.start_ms, 0)
-        since: dict[int, tuple[Place, int]] = {}
-        for p in self._mine:
-            note = self._claim.notes.get(p)
-            if note and note.start_ms and note.stored >= 0 and Place(note.deliver_ms, note.nth) <= self._places[p]:
-                since[p] = Place(note.deliver_ms, note.nth), note.stored
-            elif self._order.total or self._places[p] == start:
+        start = PartitionPosition(self.stats.start_ms, 0)
+        since: dict[int, tuple[PartitionPosition, int]] = {}
+        for p in self._partitions:
+            metadata = self._lease.committed.get(p)
+            if (
+                metadata
+                and metadata.start_ms
+                and metadata.stored >= 0
+                and PartitionPosition(metadata.deliver_ms, metadata.nth) <= self._positions[p]
+            ):
+                since[p] = PartitionPosition(metadata.deliver_ms, metadata.nth), metadata.stored
+            elif self._request.total or self._positions[p] == start:
                 since[p] = start, 0
-        if self._order.total and not self.account.start_ms:
+        if self._request.total and not self.stats.start_ms:
             raise ClickreelError(
-                f"how many records run {self._world.run} has cannot be told: its notes have expired, and the retention has removed "
+                f"how many records run {self._world.run} has cannot be told: its committed metadata has expired, and the retention has removed "
                 "its first records",
                 hint="leave out --run, and --count is the number of this call",
             )
-        ahead = {p: self._places[p] for p in since if self._places[p] != since[p][0]}
+        ahead = {p: self._positions[p] for p in since if self._positions[p] != since[p][0]}
         counted = {p: known for p, (_, known) in since.items()}
         if ahead:
             earlier = {p: since[p] for p in ahead}
-            counted |= resume.count(self._world, self._state.partitions, earlier, ahead, self._stretch)
+            counted |= resume.count_records(self._world, self._state.partitions, earlier, ahead, self._buffer)
         return [counted.get(p, -1) for p in range(self._state.partitions)]
 
     def _limit(self, at: int) -> int | None:
         """How many records are left to send; of a shard that counts for the whole run, how many deliveries from ``at`` on."""
-        count = self._order.count
+        count = self._request.count
         if count is None:
             return None
-        if not self._order.total:
+        if not self._request.total:
             return count
-        if self._order.shard.of == 1:
+        if self._request.shard.of == 1:
             # What is stored and what is left make up the run's first `count` deliveries, however the partitions differ.
             return max(0, count - sum(self._stored))
-        cursor, before = self._world.cursor(self.account.start_ms), 0
+        cursor, before = self._world.cursor(self.stats.start_ms), 0
         while cursor.position_ms < at and before < count:
             before += len(cursor.advance(min(cursor.position_ms + _BLOCK_MS_MAX, at)))
         return max(0, count - before)
@@ -292,49 +305,49 @@ class Producer:
 
     def _loop(self) -> None:
         self._begun = self._moved_s = self._held_s = time.monotonic()
-        while not self._stop.is_set() and (self._lanes or self._next_block()):
+        while not self._stop.is_set() and (self._queues or self._next_block()):
             now = self._clock()
-            sent = self._release(self._pace.horizon(now), now)
-            self._lanes = [lane for lane in self._lanes if lane.next_ms() is not None]
-            self.account.position_ms = min(
-                (ms for lane in self._lanes if (ms := lane.next_ms())), default=self._done_ms
+            sent = self._release(self._schedule.horizon(now), now)
+            self._queues = [queue for queue in self._queues if queue.next_ms() is not None]
+            self.stats.position_ms = min(
+                (ms for queue in self._queues if (ms := queue.next_ms())), default=self._done_ms
             )
             # What is left of the block is not due yet: the past is written. In the past whole blocks are due.
-            live = bool(self._lanes)
+            live = bool(self._queues)
             self._measure(sent, live=live)
             self._writer.poll(self._nap_s(now) if live else 0)
-            self._tend()
+            self._housekeep()
 
     def _measure(self, sent: int, *, live: bool) -> None:
         """The achieved rate counts from the first moment when something was not due yet: what is written before that is the past."""
-        if live and self.account.behind:
-            self.account.behind, self._live_since = False, time.monotonic()
-        elif not self.account.behind:
-            self.account.live_sent += sent
-            self.account.live_s = time.monotonic() - self._live_since
+        if live and self.stats.behind:
+            self.stats.behind, self._live_since = False, time.monotonic()
+        elif not self.stats.behind:
+            self.stats.live_sent += sent
+            self.stats.live_s = time.monotonic() - self._live_since
 
     def _nap_s(self, now: int) -> float:
         """How long nothing is due: until the next record, but not shorter than a tick."""
-        waits = [self._pace.wait_ms(ms, now) for lane in self._lanes if (ms := lane.next_ms()) is not None]
+        waits = [self._schedule.wait_ms(ms, now) for queue in self._queues if (ms := queue.next_ms()) is not None]
         assert waits, "nothing is left to wait for"
         return min(max(min(waits), _TICK_MS), _NAP_MS) / 1000
 
     def _next_block(self) -> bool:
         """Generate the next stretch that holds something to send; False when there is none left."""
-        until = self._order.until_ms
-        while not self._lanes:
+        until = self._request.until_ms
+        while not self._queues:
             if self._left == 0 or (until is not None and self._at >= until) or self._stop.is_set():
                 return False
             rows = self._block_rows if self._left is None else min(self._block_rows, self._left + self._left // 8 + 100)
             span = min(int(rows / max(self._rows_per_ms, 1e-9)), _BLOCK_MS_MAX)
             self._block_rows = min(2 * self._block_rows, _BLOCK_ROWS)
-            horizon = self._pace.horizon(self._clock())
-            ahead = int(_AHEAD_MS * (self._order.speed or 1.0))
+            horizon = self._schedule.horizon(self._clock())
+            ahead = int(_AHEAD_MS * (self._request.speed or 1.0))
             if self._at + span > horizon + ahead:
                 # Live: not beyond what will soon be due, and not before it is time for it.
                 if self._at > horizon + ahead // 2:
                     self._writer.poll(_NAP_MS / 1000)
-                    self._tend()
+                    self._housekeep()
                     continue
                 span = horizon + ahead - self._at
             end = self._at + max(1, span)
@@ -342,25 +355,27 @@ class Producer:
         return True
 
     def _generate(self, end: int) -> None:
-        if self._stretch is not None:  # made for the comparison already
-            found, self._stretch = self._stretch.upto(self._at), None
+        if self._buffer is not None:  # made for the comparison already
+            found, self._buffer = self._buffer.extend_to(self._at), None
             end = found.end_ms
         else:
-            found = block(self._cursor.advance(end), self._at, end, self._state.partitions)
-        wanted = found.after(self._places) & np.isin(found.partition, self._mine)
-        if self._order.until_ms is not None:
-            wanted &= found.deliver_ms < self._order.until_ms
+            found = encode_batch(self._cursor.advance(end), self._at, end, self._state.partitions)
+        wanted = found.after(self._positions) & np.isin(found.partition, self._partitions)
+        if self._request.until_ms is not None:
+            wanted &= found.deliver_ms < self._request.until_ms
         rows = np.flatnonzero(wanted)
         if self._left is not None:
-            whole_run = self._order.total and self._order.shard.of > 1
+            whole_run = self._request.total and self._request.shard.of > 1
             rows = rows[rows < self._left] if whole_run else rows[: self._left]
             self._left = max(0, self._left - (len(found) if whole_run else len(rows)))
         # Everything after the last row of the count is left out, whatever its partition.
         last = int(rows[-1]) if len(rows) else -1
         for p in np.unique(found.partition[rows]).tolist():
             every = found.rows(p)
-            begin = found.index(every, self._places[p]) if self._places[p].deliver_ms >= found.start_ms else 0
-            self._lanes.append(Lane(found, p, begin, int(np.searchsorted(every, last, "right"))))
+            begin = (
+                found.rows_up_to(every, self._positions[p]) if self._positions[p].deliver_ms >= found.start_ms else 0
+            )
+            self._queues.append(PartitionQueue(found, p, begin, int(np.searchsorted(every, last, "right"))))
         if end > self._at:
             self._rows_per_ms = 0.5 * self._rows_per_ms + 0.5 * len(found) / (end - self._at)
         self._at = end
@@ -369,41 +384,41 @@ class Producer:
     def _release(self, horizon_ms: int, now_ms: int) -> int:
         """Send what is due, as far as the local queue takes it."""
         total = 0
-        for lane in self._lanes:
-            due = lane.due(horizon_ms) if self._held else 0
-            while due and self._held and not self._stop.is_set():
-                keys, values, stamps = lane.cut(due, now_ms)
-                taken = self._writer.send(lane.partition, keys, values, stamps)
+        for queue in self._queues:
+            due = queue.due(horizon_ms) if self._lease_valid else 0
+            while due and self._lease_valid and not self._stop.is_set():
+                keys, values, stamps = queue.peek(due, now_ms)
+                taken = self._writer.send(queue.partition, keys, values, stamps)
                 if taken:
-                    place = lane.took(taken)
-                    self._trail[lane.partition].append((self._writer.sent[lane.partition], place))
-                    self.account.bytes += sum(map(len, values[:taken])) + sum(map(len, keys[:taken]))
+                    position = queue.advance(taken)
+                    self._in_flight[queue.partition].append((self._writer.sent[queue.partition], position))
+                    self.stats.bytes += sum(map(len, values[:taken])) + sum(map(len, keys[:taken]))
                     total += taken
                     due -= taken
                 if due:
                     self._writer.poll(0.01)
-                    self._tend()
-        self.account.sent += total
+                    self._housekeep()
+        self.stats.sent += total
         return total
 
-    def _tend(self) -> None:
+    def _housekeep(self) -> None:
         """What is to be done now and then: count, note, check, report."""
         now_s = time.monotonic()
         acknowledged = sum(self._writer.acknowledged)
-        if acknowledged != self.account.acknowledged or sum(self._writer.sent) == acknowledged:
+        if acknowledged != self.stats.acknowledged or sum(self._writer.sent) == acknowledged:
             self._moved_s = now_s
-        self.account.acknowledged = acknowledged
+        self.stats.acknowledged = acknowledged
         if now_s - self._reported_s > 0.1:
             self._reported_s = now_s
-            self.account.sent = sum(self._writer.sent)
-            self.account.seconds = now_s - self._begun
+            self.stats.sent = sum(self._writer.sent)
+            self.stats.seconds = now_s - self._begun
             self._drain()
-            self._report(self.account)
+            self._report(self.stats)
             self._check(now_s)
-            self._others.check(self._clock())
-        if now_s - self._noted_s > _NOTE_S:
-            self._noted_s = now_s
-            self._claim.progress(self._notes())
+            self._foreign_writes.check(self._clock())
+        if now_s - self._metadata_s > _NOTE_S:
+            self._metadata_s = now_s
+            self._lease.commit_progress(self._metadata())
         if now_s - self._moved_s > _STALL_S:
             self._flush_s = 0.0  # it has been waited for long enough
             raise UnreachableError(
@@ -414,36 +429,36 @@ class Producer:
     def _check(self, now_s: float) -> None:
         """Ask whether the run may be written just now; while nobody answers it is not, and that is not waited for without end."""
         try:
-            self._claim.check()
+            self._lease.check()
         except UnreachableError:
-            self._held = False
+            self._lease_valid = False
             if now_s - self._held_s > _STALL_S:
                 self._flush_s = 0.0
                 raise
         else:
-            self._held, self._held_s = True, now_s
+            self._lease_valid, self._held_s = True, now_s
 
     def _drain(self) -> None:
         latencies, self._writer.latencies_ms[:] = list(self._writer.latencies_ms), []
-        self.account.latencies.add(latencies)
+        self.stats.latencies.add(latencies)
 
-    def _notes(self) -> dict[int, tuple[int, Note]]:
+    def _metadata(self) -> dict[int, tuple[int, CommitMetadata]]:
         """How far each partition is, by what is acknowledged."""
         out = {}
-        for p in self._mine:
-            trail, acknowledged = self._trail[p], self._writer.acknowledged[p]
+        for p in self._partitions:
+            trail, acknowledged = self._in_flight[p], self._writer.acknowledged[p]
             while trail and trail[0][0] <= acknowledged:
-                sent, self._places[p] = trail.popleft()
-                self._noted_sent[p] = sent
-            note = Note(
+                sent, self._positions[p] = trail.popleft()
+                self._recorded_sent[p] = sent
+            metadata = CommitMetadata(
                 owner="",
-                start_ms=self.account.start_ms,
-                first=self._firsts[p],
-                deliver_ms=self._places[p].deliver_ms,
-                nth=self._places[p].nth,
-                stored=self._stored[p] + self._noted_sent[p] if self._stored[p] >= 0 else -1,
+                start_ms=self.stats.start_ms,
+                first=self._first_offsets[p],
+                deliver_ms=self._positions[p].deliver_ms,
+                nth=self._positions[p].nth,
+                stored=self._stored[p] + self._recorded_sent[p] if self._stored[p] >= 0 else -1,
             )
-            out[p] = (self._others.nexts[p], note)
+            out[p] = (self._foreign_writes.next_offsets[p], metadata)
         return out
 
     # How it ends
@@ -451,27 +466,27 @@ class Producer:
     def _close(self) -> None:
         """Wait for what is under way, then say goodbye."""
         if not self._opened:
-            self._claim.release({})
+            self._lease.release({})
             return
         writer = self._writer
         deadline = time.monotonic() + self._flush_s
         try:
             while writer.flush(0.2) and time.monotonic() < deadline:
-                self._tend()
+                self._housekeep()
         finally:
-            self.account.sent, self.account.acknowledged = sum(writer.sent), sum(writer.acknowledged)
-            self.account.seconds = time.monotonic() - getattr(self, "_begun", time.monotonic())
+            self.stats.sent, self.stats.acknowledged = sum(writer.sent), sum(writer.acknowledged)
+            self.stats.seconds = time.monotonic() - getattr(self, "_begun", time.monotonic())
             self._drain()
-            orderly = not self.account.failed
+            released_cleanly = not self.stats.failed
             writer.close()
-            if orderly:
-                self._claim.release(self._notes())
+            if released_cleanly:
+                self._lease.release(self._metadata())
             else:
-                self._claim.abandon()
-        self._report(self.account)
+                self._lease.abandon()
+        self._report(self.stats)
 
 
-def stretch_start(world: World, count: int, now_ms: int) -> int:
+def backfill_start(world: World, count: int, now_ms: int) -> int:
     """Where a run must begin for its first ``count`` deliveries to end about now.
 
     Whole weeks are reckoned by the mean rate, the rest is counted, so that the hour of day does not matter.

@@ -26,10 +26,10 @@ from clickreel import timespec
 from clickreel.errors import ClickreelError
 from clickreel.simulate import ids
 from clickreel.simulate.world import World
-from clickreel.stream.blocks import Block, Place, Stretch, block
 from clickreel.stream.broker import Bounds, Broker, TopicState
-from clickreel.stream.claim import Note
+from clickreel.stream.encoded_batch import DeliveryBuffer, EncodedBatch, PartitionPosition, encode_batch
 from clickreel.stream.partition import partitions
+from clickreel.stream.producer_lease import CommitMetadata
 from clickreel.stream.tail import FOREIGN, OWN, UNREADABLE, Tail, event_ids, read, tail
 
 # So many of the run's records in a row fix the place beyond doubt; two stretches this long are never equal, duplicates included.
@@ -41,49 +41,54 @@ _SEARCH_MAX = 2_000_000
 _STRETCH_EVENTS_MAX = 1_000_000
 _FIRST_AHEAD_MS = 1_000
 # Where each partition goes on, by its number.
-Places = dict[int, "Standing"]
+ResumePoints = dict[int, "ResumePoint"]
 
 
 @dataclass(frozen=True)
-class Standing:
+class ResumePoint:
     """How far a run is in one partition.
 
     Attributes:
-        place: Where it goes on.
+        position: Where it goes on.
         offset: Offset of its last record; -1 when it has none.
     """
 
-    place: Place
+    position: PartitionPosition
     offset: int
 
 
-class Survey:
+class ResumePlanner:
     """A look at a topic for one run.
 
     Args:
         broker: The cluster.
         state: The topic.
         world: The run.
-        notes: What earlier writers have left, by partition.
+        committed: What earlier writers have left, by partition.
         bounds: What each partition holds; nobody is writing the run any more.
 
     Attributes:
         world: The run.
         start_ms: Where it begins; ``None`` until that is known.
-        stretch: Deliveries made for the comparison, which the producer can go on from.
+        buffer: Deliveries made for the comparison, which the producer can go on from.
     """
 
     def __init__(
-        self, broker: Broker, state: TopicState, world: World, notes: Mapping[int, Note], bounds: list[Bounds]
+        self,
+        broker: Broker,
+        state: TopicState,
+        world: World,
+        committed: Mapping[int, CommitMetadata],
+        bounds: list[Bounds],
     ) -> None:
-        self._broker, self._state, self.world, self._notes, self._bounds = broker, state, world, notes, bounds
-        self.start_ms = next((note.start_ms for note in notes.values() if note.start_ms), None)
-        self.stretch: Stretch | None = None
-        before = {note.partitions for note in notes.values()} - {0, state.partitions}
+        self._broker, self._state, self.world, self._committed, self._bounds = broker, state, world, committed, bounds
+        self.start_ms = next((metadata.start_ms for metadata in committed.values() if metadata.start_ms), None)
+        self.buffer: DeliveryBuffer | None = None
+        before = {metadata.partitions for metadata in committed.values()} - {0, state.partitions}
         if before:
-            raise self._grown(before.pop())
+            raise self._partitions_changed(before.pop())
 
-    def standings(self, mine: Iterable[int]) -> Places | None:
+    def plan(self, mine: Iterable[int]) -> ResumePoints | None:
         """Where each of the given partitions goes on; ``None`` when the topic knows nothing of this run.
 
         Raises:
@@ -99,19 +104,19 @@ class Survey:
             return None
         if self.start_ms is None:
             self.start_ms = self._beginning(found, absent)
-        aligners = {p: Aligner(self, p, seen) for p, seen in found.items()}
-        self._prepare(aligners)
-        places = {p: aligner.standing() for p, aligner in aligners.items()}
+        matchers = {p: TailMatcher(self, p, seen) for p, seen in found.items()}
+        self._prepare(matchers)
+        positions = {p: matcher.resume_point() for p, matcher in matchers.items()}
         for partition in absent:
-            places[partition] = self._unreadable_only(partition, tails[partition])
-        return places
+            positions[partition] = self._unreadable_only(partition, tails[partition])
+        return positions
 
     # Step 1: the ends of the partitions
 
     def _floor(self, partition: int) -> int:
         """No record of the run stands before this offset."""
-        note = self._notes.get(partition)
-        return max(self._bounds[partition].low, note.first if note and note.start_ms else 0)
+        metadata = self._committed.get(partition)
+        return max(self._bounds[partition].low, metadata.first if metadata and metadata.start_ms else 0)
 
     def _tails(self, wanted: list[int]) -> dict[int, Tail]:
         """The last records of each partition that hold enough of the run's own, or all there can be."""
@@ -144,39 +149,39 @@ class Survey:
         span = max(self._floor(partition), before - records), self._bounds[partition].high
         return tail(read(self._broker, self._state.name, {partition: span})[partition], self.world.run_tag)
 
-    def whole(self, partition: int, seen: Tail) -> bool:
+    def reaches_first_record(self, partition: int, seen: Tail) -> bool:
         """Whether the tail reaches back to the first record that the run can have in the partition."""
         return bool(seen.records) and seen.records[0].offset <= self._floor(partition)
 
     # Step 2: the run's own deliveries
 
-    def _prepare(self, aligners: Mapping[int, Aligner]) -> None:
+    def _prepare(self, matchers: Mapping[int, TailMatcher]) -> None:
         """Begin the stretch where everything can be seen that will be asked for, the counted part included."""
-        if not aligners:
+        if not matchers:
             return
-        firsts = [max(one.newest - one.back, self.start_ms or 0) for one in aligners.values()]
-        noted = [note.deliver_ms for p in aligners if (note := self._notes.get(p)) and note.start_ms]
-        for start in (min(firsts + noted), min(firsts)):
-            if self._fits(start, max(one.newest for one in aligners.values())):
-                self.stretch = Stretch(self.world, self._state.partitions, start)
+        firsts = [max(one.newest - one.back, self.start_ms or 0) for one in matchers.values()]
+        recorded = [metadata.deliver_ms for p in matchers if (metadata := self._committed.get(p)) and metadata.start_ms]
+        for start in (min(firsts + recorded), min(firsts)):
+            if self._fits(start, max(one.newest for one in matchers.values())):
+                self.buffer = DeliveryBuffer(self.world, self._state.partitions, start)
                 return
 
     def _fits(self, start_ms: int, end_ms: int) -> bool:
         return self.world.expected_rate * (end_ms - start_ms) / 1000 <= _STRETCH_EVENTS_MAX
 
-    def stream(self, partition: int, start_ms: int, end_ms: int) -> tuple[Block, NDArray[np.intp]]:
+    def deliveries_between(self, partition: int, start_ms: int, end_ms: int) -> tuple[EncodedBatch, NDArray[np.intp]]:
         """What the run delivers to a partition in a span of time: a block that holds it, and its rows there."""
-        stretch = self.stretch
-        if stretch is None or start_ms < stretch.start_ms or not self._fits(stretch.start_ms, end_ms):
-            stretch = Stretch(self.world, self._state.partitions, start_ms)
-            if self.stretch is None or self._fits(start_ms, self.stretch.cursor.position_ms):
-                self.stretch = stretch
-        found = stretch.upto(end_ms)
+        buffer = self.buffer
+        if buffer is None or start_ms < buffer.start_ms or not self._fits(buffer.start_ms, end_ms):
+            buffer = DeliveryBuffer(self.world, self._state.partitions, start_ms)
+            if self.buffer is None or self._fits(start_ms, self.buffer.cursor.position_ms):
+                self.buffer = buffer
+        found = buffer.extend_to(end_ms)
         rows = found.rows(partition)
         low, high = np.searchsorted(found.deliver_ms[rows], [start_ms, end_ms])
         return found, rows[low:high]
 
-    def gives(self, value: bytes | None) -> bool:
+    def produces(self, value: bytes | None) -> bool:
         """Whether the run's settings give the event that a value names."""
         _, hi, lo = event_ids([value])
         _, ts, user, ordinal = ids.read(hi, lo)
@@ -185,26 +190,26 @@ class Survey:
 
     # What cannot be told from the records
 
-    def _unreadable_only(self, partition: int, seen: Tail) -> Standing:
+    def _unreadable_only(self, partition: int, seen: Tail) -> ResumePoint:
         """A partition that shows no id of the run: it holds nothing of it, or nothing but broken records."""
         assert self.start_ms is not None
-        standing = Standing(Place(self.start_ms, 0), -1)
+        point = ResumePoint(PartitionPosition(self.start_ms, 0), -1)
         broken = [record for record, kind in zip(seen.records, seen.kind, strict=True) if kind == UNREADABLE]
         if not broken:
-            return standing
+            return point
         # The run's first records are delivered soon after its start: as many as there are broken ones, at most those of an hour.
         ahead = 1_000
-        found, rows = self.stream(partition, self.start_ms, self.start_ms + ahead)
+        found, rows = self.deliveries_between(partition, self.start_ms, self.start_ms + ahead)
         while len(rows) < len(broken) and ahead < 3_600_000:
             ahead *= 4
-            found, rows = self.stream(partition, self.start_ms, self.start_ms + ahead)
+            found, rows = self.deliveries_between(partition, self.start_ms, self.start_ms + ahead)
         keys, values = found.take(rows[: len(broken)])
         at = 0
         for record in broken:
             if at < len(values) and (record.key, record.value) == (keys[at], values[at]):
-                standing = Standing(found.place(rows, at), record.offset)
+                point = ResumePoint(found.position_at(rows, at), record.offset)
                 at += 1
-        return standing
+        return point
 
     def _beginning(self, found: Mapping[int, Tail], absent: list[int]) -> int:
         """Where the run began, when its notes have expired: at its earliest event; 0 when that is not there any more."""
@@ -238,9 +243,9 @@ class Survey:
         keys = pa.array([record.key for record in own], pa.binary())
         values = pa.array([record.value for record in own], pa.binary())
         if (partitions(keys, values, self._state.partitions) != partition).any():
-            raise self._grown(None)
+            raise self._partitions_changed(None)
 
-    def _grown(self, before: int | None) -> ClickreelError:
+    def _partitions_changed(self, before: int | None) -> ClickreelError:
         was = f"{before} partitions" if before else "another number of partitions"
         return ClickreelError(
             f"topic {self._state.name} has {self._state.partitions} partitions, but run {self.world.run} was written to {was}: "
@@ -250,8 +255,8 @@ class Survey:
 
     def _refuse_lost(self, partition: int) -> None:
         """A partition without the run's records is no news only if none has been removed."""
-        note, low = self._notes.get(partition), self._bounds[partition].low
-        if note is not None and note.start_ms and (note.stored or note.first < low):
+        metadata, low = self._committed.get(partition), self._bounds[partition].low
+        if metadata is not None and metadata.start_ms and (metadata.stored or metadata.first < low):
             raise ClickreelError(
                 f"the retention of {self._state.name} has removed the place where run {self.world.run} stopped in partition "
                 f"{partition} (it begins at offset {low:,} now)",
@@ -259,100 +264,102 @@ class Survey:
             )
 
 
-class Aligner:
+class TailMatcher:
     """Finds the place of one partition's tail in the run's deliveries."""
 
-    def __init__(self, survey: Survey, partition: int, seen: Tail) -> None:
-        self._survey, self._partition, self._seen = survey, partition, seen
+    def __init__(self, planner: ResumePlanner, partition: int, seen: Tail) -> None:
+        self._planner, self._partition, self._seen = planner, partition, seen
         ts = seen.ts_ms[seen.own()]
         self.newest, self._oldest = int(ts.max()), int(ts.min())
         # The middle of the records was delivered at its time; a late one among them does not widen the first look.
         self.back = max(1_000, 2 * (self.newest - int(np.quantile(ts, 0.25))))
 
-    def standing(self) -> Standing:
+    def resume_point(self) -> ResumePoint:
         """Widen the stretch of deliveries until the tail matches in one place."""
-        survey, newest, back, ahead = self._survey, self.newest, self.back, _FIRST_AHEAD_MS
-        delay = survey.world.delivery.rates.delay_max_ms
+        planner, newest, back, ahead = self._planner, self.newest, self.back, _FIRST_AHEAD_MS
+        delay = planner.world.delivery.rates.delay_max_ms
         while True:
-            start = max(newest - back, survey.start_ms or 0)
-            found, rows = survey.stream(self._partition, start, newest + ahead)
+            start = max(newest - back, planner.start_ms or 0)
+            found, rows = planner.deliveries_between(self._partition, start, newest + ahead)
             keys, values = found.take(rows)
-            matches = Match.all(self._seen, list(zip(keys, values, strict=True)))
-            standing = self._decide(matches, found, rows, at_start=start == survey.start_ms)
-            if standing is not None:
-                return standing
+            matches = Alignment.find_all(self._seen, list(zip(keys, values, strict=True)))
+            point = self._decide(matches, found, rows, at_start=start == planner.start_ms)
+            if point is not None:
+                return point
             if not matches:
-                self._refuse_strangers()
+                self._refuse_other_settings()
             if back > delay + newest - self._oldest and ahead > delay:
-                raise self._misfit()
+                raise self._misplaced()
             back *= 4
             ahead *= 4
 
-    def _decide(self, matches: list[Match], found: Block, rows: NDArray[np.intp], *, at_start: bool) -> Standing | None:
+    def _decide(
+        self, matches: list[Alignment], found: EncodedBatch, rows: NDArray[np.intp], *, at_start: bool
+    ) -> ResumePoint | None:
         """The one place, or nothing when more must be seen."""
         sure = [m for m in matches if m.complete or (m.matched >= _ENOUGH and not at_start)]
         if len(sure) > 1:
-            if not self._survey.whole(self._partition, self._seen):
+            if not self._planner.reaches_first_record(self._partition, self._seen):
                 own = self._seen.own()
                 offset = self._seen.records[own[-1]].offset
-                self._seen = self._survey.window(self._partition, offset, 8 * len(self._seen.records))
+                self._seen = self._planner.window(self._partition, offset, 8 * len(self._seen.records))
                 return None
             # All that the run has here fits in several places (a first event and its duplicate): it began at the first.
             sure = sure[:1]
         if not sure:
             return None
         match = sure[0]
-        if match.waits:
+        if match.needs_more:
             return None
-        return Standing(found.place(rows, match.index), self._seen.records[match.last].offset)
+        return ResumePoint(found.position_at(rows, match.index), self._seen.records[match.last].offset)
 
-    def _refuse_strangers(self) -> None:
+    def _refuse_other_settings(self) -> None:
         record = self._seen.records[int(self._seen.own()[-1])]
-        if not self._survey.gives(record.value):
+        if not self._planner.produces(record.value):
             raise ClickreelError(
-                f"run {self._survey.world.run} was written with other settings, or by another version of clickreel: these do not give "
+                f"run {self._planner.world.run} was written with other settings, or by another version of clickreel: these do not give "
                 f"the event at offset {record.offset:,} of partition {self._partition}",
                 hint="use the seed, settings and films of before, or give this run another --run NAME",
             )
 
-    def _misfit(self) -> ClickreelError:
+    def _misplaced(self) -> ClickreelError:
         record = self._seen.records[int(self._seen.own()[-1])]
         when = timespec.format_instant(int(self._seen.ts_ms[int(self._seen.own()[-1])]))
         return ClickreelError(
-            f"records of run {self._survey.world.run} stand in partition {self._partition} up to offset {record.offset:,} "
+            f"records of run {self._planner.world.run} stand in partition {self._partition} up to offset {record.offset:,} "
             f"(event time {when}) where the run would not put them: two programs have written it",
             hint="give the run another --run NAME; clickreel verify tells what is there twice",
         )
 
 
 @dataclass(frozen=True)
-class Match:
+class Alignment:
     """One way in which a tail fits into a stretch of deliveries.
 
     Attributes:
-        index: Row of the stretch that is the last record stored.
+        index: Row of the buffer that is the last record stored.
         last: Index of that record in the tail.
         matched: How many records of the tail agree.
-        complete: Whether all of the tail's own records were compared, none lying before the stretch.
-        waits: Whether the stretch ends before it can tell if the records behind the last own one belong to the run.
+        complete: Whether all of the tail's own records were compared, none lying before the buffer.
+        needs_more: Whether the buffer ends before it can tell if the records behind the last own one belong to the run.
     """
 
     index: int
     last: int
     matched: int
     complete: bool
-    waits: bool
+    needs_more: bool
 
     @classmethod
-    def all(cls, seen: Tail, stretch: list[tuple[bytes, bytes]]) -> list[Match]:
+    def find_all(cls, seen: Tail, buffer: list[tuple[bytes, bytes]]) -> list[Alignment]:
         """Every way in which the tail fits, earliest first."""
         last = int(seen.own()[-1])
         wanted = seen.records[last].key, seen.records[last].value
-        fits = (cls._at(seen, stretch, last, row) for row, pair in enumerate(stretch) if pair == wanted)
+        fits = (cls._at(seen, buffer, last, row) for row, pair in enumerate(buffer) if pair == wanted)
         return [match for match in fits if match is not None]
 
     @classmethod
-    def _at(cls, seen: Tail, stretch: list[tuple[bytes, bytes]], last: int, row: int) -> Match | None:
+    def _at(cls, seen: Tail, buffer: list[tuple[bytes, bytes]], last: int, row: int) -> Alignment | None:
         """Compare backwards from the last own record, then forwards over unreadable ones."""
         at, matched, complete = row - 1, 1, True
         for index in range(last - 1, -1, -1):
@@ -360,56 +367,56 @@ class Match:
                 continue
             if at < 0:
                 complete = complete and seen.kind[index] != OWN
-            elif (seen.records[index].key, seen.records[index].value) == stretch[at]:
+            elif (seen.records[index].key, seen.records[index].value) == buffer[at]:
                 at, matched = at - 1, matched + 1
             elif seen.kind[index] == OWN:
                 return None
             # An unreadable record that does not fit is somebody else's.
-        waits = False
+        needs_more = False
         for index in range(last + 1, len(seen.records)):
             if seen.kind[index] != UNREADABLE:
                 continue
-            if row + 1 >= len(stretch):
-                waits = True
-            elif (seen.records[index].key, seen.records[index].value) == stretch[row + 1]:
+            if row + 1 >= len(buffer):
+                needs_more = True
+            elif (seen.records[index].key, seen.records[index].value) == buffer[row + 1]:
                 row, last, matched = row + 1, index, matched + 1
-        return cls(row, last, matched, complete, waits)
+        return cls(row, last, matched, complete, needs_more)
 
 
-def count(
+def count_records(
     world: World,
     partitions_: int,
-    since: Mapping[int, tuple[Place, int]],
-    places: Mapping[int, Place],
-    stretch: Stretch | None = None,
+    since: Mapping[int, tuple[PartitionPosition, int]],
+    positions: Mapping[int, PartitionPosition],
+    buffer: DeliveryBuffer | None = None,
 ) -> dict[int, int]:
     """How many records of a run each partition holds.
 
     Args:
         world: The run.
         partitions_: The topic's number of partitions.
-        since: By partition: an earlier place, and how many records there were up to it.
-        places: By partition: the place in question, not before the earlier one.
-        stretch: Deliveries that are made already; used if they reach back far enough.
+        since: By partition: an earlier position, and how many records there were up to it.
+        positions: By partition: the position in question, not before the earlier one.
+        buffer: Deliveries that are made already; used if they reach back far enough.
     """
-    at = min(place.deliver_ms for place, _ in since.values())
-    end = max(place.deliver_ms for place in places.values()) + 1
+    at = min(position.deliver_ms for position, _ in since.values())
+    end = max(position.deliver_ms for position in positions.values()) + 1
     totals = {p: known for p, (_, known) in since.items()}
-    if stretch is not None and stretch.start_ms <= at:
-        blocks: Iterable[Block] = [stretch.upto(end)]
+    if buffer is not None and buffer.start_ms <= at:
+        blocks: Iterable[EncodedBatch] = [buffer.extend_to(end)]
     else:
         blocks = _blocks(world, partitions_, at, end)
     for found in blocks:
-        for p, place in places.items():
+        for p, position in positions.items():
             rows = found.rows(p)
-            begun = found.index(rows, since[p][0]) if since[p][0].deliver_ms >= found.start_ms else 0
-            ended = found.index(rows, place) if place.deliver_ms >= found.start_ms else 0
+            begun = found.rows_up_to(rows, since[p][0]) if since[p][0].deliver_ms >= found.start_ms else 0
+            ended = found.rows_up_to(rows, position) if position.deliver_ms >= found.start_ms else 0
             totals[p] += max(0, ended - begun)
     return totals
 
 
-def _blocks(world: World, partitions_: int, start_ms: int, end_ms: int) -> Iterator[Block]:
+def _blocks(world: World, partitions_: int, start_ms: int, end_ms: int) -> Iterator[EncodedBatch]:
     cursor = world.cursor(start_ms)
     for at in range(start_ms, end_ms, 900_000):  # a quarter of an hour at a time bounds the memory
         upto = min(at + 900_000, end_ms)
-        yield block(cursor.advance(upto), at, upto, partitions_)
+        yield encode_batch(cursor.advance(upto), at, upto, partitions_)

@@ -13,7 +13,7 @@ from typing import Any
 
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
-from clickreel.stream.producer import Account
+from clickreel.stream.producer import ProduceStats
 
 
 def path(home: Path, run: str) -> Path:
@@ -21,7 +21,7 @@ def path(home: Path, run: str) -> Path:
     return home / "runs" / (re.sub(r"[^A-Za-z0-9._-]", "_", run).lstrip(".") + ".json")
 
 
-def save(home: Path, world: World, account: Account, profile: str = "") -> Path:
+def save(home: Path, world: World, stats: ProduceStats, profile: str = "") -> Path:
     """Write down the settings of a run."""
     settings = dataclasses.asdict(world.settings)
     if settings["films_csv"]:
@@ -29,8 +29,8 @@ def save(home: Path, world: World, account: Account, profile: str = "") -> Path:
     entry = {
         "run": world.run,
         "run_tag": world.run_tag,
-        "topic": account.topic,
-        "start_ms": account.start_ms,
+        "topic": stats.topic,
+        "start_ms": stats.start_ms,
         "profile": profile,
         "settings": settings,
     }

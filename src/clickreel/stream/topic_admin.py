@@ -9,7 +9,7 @@ from clickreel import timespec
 from clickreel.errors import ClickreelError
 from clickreel.settings import setting
 from clickreel.stream.broker import Broker, TopicState
-from clickreel.stream.refusal import missing
+from clickreel.stream.kafka_errors import missing
 
 # What the plan reckons with. An event is 237 bytes of compact JSON, 8 of key and some 10 of record; lz4 over full batches leaves 0.31.
 EVENT_BYTES = 255

@@ -19,7 +19,7 @@ def wall_clock() -> int:
 
 
 @dataclass(frozen=True)
-class Pace:
+class SendSchedule:
     """Maps the timeline to the clock.
 
     Attributes:

@@ -16,7 +16,7 @@ from clickreel.errors import ClickreelError, UnreachableError, UsageError
 from clickreel.profile import Profile
 
 # Codes of librdkafka by what the caller does next: give up at once, stop writing, report.
-HOPELESS = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL}
+FATAL_ERRORS = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL}
 LOST = {KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION}
 REFUSED = {
     KafkaError._AUTHENTICATION,
@@ -55,7 +55,7 @@ _GONE = {
 }
 
 
-class Trouble:
+class ClientErrors:
     """What a client has complained of: its last log lines and the errors that its callbacks brought."""
 
     def __init__(self) -> None:
@@ -68,25 +68,25 @@ class Trouble:
         handler.emit = lambda record: self.lines.append(record.getMessage())  # type: ignore[method-assign]
         self.logger.addHandler(handler)
 
-    def heard(self, error: KafkaError) -> None:
+    def record(self, error: KafkaError) -> None:
         """Keep an error of the client's background threads."""
         self.errors.append(error)
         if error.fatal():
             self.fatal = error
 
     def codes(self) -> set[int]:
-        """The codes of the errors heard so far."""
+        """The codes of the errors record so far."""
         return {error.code() for error in self.errors}
 
     def config(self) -> dict[str, Any]:
         """What a client needs to complain here instead of on stderr."""
-        return {"error_cb": self.heard, "logger": self.logger}
+        return {"error_cb": self.record, "logger": self.logger}
 
 
-def explain(error: KafkaError, profile: Profile, trouble: Trouble, topic: str = "") -> ClickreelError:
+def explain(error: KafkaError, profile: Profile, client_errors: ClientErrors, topic: str = "") -> ClickreelError:
     """What an error of librdkafka means for the person at the keyboard."""
     where = profile.source or "the profile"
-    known = {error.code(), *trouble.codes()}
+    known = {error.code(), *client_errors.codes()}
     said = profile.mask(" ".join((error.str() or "").split()))
     if known & {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED}:
         user = profile.kafka.get("sasl.username", "")
@@ -95,7 +95,7 @@ def explain(error: KafkaError, profile: Profile, trouble: Trouble, topic: str = 
             hint=f"check sasl.username, sasl.password and sasl.mechanisms in {where}",
         )
     if KafkaError._SSL in known:
-        reason = next((line for line in reversed(trouble.lines) if "SSL" in line or "ertificate" in line), said)
+        reason = next((line for line in reversed(client_errors.lines) if "SSL" in line or "ertificate" in line), said)
         return UnreachableError(
             f"no TLS connection to Kafka at {profile.bootstrap}: {profile.mask(_short(reason))}",
             hint=f"check security.protocol and ssl.ca.location in {where}",
@@ -111,7 +111,8 @@ def explain(error: KafkaError, profile: Profile, trouble: Trouble, topic: str = 
         return UsageError(f"Kafka at {profile.bootstrap} refuses: {said}", hint="clickreel topic describe")
     if error.code() in _GONE:
         reason = next(
-            (line for line in reversed(trouble.lines) if "onnect" in line or "esolve" in line or "SSL" in line), ""
+            (line for line in reversed(client_errors.lines) if "onnect" in line or "esolve" in line or "SSL" in line),
+            "",
         )
         check = "bootstrap.servers" + (" and security.protocol" if "isconnect" in reason else "")
         return UnreachableError(

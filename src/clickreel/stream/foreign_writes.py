@@ -2,7 +2,7 @@
 
 Offsets of a partition are given one after the other, so as long as we write alone each acknowledged offset is the one expected. Where
 it is not, somebody has written in between: another run, which is nobody's harm, or another writer of this run, which must be stopped
-for. The lock (:mod:`.claim`) keeps writers apart; what it cannot keep out is a request that a paused or dying predecessor had on the way.
+for. The lock (:mod:`.producer_lease`) keeps writers apart; what it cannot keep out is a request that a paused or dying predecessor had on the way.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from clickreel.simulate.world import World
 from clickreel.stream.broker import Broker
-from clickreel.stream.claim import SecondWriterError
+from clickreel.stream.producer_lease import SecondWriterError
 from clickreel.stream.tail import read, tail
 
 # After a predecessor that did not say goodbye every gap is looked into for so long; afterwards one now and then.
@@ -31,28 +31,28 @@ class Span(NamedTuple):
     upto: int
 
 
-class Others:
+class ForeignWriteDetector:
     """Checks the offsets of acknowledged records.
 
     Args:
         broker: The cluster.
         topic: The topic.
         world: The run.
-        nexts: By partition: the offset that our first record should get.
+        next_offsets: By partition: the offset that our first record should get.
         since_ms: The clock at the start.
     """
 
-    def __init__(self, broker: Broker, topic: str, world: World, nexts: Sequence[int], since_ms: int) -> None:
+    def __init__(self, broker: Broker, topic: str, world: World, next_offsets: Sequence[int], since_ms: int) -> None:
         self._broker, self._topic, self._run, self._run_tag = broker, topic, world.run, world.run_tag
-        self.nexts = list(nexts)
-        self._counts = [0] * len(self.nexts)
+        self.next_offsets = list(next_offsets)
+        self._counts = [0] * len(self.next_offsets)
         self._spans: dict[int, Span] = {}
         self._since_ms = self._looked_ms = since_ms
 
-    def acked(self, partition: int, count: int, offset: int) -> None:
-        """Note an acknowledgement (see :data:`clickreel.stream.broker.Acked`)."""
-        before, expected = self._counts[partition], self.nexts[partition]
-        self._counts[partition], self.nexts[partition] = count, offset + 1
+    def on_acknowledged(self, partition: int, count: int, offset: int) -> None:
+        """CommitMetadata an acknowledgement (see :data:`clickreel.stream.broker.Acked`)."""
+        before, expected = self._counts[partition], self.next_offsets[partition]
+        self._counts[partition], self.next_offsets[partition] = count, offset + 1
         if offset == expected + count - before - 1:
             return
         # From the first gap to the last one everything counts, what we wrote between them included.

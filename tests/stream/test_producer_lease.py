@@ -10,15 +10,15 @@ import pytest
 
 from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.stream.broker import Broker, Commit, LostError, TopicState
-from clickreel.stream.claim import Claim, Note, Owner, SecondWriterError, Shard
 from clickreel.stream.memory import MemoryBroker
+from clickreel.stream.producer_lease import CommitMetadata, LeaseHolder, ProducerLease, SecondWriterError, Shard
 from clickreel.stream.topic_admin import TopicSettings, ensure_topic
 
-ME = Owner.me()
+ME = LeaseHolder.current()
 ELSEWHERE = dataclasses.replace(ME, host="far-away", system="00000000")
 
 
-def dead() -> Owner:
+def dead() -> LeaseHolder:
     """A process of this machine that is no more."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
@@ -30,20 +30,20 @@ def state(broker: Broker, topic: str) -> TopicState:
     return ensure_topic(broker, TopicSettings(name=topic, partitions=2))[0]
 
 
-def occupy(broker: Broker, topic: TopicState, owner: Owner, run: str = "r", suffix: str = "") -> None:
+def occupy(broker: Broker, topic: TopicState, owner: LeaseHolder, run: str = "r", suffix: str = "") -> None:
     """Another process's place in the group, with its note."""
     group = f"clickreel-writer.{run}@{topic.name}{suffix}"
     member = broker.join(group, topic.name, str(owner))
-    member.commit({0: Commit(0, Note(str(owner), topic_id=topic.topic_id, start_ms=5, stored=3).dump())})
+    member.commit({0: Commit(0, CommitMetadata(str(owner), topic_id=topic.topic_id, start_ms=5, stored=3).dump())})
 
 
 @pytest.mark.parametrize("host", ["laptop", "a-b-c.example", "vm"])
 def test_an_owner_can_be_written_and_read(host: str) -> None:
     """Also with dashes in the name of the machine."""
-    owner = Owner(host, "0123abcd", 42, 1_764_000_000_000)
-    assert Owner.parse(str(owner)) == owner
-    assert Owner.parse("rdkafka") is None
-    assert Owner.parse("clickreel-x") is None
+    owner = LeaseHolder(host, "0123abcd", 42, 1_764_000_000_000)
+    assert LeaseHolder.parse(str(owner)) == owner
+    assert LeaseHolder.parse("rdkafka") is None
+    assert LeaseHolder.parse("clickreel-x") is None
 
 
 def test_a_process_is_known_by_id_and_start() -> None:
@@ -56,13 +56,13 @@ def test_a_process_is_known_by_id_and_start() -> None:
 
 def test_a_note_survives_and_what_is_none_is_none() -> None:
     """It fits into Kafka's limit; foreign metadata is ignored."""
-    note = Note(
+    metadata = CommitMetadata(
         "clickreel-" + "x" * 200, topic_id="i" * 22, partitions=600, start_ms=1, first=2, deliver_ms=3, nth=4, stored=5
     )
-    assert Note.load(note.dump()) == note
-    assert len(note.dump()) < 1_000
+    assert CommitMetadata.load(metadata.dump()) == metadata
+    assert len(metadata.dump()) < 1_000
     for text in ("", "hello", "[]", '{"other": 1}'):
-        assert Note.load(text) is None
+        assert CommitMetadata.load(text) is None
 
 
 def test_a_dead_process_of_this_machine_is_not_waited_for(broker: Broker, topic: str) -> None:
@@ -70,34 +70,34 @@ def test_a_dead_process_of_this_machine_is_not_waited_for(broker: Broker, topic:
     where = state(broker, topic)
     occupy(broker, where, dead())
     slept: list[float] = []
-    claim = Claim(broker, where, "r", sleep=slept.append)
+    claim = ProducerLease(broker, where, "r", sleep=slept.append)
     assert slept == []
-    assert not claim.orderly
-    assert claim.notes[0].stored == 3
+    assert not claim.released_cleanly
+    assert claim.committed[0].stored == 3
     claim.release({})
 
 
 def test_who_said_goodbye_is_not_waited_for_and_leaves_nothing_under_way(broker: Broker, topic: str) -> None:
     """A static member lingers in the group; its note says that it has gone."""
     where = state(broker, topic)
-    first = Claim(broker, where, "r")
-    first.release({0: (7, Note("", start_ms=9, stored=7))})
-    second = Claim(broker, where, "r", sleep=lambda _: pytest.fail("nobody is there"))
-    assert second.orderly
-    assert (second.notes[0].start_ms, second.notes[0].stored) == (9, 7)
-    assert second.begun() == 9
+    first = ProducerLease(broker, where, "r")
+    first.release({0: (7, CommitMetadata("", start_ms=9, stored=7))})
+    second = ProducerLease(broker, where, "r", sleep=lambda _: pytest.fail("nobody is there"))
+    assert second.released_cleanly
+    assert (second.committed[0].start_ms, second.committed[0].stored) == (9, 7)
+    assert second.run_start_ms() == 9
     second.release({})
 
 
 def test_a_living_process_is_refused_by_name(broker: Broker, topic: str) -> None:
     """With the process to stop."""
     where = state(broker, topic)
-    first = Claim(broker, where, "r")
+    first = ProducerLease(broker, where, "r")
     with pytest.raises(ClickreelError, match=rf"run r is being written to {topic} by process {ME.pid} on ") as caught:
-        Claim(broker, where, "r")
+        ProducerLease(broker, where, "r")
     assert f"kill {ME.pid}" in caught.value.hint
     first.check()
-    Claim(broker, where, "another").release({})
+    ProducerLease(broker, where, "another").release({})
     first.release({})
 
 
@@ -107,14 +107,14 @@ def test_another_machines_silence_is_waited_out() -> None:
     where = state(broker, "t")
     occupy(broker, where, ELSEWHERE)
     with pytest.raises(ClickreelError, match="on far-away"):
-        Claim(broker, where, "r", sleep=lambda _: None)
+        ProducerLease(broker, where, "r", sleep=lambda _: None)
     naps = iter(range(8))
 
     def sleep(_: float) -> None:
         if next(naps) == 7:
             broker.expire("clickreel-writer.r@t")
 
-    assert not Claim(broker, where, "r", sleep=sleep).orderly
+    assert not ProducerLease(broker, where, "r", sleep=sleep).released_cleanly
 
 
 def test_of_two_that_start_together_one_is_stopped_before_its_first_record(topic: str) -> None:
@@ -136,20 +136,20 @@ def test_of_two_that_start_together_one_is_stopped_before_its_first_record(topic
 
     racing.join = twice  # type: ignore[method-assign, assignment]
     with pytest.raises(ClickreelError, match="is being written to"):
-        Claim(racing, where, "r")
+        ProducerLease(racing, where, "r")
 
 
 def test_who_is_replaced_is_told_and_can_commit_nothing(broker: Broker, topic: str) -> None:
     """The note of the new one stands."""
     where = state(broker, topic)
-    claim = Claim(broker, where, "r")
+    claim = ProducerLease(broker, where, "r")
     occupy(broker, where, ELSEWHERE)
     with pytest.raises(SecondWriterError, match=r"was taken over by process .* on far-away"):
-        claim.begin({0: (1, Note("", start_ms=1))})
+        claim.commit_start({0: (1, CommitMetadata("", start_ms=1))})
     with pytest.raises(SecondWriterError, match="far-away"):
         claim.check()
-    claim.progress({0: (1, Note("", start_ms=1))})
-    found = Note.load(broker.committed(f"clickreel-writer.r@{topic}", topic)[0].note)
+    claim.commit_progress({0: (1, CommitMetadata("", start_ms=1))})
+    found = CommitMetadata.load(broker.committed(f"clickreel-writer.r@{topic}", topic)[0].metadata)
     assert found is not None
     assert found.owner == str(ELSEWHERE)
     claim.abandon()
@@ -160,21 +160,21 @@ def test_who_was_forgotten_comes_back_if_nobody_has_claimed_the_run(topic: str) 
     broker = MemoryBroker()
     where = state(broker, topic)
     group = f"clickreel-writer.r@{topic}"
-    claim = Claim(broker, where, "r")
+    claim = ProducerLease(broker, where, "r")
     broker.expire(group)
     claim.check()
     stranger = broker.join(group, topic, str(ELSEWHERE))
     claim.check()
     with pytest.raises(LostError):
-        stranger.commit({0: Commit(0, Note(str(ELSEWHERE)).dump())})
-    claim.begin({0: (1, Note("", start_ms=1))})
+        stranger.commit({0: Commit(0, CommitMetadata(str(ELSEWHERE)).dump())})
+    claim.commit_start({0: (1, CommitMetadata("", start_ms=1))})
     claim.release({})
 
 
 def test_while_the_coordinator_cannot_be_asked_nothing_is_known(topic: str) -> None:
     """Not a loss, and no right to write either."""
     broker = MemoryBroker()
-    claim = Claim(broker, state(broker, topic), "r")
+    claim = ProducerLease(broker, state(broker, topic), "r")
     broker.expire(f"clickreel-writer.r@{topic}")
     broker.down = True
     with pytest.raises(UnreachableError):
@@ -187,22 +187,22 @@ def test_while_the_coordinator_cannot_be_asked_nothing_is_known(topic: str) -> N
 def test_shards_of_one_division_agree_and_all_else_does_not(broker: Broker, topic: str) -> None:
     """0/2 and 1/2 write side by side; the whole, the same shard and another division are refused."""
     where = state(broker, topic)
-    claims = [Claim(broker, where, "r", Shard(index, 2)) for index in (0, 1)]
+    claims = [ProducerLease(broker, where, "r", Shard(index, 2)) for index in (0, 1)]
     for shard in (Shard(), Shard(0, 2), Shard(0, 3)):
         with pytest.raises(ClickreelError, match="is being written to"):
-            Claim(broker, where, "r", shard)
+            ProducerLease(broker, where, "r", shard)
     for claim in claims:
         claim.check()
         claim.release({})
-    Claim(broker, where, "r").release({})
+    ProducerLease(broker, where, "r").release({})
 
 
 def test_a_topic_made_anew_is_another_topic(topic: str) -> None:
     """The notes of the old one say nothing of it."""
     broker = MemoryBroker()
     where = state(broker, topic)
-    Claim(broker, where, "r").release({0: (7, Note("", start_ms=9, stored=7))})
+    ProducerLease(broker, where, "r").release({0: (7, CommitMetadata("", start_ms=9, stored=7))})
     again = dataclasses.replace(where, topic_id="another")
-    claim = Claim(broker, again, "r")
-    assert claim.notes == {}
-    assert claim.begun() is None
+    claim = ProducerLease(broker, again, "r")
+    assert claim.committed == {}
+    assert claim.run_start_ms() is None

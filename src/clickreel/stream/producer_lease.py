@@ -46,7 +46,7 @@ class SecondWriterError(ClickreelError):
 
 
 @dataclass(frozen=True)
-class Owner:
+class LeaseHolder:
     """A process that writes.
 
     Attributes:
@@ -62,7 +62,7 @@ class Owner:
     started: int
 
     @classmethod
-    def me(cls) -> Owner:
+    def current(cls) -> LeaseHolder:
         """This process."""
         pid = os.getpid()
         return cls(socket.gethostname(), _system(), pid, round(psutil.Process(pid).create_time() * 1000))
@@ -72,7 +72,7 @@ class Owner:
         return f"clickreel-{self.host}-{self.system}-{self.pid}-{self.started}"
 
     @classmethod
-    def parse(cls, text: str) -> Owner | None:
+    def parse(cls, text: str) -> LeaseHolder | None:
         """Read the form of :meth:`__str__`; ``None`` for anything else."""
         parts = text.removeprefix("clickreel-").rsplit("-", 3)
         if not text.startswith("clickreel-") or len(parts) != 4 or not (parts[2].isdigit() and parts[3].isdigit()):
@@ -102,19 +102,19 @@ def _system() -> str:
 
 
 @dataclass(frozen=True)
-class Note:
+class CommitMetadata:
     """What a writer leaves with each commit, one for each partition.
 
     Attributes:
-        owner: Who writes, in the form of :class:`Owner`.
+        owner: Who writes, in the form of :class:`LeaseHolder`.
         released: Whether the owner has stopped of its own accord.
         topic_id: The topic it was about; a topic made anew under the same name is another one.
         partitions: The topic's number of partitions.
         start_ms: Where the run begins: deliveries before this instant were never to be written.
         first: Next offset of the partition when the run began: all its records stand there or later.
-        deliver_ms: Place of the last record known to be stored, with ``nth`` (see :class:`clickreel.stream.blocks.Place`).
+        deliver_ms: Place of the last record known to be stored, with ``nth`` (see :class:`clickreel.stream.encoded_batch.Place`).
         nth: See ``deliver_ms``.
-        stored: Records of the run in the partition, up to that place; -1 when nobody has counted them.
+        stored: Records of the run in the partition, up to that position; -1 when nobody has counted them.
     """
 
     owner: str
@@ -132,7 +132,7 @@ class Note:
         return json.dumps(dataclasses.asdict(self), separators=(",", ":"))
 
     @classmethod
-    def load(cls, text: str) -> Note | None:
+    def load(cls, text: str) -> CommitMetadata | None:
         """Read a note; ``None`` for what is none, another version's included."""
         try:
             return cls(**json.loads(text))
@@ -147,7 +147,7 @@ class Shard:
     index: int = 0
     of: int = 1
 
-    def mine(self, partition: int) -> bool:
+    def owns(self, partition: int) -> bool:
         """Whether the partition belongs to the share."""
         return partition % self.of == self.index
 
@@ -156,19 +156,19 @@ class Shard:
         return "" if self.of == 1 else f"~{self.index}of{self.of}"
 
 
-WHOLE = Shard()
+ALL_PARTITIONS = Shard()
 
 
-class Claim:
+class ProducerLease:
     """The right to write a run, held until :meth:`release`; see the module.
 
     Attributes:
-        notes: What the writers before have left, by partition; of the topic's present id only.
-        orderly: Whether the writer before has said goodbye, or there was none. If not, requests of it may still be under way.
+        committed: What the writers before have left, by partition; of the topic's present id only.
+        released_cleanly: Whether the writer before has said goodbye, or there was none. If not, requests of it may still be under way.
     """
 
     def __init__(
-        self, broker: Broker, state: TopicState, run: str, shard: Shard = WHOLE, *, sleep: Sleep = time.sleep
+        self, broker: Broker, state: TopicState, run: str, shard: Shard = ALL_PARTITIONS, *, sleep: Sleep = time.sleep
     ) -> None:
         """Take the place.
 
@@ -186,33 +186,36 @@ class Claim:
         self._base = f"{_PREFIX}{run}@{state.name}"
         self._group = self._base + shard.suffix()
         self._shard = shard
-        self._said: dict[int, tuple[int, Note]] = {}
-        self.owner = Owner.me()
-        self._await_free()
+        self._last_committed: dict[int, tuple[int, CommitMetadata]] = {}
+        self.owner = LeaseHolder.current()
+        self._wait_until_free()
         self._member = broker.join(self._group, state.name, str(self.owner))
         try:
-            before = self._notes(self._group)
-            self._await_end(before)
-            self.notes = {p: note for p, note in before.items() if note.topic_id == state.topic_id}
-            self.orderly = all(note.released for note in before.values())
-            self._hold()
-            self._refuse_others()
+            before = self._read_metadata(self._group)
+            self._wait_for_predecessor(before)
+            self.committed = {p: metadata for p, metadata in before.items() if metadata.topic_id == state.topic_id}
+            self.released_cleanly = all(metadata.released for metadata in before.values())
+            self._write_holder()
+            self._refuse_overlapping()
         except BaseException:
             self._member.leave()
             raise
 
-    def _notes(self, group: str) -> dict[int, Note]:
-        found = {p: Note.load(commit.note) for p, commit in self._broker.committed(group, self._topic.name).items()}
-        return {p: note for p, note in found.items() if note is not None}
+    def _read_metadata(self, group: str) -> dict[int, CommitMetadata]:
+        found = {
+            p: CommitMetadata.load(commit.metadata)
+            for p, commit in self._broker.committed(group, self._topic.name).items()
+        }
+        return {p: metadata for p, metadata in found.items() if metadata is not None}
 
-    def _holder(self, group: str) -> Owner | None:
+    def _holder(self, group: str) -> LeaseHolder | None:
         """Who claims a group and has not said goodbye."""
-        for note in self._notes(group).values():
-            if not note.released:
-                return Owner.parse(note.owner)
+        for metadata in self._read_metadata(group).values():
+            if not metadata.released:
+                return LeaseHolder.parse(metadata.owner)
         return None
 
-    def _occupied(self) -> dict[str, Owner | None]:
+    def _conflicting_holders(self) -> dict[str, LeaseHolder | None]:
         """Groups with a member that would write the same partitions, and who it is as far as is known."""
         names = {member.group for member in self._broker.members(self._base)}
         overlapping = {name for name in names if name == self._base or name.startswith(f"{self._base}~")}
@@ -222,17 +225,17 @@ class Claim:
             overlapping = {
                 n for n in overlapping if n in {self._base, self._group} or n.rsplit("of", 1)[-1] != division
             }
-        out: dict[str, Owner | None] = {}
+        out: dict[str, LeaseHolder | None] = {}
         for name in sorted(overlapping):
-            notes = self._notes(name)
-            if not notes or not all(note.released for note in notes.values()):
+            committed = self._read_metadata(name)
+            if not committed or not all(metadata.released for metadata in committed.values()):
                 out[name] = self._holder(name)
         return out
 
-    def _await_free(self) -> None:
+    def _wait_until_free(self) -> None:
         waited = 0.0
         while True:
-            occupied = self._occupied()
+            occupied = self._conflicting_holders()
             states = [(owner, owner.state() if owner else "elsewhere") for owner in occupied.values()]
             for owner, state in states:
                 if state == "alive" or (state == "elsewhere" and waited >= _WAIT_S):
@@ -242,47 +245,47 @@ class Claim:
             self._sleep(_LOOK_EVERY_S)
             waited += _LOOK_EVERY_S
 
-    def _await_end(self, notes: Mapping[int, Note]) -> None:
+    def _wait_for_predecessor(self, committed: Mapping[int, CommitMetadata]) -> None:
         """Wait for a writer that claimed the run between our look and our joining: it is out, but has yet to notice."""
         waited = 0.0
-        for note in notes.values():
-            owner = None if note.released else Owner.parse(note.owner)
+        for metadata in committed.values():
+            owner = None if metadata.released else LeaseHolder.parse(metadata.owner)
             while owner is not None and owner.state() == "alive" and owner != self.owner:
                 if waited >= _WAIT_S:
                     raise self._refusal(owner)
                 self._sleep(_LOOK_EVERY_S)
                 waited += _LOOK_EVERY_S
 
-    def _hold(self) -> None:
+    def _write_holder(self) -> None:
         """Put our name into the notes, before the first record."""
         commits = self._broker.committed(self._group, self._topic.name)
-        mine = [p for p in range(self._topic.partitions) if self._shard.mine(p)]
+        mine = [p for p in range(self._topic.partitions) if self._shard.owns(p)]
         offsets = {p: commits[p].offset if p in commits else 0 for p in mine}
         try:
-            self._commit({p: (offsets[p], self.notes.get(p, Note(owner=""))) for p in mine})
+            self._commit({p: (offsets[p], self.committed.get(p, CommitMetadata(owner=""))) for p in mine})
         except LostError as exc:
             raise self._refusal(None) from exc
 
-    def _signed(self, places: Mapping[int, tuple[int, Note]], *, released: bool) -> dict[int, Commit]:
+    def _with_holder(self, positions: Mapping[int, tuple[int, CommitMetadata]], *, released: bool) -> dict[int, Commit]:
         """Notes in our name; what is not given stays as it was last."""
-        self._said |= places
+        self._last_committed |= positions
         ours = {"owner": str(self.owner), "topic_id": self._topic.topic_id, "partitions": self._topic.partitions}
         return {
-            p: Commit(offset, dataclasses.replace(note, **ours, released=released).dump())  # type: ignore[arg-type]
-            for p, (offset, note) in self._said.items()
+            p: Commit(offset, dataclasses.replace(metadata, **ours, released=released).dump())  # type: ignore[arg-type]
+            for p, (offset, metadata) in self._last_committed.items()
         }
 
-    def _commit(self, places: Mapping[int, tuple[int, Note]], *, released: bool = False) -> None:
-        self._member.commit(self._signed(places, released=released))
+    def _commit(self, positions: Mapping[int, tuple[int, CommitMetadata]], *, released: bool = False) -> None:
+        self._member.commit(self._with_holder(positions, released=released))
 
-    def _refuse_others(self) -> None:
+    def _refuse_overlapping(self) -> None:
         """Look again, now that our claim can be seen: of a shard and a whole that start together, each sees the other."""
-        for group, owner in self._occupied().items():
+        for group, owner in self._conflicting_holders().items():
             if group != self._group and (owner is None or owner.state() != "dead"):
                 self.release({})
                 raise self._refusal(owner)
 
-    def _refusal(self, owner: Owner | None) -> ClickreelError:
+    def _refusal(self, owner: LeaseHolder | None) -> ClickreelError:
         who = f"process {owner.pid} on {owner.host}" if owner else "another writer"
         here = owner is not None and owner.state() == "alive"
         return ClickreelError(
@@ -302,9 +305,9 @@ class Claim:
         try:
             self._member.check()
         except LostError as exc:
-            self._regain(exc)
+            self._rejoin(exc)
 
-    def _regain(self, cause: LostError) -> None:
+    def _rejoin(self, cause: LostError) -> None:
         """Take the place again after the coordinator has forgotten us, unless somebody has claimed the run since.
 
         Somebody who has joined but not claimed yet is stopped by this, before the first record, as of two that start together.
@@ -312,19 +315,23 @@ class Claim:
         with contextlib.suppress(ClickreelError):
             self._member.leave()
         now = self._broker.topic(self._topic.name)
-        if now is None or now.partitions != self._topic.partitions or self._foreign():
+        if now is None or now.partitions != self._topic.partitions or self._is_taken_over():
             raise self._lost() from cause
         self._member = self._broker.join(self._group, self._topic.name, str(self.owner))
-        if self._foreign():
+        if self._is_taken_over():
             raise self._lost() from cause
         try:
             self._commit({})
         except LostError as exc:
             raise self._lost() from exc
 
-    def _foreign(self) -> bool:
+    def _is_taken_over(self) -> bool:
         """Whether somebody else has claimed the run since we did."""
-        return any(note.owner != str(self.owner) for p, note in self._notes(self._group).items() if p in self._said)
+        return any(
+            metadata.owner != str(self.owner)
+            for p, metadata in self._read_metadata(self._group).items()
+            if p in self._last_committed
+        )
 
     def _lost(self) -> SecondWriterError:
         now = self._broker.topic(self._topic.name)
@@ -340,41 +347,41 @@ class Claim:
             f"run {self._run} was taken over by {who} while this one was silent", hint="let one process write a run"
         )
 
-    def begin(self, places: Mapping[int, tuple[int, Note]]) -> None:
+    def commit_start(self, positions: Mapping[int, tuple[int, CommitMetadata]]) -> None:
         """Leave the first notes, which say where the run begins; when this returns they are stored.
 
         Args:
-            places: By partition: the next offset and the note; its owner is filled in here.
+            positions: By partition: the next offset and the metadata; its owner is filled in here.
 
         Raises:
             SecondWriterError: Another writer has taken the place.
         """
         try:
-            self._commit(places)
+            self._commit(positions)
         except LostError as exc:
             raise self._lost() from exc
 
-    def progress(self, places: Mapping[int, tuple[int, Note]]) -> None:
+    def commit_progress(self, positions: Mapping[int, tuple[int, CommitMetadata]]) -> None:
         """Leave notes of how far the run is, without waiting: one that is lost costs a later start some time.
 
         Args:
-            places: As of :meth:`begin`.
+            positions: As of :meth:`commit_start`.
         """
-        self._member.commit_soon(self._signed(places, released=False))
+        self._member.commit_soon(self._with_holder(positions, released=False))
 
-    def begun(self) -> int | None:
+    def run_start_ms(self) -> int | None:
         """Where the run begins, from its own notes or those of its other shards; ``None`` when they say nothing."""
         shards = [f"{self._base}~{index}of{self._shard.of}" for index in range(self._shard.of)]
         for group in (self._group, self._base, *shards):
-            for note in self._notes(group).values():
-                if note.topic_id == self._topic.topic_id and note.start_ms:
-                    return note.start_ms
+            for metadata in self._read_metadata(group).values():
+                if metadata.topic_id == self._topic.topic_id and metadata.start_ms:
+                    return metadata.start_ms
         return None
 
-    def release(self, places: Mapping[int, tuple[int, Note]]) -> None:
+    def release(self, positions: Mapping[int, tuple[int, CommitMetadata]]) -> None:
         """Say goodbye: the next writer need not wait for anything."""
         with contextlib.suppress(ClickreelError):
-            self._commit(places, released=True)
+            self._commit(positions, released=True)
         self._member.leave()
 
     def abandon(self) -> None:

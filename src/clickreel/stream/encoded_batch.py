@@ -16,7 +16,7 @@ from clickreel.simulate.world import World
 from clickreel.stream.partition import partitions
 
 
-class Place(NamedTuple):
+class PartitionPosition(NamedTuple):
     """How far a partition is: everything delivered before ``deliver_ms`` is stored, and the first ``nth`` of that millisecond."""
 
     deliver_ms: int
@@ -24,7 +24,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Block:
+class EncodedBatch:
     """The deliveries of a run in [start_ms, end_ms), encoded.
 
     Attributes:
@@ -49,25 +49,25 @@ class Block:
         """The rows of a partition, in delivery order."""
         return np.flatnonzero(self.partition == partition)
 
-    def after(self, places: Sequence[Place]) -> NDArray[np.bool_]:
+    def after(self, positions: Sequence[PartitionPosition]) -> NDArray[np.bool_]:
         """Which rows come after the places of their partitions."""
         out = np.ones(len(self), bool)
-        for partition, place in enumerate(places):
-            if place.deliver_ms >= self.start_ms:
+        for partition, position in enumerate(positions):
+            if position.deliver_ms >= self.start_ms:
                 rows = self.rows(partition)
-                out[rows[: self.index(rows, place)]] = False
+                out[rows[: self.rows_up_to(rows, position)]] = False
         return out
 
-    def index(self, rows: NDArray[np.intp], place: Place) -> int:
+    def rows_up_to(self, rows: NDArray[np.intp], position: PartitionPosition) -> int:
         """How many of a partition's rows are up to a place."""
-        if place.deliver_ms >= self.end_ms:
+        if position.deliver_ms >= self.end_ms:
             return len(rows)
-        return int(np.searchsorted(self.deliver_ms[rows], place.deliver_ms, "left")) + place.nth
+        return int(np.searchsorted(self.deliver_ms[rows], position.deliver_ms, "left")) + position.nth
 
-    def place(self, rows: NDArray[np.intp], index: int) -> Place:
+    def position_at(self, rows: NDArray[np.intp], index: int) -> PartitionPosition:
         """The place after the row at ``index`` of a partition's rows."""
         ms = self.deliver_ms[rows]
-        return Place(int(ms[index]), index + 1 - int(np.searchsorted(ms, ms[index], "left")))
+        return PartitionPosition(int(ms[index]), index + 1 - int(np.searchsorted(ms, ms[index], "left")))
 
     def take(self, rows: NDArray[np.intp]) -> tuple[list[bytes], list[bytes]]:
         """Keys and values of the given rows."""
@@ -75,17 +75,19 @@ class Block:
         return self.encoded.keys.take(index).to_pylist(), self.encoded.values.take(index).to_pylist()
 
 
-def block(deliveries: Deliveries, start_ms: int, end_ms: int, count: int) -> Block:
+def encode_batch(deliveries: Deliveries, start_ms: int, end_ms: int, count: int) -> EncodedBatch:
     """Encode deliveries for a topic of ``count`` partitions.
 
     Raises:
         ContractError: An event breaks the contract.
     """
     encoded = encode(deliveries)
-    return Block(start_ms, end_ms, deliveries.deliver_ms, partitions(encoded.keys, encoded.values, count), encoded)
+    return EncodedBatch(
+        start_ms, end_ms, deliveries.deliver_ms, partitions(encoded.keys, encoded.values, count), encoded
+    )
 
 
-class Stretch:
+class DeliveryBuffer:
     """A run's deliveries from an instant on, each made once.
 
     To begin in the middle of a run is dear (hours of late events are looked back for), so what the last records of a topic are compared
@@ -98,28 +100,28 @@ class Stretch:
 
     Attributes:
         start_ms: Its first instant.
-        cursor: Goes on where the stretch ends.
+        cursor: Goes on where the buffer ends.
     """
 
     def __init__(self, world: World, count: int, start_ms: int) -> None:
         self.start_ms, self.cursor = start_ms, world.cursor(start_ms)
         self._count = count
-        self._made: Block | None = None
+        self._batch: EncodedBatch | None = None
 
-    def upto(self, end_ms: int) -> Block:
+    def extend_to(self, end_ms: int) -> EncodedBatch:
         """All of it, made at least up to an instant."""
         at = self.cursor.position_ms
-        if self._made is None or end_ms > at:
-            more = block(self.cursor.advance(max(at, end_ms)), at, max(at, end_ms), self._count)
-            self._made = more if self._made is None else _joined(self._made, more)
-        return self._made
+        if self._batch is None or end_ms > at:
+            more = encode_batch(self.cursor.advance(max(at, end_ms)), at, max(at, end_ms), self._count)
+            self._batch = more if self._batch is None else _joined(self._batch, more)
+        return self._batch
 
 
-def _joined(first: Block, second: Block) -> Block:
+def _joined(first: EncodedBatch, second: EncodedBatch) -> EncodedBatch:
     keys, values = (
         pa.concat_arrays([getattr(part.encoded, column) for part in (first, second)]) for column in ("keys", "values")
     )
-    return Block(
+    return EncodedBatch(
         first.start_ms,
         second.end_ms,
         np.concatenate([first.deliver_ms, second.deliver_ms]),

@@ -6,9 +6,9 @@ import pytest
 
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
-from clickreel.stream.claim import SecondWriterError
+from clickreel.stream.foreign_writes import ForeignWriteDetector
 from clickreel.stream.memory import MemoryBroker
-from clickreel.stream.others import Others
+from clickreel.stream.producer_lease import SecondWriterError
 from tests.stream.expected import first
 
 T0 = 1_764_000_000_000
@@ -22,8 +22,8 @@ class Hand:
     def __init__(self) -> None:
         self.broker = MemoryBroker()
         self.broker.create("t", 1, 1, {})
-        self.others = Others(self.broker, "t", OURS, [0], 0)
-        self._ours = self.broker.writer("t", self.others.acked)
+        self.others = ForeignWriteDetector(self.broker, "t", OURS, [0], 0)
+        self._ours = self.broker.writer("t", self.others.on_acknowledged)
         self._values = {world.run: [value for _, value in first(world, 1, T0, 60)[0]] for world in (OURS, THEIRS)}
 
     def ours(self, n: int) -> None:
