@@ -51,7 +51,7 @@ lock:
 
 # The programs of the local stack: resolved, fetched, measured. Change the versions in the module, run this, read the difference.
 jars-lock: $(VENV)/.ready
-	$(BIN)/python -m clickreel.local.lock
+	$(BIN)/python -m clickreel.local.write_jar_lock
 
 # uv where it is present, else pip fetches it first, else pip alone: the same pinned files, the same hashes.
 $(VENV)/.ready: requirements.txt pyproject.toml

@@ -11,7 +11,7 @@ import pytest
 from clickreel.errors import MissingError, UnreachableError
 from clickreel.local import java, ports
 from clickreel.local.home import Home
-from clickreel.local.part import keep_version
+from clickreel.local.service import keep_version
 
 
 def program(folder: Path, script: str) -> Path:

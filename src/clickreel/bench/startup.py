@@ -20,9 +20,9 @@ from typing import Any
 from clickreel.bench.machine import machine
 from clickreel.bench.ratios import spread
 from clickreel.errors import ClickreelError
-from clickreel.local import pipeline
+from clickreel.local import stream_services
 from clickreel.local.home import Home
-from clickreel.local.kafka import KAFKA
+from clickreel.local.kafka_service import KAFKA
 from clickreel.local.stack import Stack, profile
 from clickreel.stream.cluster import Cluster
 
@@ -94,7 +94,7 @@ def _await_event(home: Home, since_ms: int, deadline: float, process: subprocess
         if address and KAFKA.ready is not None and KAFKA.ready(address):
             break
     cluster = Cluster(profile(home))
-    topic = pipeline.topic_name()
+    topic = stream_services.topic_name()
     for _ in _patiently(deadline, process):
         if cluster.topic(topic) is not None:
             break
@@ -121,11 +121,11 @@ def _patiently(deadline: float, process: subprocess.Popen[str]) -> Iterator[None
 
 
 def _await_archives() -> None:
-    """Java writes them a little after the first start (:mod:`clickreel.local.archive`)."""
-    from clickreel.local import archive
+    """Java writes them a little after the first start (:mod:`clickreel.local.class_data_sharing`)."""
+    from clickreel.local import class_data_sharing
 
-    deadline = time.monotonic() + 3 * archive.CALM_S
-    while len(archive.present()) < 2 and time.monotonic() < deadline:
+    deadline = time.monotonic() + 3 * class_data_sharing.CALM_S
+    while len(class_data_sharing.present()) < 2 and time.monotonic() < deadline:
         time.sleep(0.2)
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clickreel.foreign_text import printable
-from clickreel.local.steps import Event
+from clickreel.local.task_graph import StepEvent
 
 _MARKS = {"done": ("✓", "green"), "kept": ("✓", "dim"), "failed": ("✗", "red"), "begun": ("…", "yellow")}
 _BAR_CELLS = 24
@@ -24,7 +24,7 @@ class Checklist:
     """A live view of the events of a start; call it with each event, from any thread."""
 
     def __init__(self) -> None:
-        self._events: dict[str, tuple[Event, float]] = {}
+        self._events: dict[str, tuple[StepEvent, float]] = {}
         self._guard = threading.Lock()
         self._live: Live | None = None
         if sys.stderr.isatty():
@@ -45,7 +45,7 @@ class Checklist:
         if self._live is not None:
             self._live.stop()
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: StepEvent) -> None:
         """Take an event."""
         with self._guard:
             self._events[event.step] = (event, time.monotonic())
@@ -64,7 +64,7 @@ class Checklist:
         return table
 
 
-def _line(event: Event, seconds: float) -> Text:
+def _line(event: StepEvent, seconds: float) -> Text:
     mark, colour = _MARKS.get(event.state, _MARKS["begun"])
     line = Text.assemble((f"{mark} ", colour), f"{event.step:<14}")
     if event.state == "kept":

@@ -35,7 +35,7 @@ def fetch(
     from clickreel.cli.checklist import Checklist
     from clickreel.errors import UsageError
     from clickreel.local import jars
-    from clickreel.local.steps import Event, Step, run
+    from clickreel.local.task_graph import Step, StepEvent, run
 
     known = jars.lock()
     wanted = groups or ["kafka", "registry", "flink"]
@@ -47,7 +47,7 @@ def fetch(
     with Checklist() as checklist:
 
         def progress(done: int, total: int) -> None:
-            checklist(Event("jars", "fetch", done=done, total=total))
+            checklist(StepEvent("jars", "fetch", done=done, total=total))
 
         fetched = 0
 

@@ -130,7 +130,7 @@ def _films(home: Home) -> Callable[[], Catalogue]:
     """The catalogue of the run that this home streams."""
 
     def catalogue() -> Catalogue:
-        from clickreel.local.streaming import remembered
+        from clickreel.local.run_options import remembered
         from clickreel.simulate import films
 
         options = remembered(home)

@@ -58,7 +58,7 @@ def up(  # noqa: PLR0917 - one parameter an option
     Runs in the foreground until Ctrl-C, which ends the stack and keeps its data. A second `up` finds what runs and starts what is
     missing; without options it goes on with the run of before.
     """
-    from clickreel.local import streaming
+    from clickreel.local import run_options
     from clickreel.local.stack import Stack
 
     stack = Stack()
@@ -76,9 +76,9 @@ def up(  # noqa: PLR0917 - one parameter an option
         "profile": profile.absolute() if profile else None,
     }
     _check(options)
-    before = streaming.remembered(stack.home), streaming.run(stack.home)
-    streaming.choose(stack, options)
-    if before[1] and before[0] != streaming.remembered(stack.home) and not json:
+    before = run_options.remembered(stack.home), run_options.run(stack.home)
+    run_options.choose(stack, options)
+    if before[1] and before[0] != run_options.remembered(stack.home) and not json:
         print_err(
             f"run {before[1]} is left where it is, its events stay in the topic; the run of these options begins or goes on"
         )
@@ -197,16 +197,16 @@ def _greet(stack: Stack, seconds: float, json: bool, *, ends: str) -> None:
 
 def _answer(stack: Stack) -> dict[str, Any]:
     from clickreel.ingest.standing import standing
-    from clickreel.local import pipeline, streaming
+    from clickreel.local import run_options, stream_services
 
     parts = stack.status()
     lives = {part.name: part.state for part in parts}
     return {
         "ok": lives["kafka"] in {"running", "elsewhere"} and not {"crashed", "starting"} & set(lives.values()),
         "home": str(stack.home.path),
-        "topic": pipeline.topic_name(),
-        "run": streaming.run(stack.home),
-        "ingest": standing(stack.home.path, pipeline.topic_name()),
+        "topic": stream_services.topic_name(),
+        "run": run_options.run(stack.home),
+        "ingest": standing(stack.home.path, stream_services.topic_name()),
         "parts": [{**dataclasses.asdict(part), "pid": part.pid, "address": part.address or None} for part in parts],
     }
 
@@ -310,7 +310,7 @@ def doctor(json: Json = False) -> int:
     Leaves with 3 when something is missing on the machine, with 4 when a part that was started does not work.
     """
     from clickreel.local import doctor as doctors
-    from clickreel.local.parts import NAMES
+    from clickreel.local.services import NAMES
     from clickreel.local.stack import Stack
 
     findings = list(doctors.examine(Stack()))

@@ -9,7 +9,7 @@ from clickreel.flink.gateway_client import RestGateway
 from clickreel.flink.settings import FlinkSettings
 from clickreel.local.home import Home
 from clickreel.local.stack import Stack
-from clickreel.local.steps import Report, silent
+from clickreel.local.task_graph import Report, silent
 from clickreel.profile import Profile
 
 

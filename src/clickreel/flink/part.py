@@ -1,4 +1,4 @@
-"""Part ``flink``: Flink's SQL gateway with a small cluster of its own in the same Java process, started by the first statement.
+"""Service ``flink``: Flink's SQL gateway with a small cluster of its own in the same Java process, started by the first statement.
 
 The process of the part is :mod:`clickreel.flink.gateway_supervisor`; it starts Java with the command line made here.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from clickreel.local import jars, ports
 from clickreel.local.home import Home
-from clickreel.local.part import Context, Launch, Part, jvm
+from clickreel.local.service import Launch, Service, StartContext, jvm
 from clickreel.local.settings import LocalSettings
 
 MAIN = "org.apache.flink.table.gateway.SqlGateway"
@@ -119,7 +119,7 @@ def command(home: Home, settings: LocalSettings, scratch: Path) -> tuple[str, ..
     )
 
 
-def _launch(where: Context) -> Launch:
+def _launch(where: StartContext) -> Launch:
     port = ports.take(where.home, "flink", where.settings.flink_port)
     cluster = ports.take(where.home, "flink-cluster")
     return Launch(
@@ -129,4 +129,4 @@ def _launch(where: Context) -> Launch:
     )
 
 
-FLINK = Part("flink", _launch, jars=("flink",))
+FLINK = Service("flink", _launch, jars=("flink",))

@@ -13,9 +13,9 @@ from clickreel import __version__
 from clickreel.errors import ClickreelError
 from clickreel.local import jars, java, ports
 from clickreel.local.home import Home
-from clickreel.local.parts import NAMES
-from clickreel.local.pipeline import drift, given_profile
+from clickreel.local.services import NAMES
 from clickreel.local.stack import Stack
+from clickreel.local.stream_services import drift, given_profile
 
 # A home holds its data, a cache 340 MB of jars and 210 MB unpacked; a day of 20 events/s is 400 MB.
 DISK_BYTES = 2 << 30

@@ -1,6 +1,6 @@
 """Jars: fetched by coordinate, once, in parallel, and checked against the committed lock.
 
-``jars.lock.json`` names every artifact of every group with its size and SHA-256; it is written by :mod:`clickreel.local.lock`, never by
+``jars.lock.json`` names every artifact of every group with its size and SHA-256; it is written by :mod:`clickreel.local.write_jar_lock`, never by
 hand. A file is used only after its digest was checked. The check leaves its mark in the file's modification time (:func:`_mark`), so that
 the next start costs a ``stat`` a file instead of reading 200 MB, and any later write to the file voids the mark.
 """

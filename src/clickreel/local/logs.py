@@ -10,11 +10,11 @@ from pathlib import Path
 from clickreel.errors import UsageError
 from clickreel.local import child
 from clickreel.local.home import Home
-from clickreel.local.parts import NAMES
+from clickreel.local.services import NAMES
 
 
 @dataclass(frozen=True)
-class Line:
+class LogLine:
     """One line of a log.
 
     Args:
@@ -43,7 +43,9 @@ def names(home: Home, part: str | None = None) -> list[str]:
     return [part]
 
 
-def read(home: Home, parts: Sequence[str], lines: int, *, go_on: bool = False, every_s: float = 0.2) -> Iterator[Line]:
+def read(
+    home: Home, parts: Sequence[str], lines: int, *, go_on: bool = False, every_s: float = 0.2
+) -> Iterator[LogLine]:
     """The last lines of each log.
 
     Args:
@@ -56,7 +58,7 @@ def read(home: Home, parts: Sequence[str], lines: int, *, go_on: bool = False, e
     places = {part: _size(home.log(part)) for part in parts}
     for part in parts:
         for text in child.tail(home.log(part), lines, end=places[part]):
-            yield Line(part, text)
+            yield LogLine(part, text)
     rest = dict.fromkeys(parts, b"")
     while go_on:
         for part in parts:
@@ -71,7 +73,7 @@ def read(home: Home, parts: Sequence[str], lines: int, *, go_on: bool = False, e
             places[part] = size
             *whole, rest[part] = data.split(b"\n")
             for line in whole:
-                yield Line(part, line.decode("utf-8", "replace"))
+                yield LogLine(part, line.decode("utf-8", "replace"))
         time.sleep(every_s)
 
 

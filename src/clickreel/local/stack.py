@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 from clickreel import settings as stage_settings
 from clickreel.errors import ClickreelError, UnreachableError, UsageError
 from clickreel.json_files import write_json
-from clickreel.local import archive, child, elders, jars, ready
-from clickreel.local.failure import explained
+from clickreel.local import child, class_data_sharing, elders, jars, ready
 from clickreel.local.home import Home
-from clickreel.local.part import Context, Part, Task
-from clickreel.local.parts import NAMES, PARTS, TASKS
-from clickreel.local.pipeline import given_profile, provided
+from clickreel.local.service import InitTask, Service, StartContext
+from clickreel.local.services import INIT_TASKS, NAMES, SERVICES
 from clickreel.local.settings import LocalSettings
-from clickreel.local.steps import Event, Report, Step, run, silent
+from clickreel.local.startup_diagnosis import explained
+from clickreel.local.stream_services import given_profile, provided
+from clickreel.local.task_graph import Report, Step, StepEvent, run, silent
 
 if TYPE_CHECKING:
     from clickreel.profile import Profile
@@ -53,7 +53,7 @@ class _CancelledError(ClickreelError):
 
 
 @dataclass(frozen=True)
-class PartStatus:
+class ServiceStatus:
     """How a part is.
 
     Args:
@@ -77,7 +77,7 @@ class PartStatus:
 
 
 @dataclass(frozen=True)
-class Stopped:
+class StopResult:
     """What ``down`` did.
 
     Args:
@@ -149,26 +149,26 @@ class Stack:
             raise UnreachableError(f"{name} does not run in {self.home.path}", hint="clickreel up --detach")
         return found
 
-    def status(self) -> list[PartStatus]:
+    def status(self) -> list[ServiceStatus]:
         """How each part is, in the fixed order; every part that lives is asked."""
         elsewhere = provided(self.home)
         return [self._elsewhere(name) if name in elsewhere else self._status(name) for name in NAMES]
 
-    def _elsewhere(self, name: str) -> PartStatus:
+    def _elsewhere(self, name: str) -> ServiceStatus:
         given = profile(self.home)
         addresses = {"kafka": given.bootstrap, "registry": given.registry_url, "clickhouse": given.clickhouse_url}
-        return PartStatus(name, "elsewhere", addresses[name])
+        return ServiceStatus(name, "elsewhere", addresses[name])
 
-    def _status(self, name: str) -> PartStatus:
+    def _status(self, name: str) -> ServiceStatus:
         record = self.record(name)
         if record is None:
-            return PartStatus(name, "stopped")
-        known = PartStatus(
+            return ServiceStatus(name, "stopped")
+        known = ServiceStatus(
             name, "crashed", record.address, None, record.version, None, record.log if Path(record.log).exists() else ""
         )
         if not record.alive():
             return known
-        part = PARTS.get(name)
+        part = SERVICES.get(name)
         state = "running" if part is None or self._is_ready(part, record.address) else "starting"
         return dataclasses.replace(known, state=state, pid=record.pid, started=record.started)
 
@@ -192,7 +192,7 @@ class Stack:
         from clickreel.local import supervisor
 
         wanted = self.closure(names)
-        missing = [name for name in wanted if name in PARTS and not self.running(name)]
+        missing = [name for name in wanted if name in SERVICES and not self.running(name)]
         if attached or not missing:  # tasks leave no process that somebody would have to look after
             return self.start(names, report=report)
         supervisor.launch(self.home, wanted, report)
@@ -200,14 +200,14 @@ class Stack:
 
     def closure(self, names: Iterable[str]) -> list[str]:
         """The named parts and tasks and all that they need, as far as this installation has them, in starting order."""
-        every: dict[str, Part | Task] = {**PARTS, **TASKS}
+        every: dict[str, Service | InitTask] = {**SERVICES, **INIT_TASKS}
         elsewhere = provided(self.home)
         wanted: set[str] = set()
         todo = list(names)
         while todo:
             name = todo.pop()
             if name not in every:
-                raise UsageError(f"there is no part {name!r}", hint=f"one of: {', '.join(PARTS)}")
+                raise UsageError(f"there is no part {name!r}", hint=f"one of: {', '.join(SERVICES)}")
             if name not in wanted and name not in elsewhere and every[name].available():
                 wanted.add(name)
                 todo += every[name].needs
@@ -218,10 +218,10 @@ class Stack:
         with self.home.locked():
             wanted = self.closure(names)
             for name in wanted:
-                if name in PARTS and self.running(name):
-                    report(Event(name, "kept", detail=self.addresses().get(name, "")))
-            missing = [name for name in wanted if name in PARTS and not self.running(name)]
-            tasks = [name for name in wanted if name in TASKS]
+                if name in SERVICES and self.running(name):
+                    report(StepEvent(name, "kept", detail=self.addresses().get(name, "")))
+            missing = [name for name in wanted if name in SERVICES and not self.running(name)]
+            tasks = [name for name in wanted if name in INIT_TASKS]
             if missing:
                 jars.require_space(self.home.path, HOME_BYTES)
                 elders.register(self.home, ends_with_parts=False)
@@ -235,32 +235,32 @@ class Stack:
 
     def _steps(self, names: Sequence[str], tasks: Sequence[str], report: Report, cancel: threading.Event) -> list[Step]:
         steps = []
-        settled = {name for name in tasks if TASKS[name].settled(self.home)}
-        for part in (PARTS[name] for name in names):
-            needs = tuple(need for need in part.needs if need not in settled)
+        already_done = {name for name in tasks if INIT_TASKS[name].already_done(self.home)}
+        for part in (SERVICES[name] for name in names):
+            needs = tuple(need for need in part.needs if need not in already_done)
             if jars.missing(part.jars):
                 fetch = f"{part.name} jars"
                 steps.append(Step(fetch, partial(self._fetch, part, fetch, report, cancel)))
                 needs = (*needs, fetch)
             steps.append(Step(part.name, partial(self._start, part, cancel), needs))
-        steps += [Step(name, partial(self._do, TASKS[name]), TASKS[name].needs) for name in tasks]
+        steps += [Step(name, partial(self._do, INIT_TASKS[name]), INIT_TASKS[name].needs) for name in tasks]
         return steps
 
-    def _do(self, task: Task) -> str:
-        return task.run(Context(self.home, self.settings, self.addresses()))
+    def _do(self, task: InitTask) -> str:
+        return task.run(StartContext(self.home, self.settings, self.addresses()))
 
-    def _fetch(self, part: Part, step: str, report: Report, cancel: threading.Event) -> str:
+    def _fetch(self, part: Service, step: str, report: Report, cancel: threading.Event) -> str:
         begun = time.monotonic()
 
         def progress(done: int, total: int) -> None:
             if cancel.is_set():
                 raise _CancelledError
-            report(Event(step, "fetch", time.monotonic() - begun, done=done, total=total))
+            report(StepEvent(step, "fetch", time.monotonic() - begun, done=done, total=total))
 
         return f"{jars.fetch(part.jars, progress) / 1e6:,.0f} MB"
 
-    def _start(self, part: Part, cancel: threading.Event) -> str:
-        launch = part.launch(Context(self.home, self.settings, self.addresses()))
+    def _start(self, part: Service, cancel: threading.Event) -> str:
+        launch = part.launch(StartContext(self.home, self.settings, self.addresses()))
         self._ready_file(part.name).unlink(missing_ok=True)
         log = self.home.log(part.name)
         began = child.spawn(
@@ -273,12 +273,12 @@ class Stack:
             version=launch.version,
         )
         self.children[part.name] = began
-        limit_s = self.settings.start_timeout_s * part.heavy
+        limit_s = self.settings.start_timeout_s * part.timeout_factor
         deadline = time.monotonic() + limit_s
         while not self._is_ready(part, launch.address):
             code = began.exit_code()
             if code is not None:
-                archive.distrust(launch.argv)
+                class_data_sharing.discard_archive(launch.argv)
                 raise explained(part.name, log, code, runs_in_java=bool(part.jars))
             if cancel.is_set():
                 raise _CancelledError
@@ -287,13 +287,13 @@ class Stack:
                     f"{part.name} does not answer after {limit_s:.0f} s", hint=f"clickreel logs {part.name}"
                 )
             time.sleep(0.05)
-        archive.train(launch.argv, began.record.pid)
+        class_data_sharing.dump_archive(launch.argv, began.record.pid)
         return launch.address
 
     def _ready_file(self, name: str) -> Path:
         return self.home.work(name) / "ready"
 
-    def _is_ready(self, part: Part, address: str) -> bool:
+    def _is_ready(self, part: Service, address: str) -> bool:
         return self._ready_file(part.name).exists() if part.ready is None else part.ready(address)
 
     def _abandon(self, names: Sequence[str]) -> None:
@@ -307,7 +307,7 @@ class Stack:
 
     # Stop
 
-    def down(self, *, purge: bool = False) -> Stopped:
+    def down(self, *, purge: bool = False) -> StopResult:
         """End every recorded part, in reverse order of starting, and verify that nothing is left.
 
         Args:
@@ -317,7 +317,7 @@ class Stack:
             ClickreelError: A process could not be ended.
         """
         if not self.home.path.exists():
-            return Stopped(())
+            return StopResult(())
         with self.home.locked():
             supervisors = elders.ending(self.home)
             ended = [name for name in reversed(NAMES) if self.stop(name)]
@@ -326,7 +326,7 @@ class Stack:
                 left.append("a supervisor")
             if left:
                 raise ClickreelError(f"still running after down: {', '.join(left)}", hint="clickreel status")
-            return Stopped(tuple(ended), self._purge() if purge else 0)
+            return StopResult(tuple(ended), self._purge() if purge else 0)
 
     def stop(self, name: str) -> bool:
         """End one part if it runs; whether it did."""

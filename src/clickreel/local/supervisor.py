@@ -26,7 +26,7 @@ from clickreel.errors import ClickreelError
 from clickreel.local import elders
 from clickreel.local.home import Home
 from clickreel.local.stack import Stack
-from clickreel.local.steps import Event, Report, silent
+from clickreel.local.task_graph import Report, StepEvent, silent
 from clickreel.process import Process
 
 # How often children and the leader are looked at: an `up` in the foreground says within this time that a part died.
@@ -112,7 +112,7 @@ def launch(home: Home, names: Sequence[str], report: Report = silent) -> None:
                 if "error" in said:
                     process.wait()
                     raise getattr(errors, said["error"])(said["message"], hint=said["hint"])
-                report(Event(**said))
+                report(StepEvent(**said))
     except KeyboardInterrupt:
         process.terminate()
         process.wait()

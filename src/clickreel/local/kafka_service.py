@@ -1,4 +1,4 @@
-"""Part ``kafka``: Apache Kafka, one node that is broker and controller at once (KRaft)."""
+"""Service ``kafka``: Apache Kafka, one node that is broker and controller at once (KRaft)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from clickreel.errors import MissingError
 from clickreel.local import jars, ports
-from clickreel.local.part import JAVA_ENVIRONMENT, Context, Launch, Part, jvm, keep_version
+from clickreel.local.service import JAVA_ENVIRONMENT, Launch, Service, StartContext, jvm, keep_version
 
 
 def _properties(data: Path, port: int, controller: int) -> dict[str, str]:
@@ -50,7 +50,7 @@ def _properties(data: Path, port: int, controller: int) -> dict[str, str]:
     }
 
 
-def _launch(where: Context) -> Launch:
+def _launch(where: StartContext) -> Launch:
     home, version = where.home, jars.version("kafka")
     port = ports.take(home, "kafka", where.settings.kafka_port)
     controller = ports.take(home, "kafka-controller")
@@ -117,4 +117,4 @@ def _ready(address: str) -> bool:
         return False
 
 
-KAFKA = Part("kafka", _launch, _ready, jars=("kafka",))
+KAFKA = Service("kafka", _launch, _ready, jars=("kafka",))

@@ -1,4 +1,4 @@
-"""``python -m clickreel.local.lock``: write the lock of jars anew (``make jars-lock``).
+"""``python -m clickreel.local.write_jar_lock``: write the lock of jars anew (``make jars-lock``).
 
 For each group the roots below are resolved to all that they need at run time, every file is fetched, and coordinate, size and SHA-256
 are written to ``jars.lock.json``. Run it after a version below was changed, and read the difference before it is committed.
@@ -63,7 +63,7 @@ def write(target: Path) -> None:
             groups[group] = [_measured(maven, artifact) for artifact in _resolved(maven, roots)]
             size = sum(int(str(row["size"])) for row in groups[group])
             sys.stderr.write(f"{group}: {len(groups[group])} files, {size / 1e6:.0f} MB\n")
-    about = "Written by `make jars-lock` (clickreel.local.lock). Do not edit."
+    about = "Written by `make jars-lock` (clickreel.local.write_jar_lock). Do not edit."
     target.write_text(json.dumps({"about": about, "groups": groups}, indent=1) + "\n", encoding="utf-8")
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from clickreel.local import archive, java
+from clickreel.local import class_data_sharing, java
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache."""
     monkeypatch.setenv("CLICKREEL_CACHE", str(tmp_path))
-    monkeypatch.setattr(archive, "CALM_S", 0.0)
+    monkeypatch.setattr(class_data_sharing, "CALM_S", 0.0)
     return tmp_path / "classes"
 
 
@@ -45,42 +45,46 @@ def ended(process: subprocess.Popen[str]) -> None:
 
 def test_a_running_part_writes_its_archive_and_the_next_start_uses_it() -> None:
     """The first start records, the second maps what was written."""
-    first = program(*archive.options("part", "a class path"))
+    first = program(*class_data_sharing.options("part", "a class path"))
     process = served(first)
-    thread = archive.train(first, process.pid)
+    thread = class_data_sharing.dump_archive(first, process.pid)
     assert thread is not None
     thread.join(60)
     ended(process)
-    (own,) = archive.present()
+    (own,) = class_data_sharing.present()
     assert own.name.startswith("part-")
 
-    second = program(*archive.options("part", "a class path"))
+    second = program(*class_data_sharing.options("part", "a class path"))
     assert any(word.endswith(f":{own}") for word in second)
-    assert archive.train(second, 0) is None
+    assert class_data_sharing.dump_archive(second, 0) is None
     process = served(second)
     ended(process)
 
 
 def test_another_class_path_needs_another_archive() -> None:
     """What was recorded for one is never mapped for another."""
-    assert archive.options("part", "one") != archive.options("part", "two")
+    assert class_data_sharing.options("part", "one") != class_data_sharing.options("part", "two")
 
 
 def test_an_archive_of_a_part_that_could_not_start_is_dropped(cache: Path) -> None:
     """The next start goes without it."""
-    (recording,) = [word for word in archive.options("part", "a class path") if word.startswith("-Dclickreel.archive=")]
+    (recording,) = [
+        word for word in class_data_sharing.options("part", "a class path") if word.startswith("-Dclickreel.archive=")
+    ]
     own = Path(recording.partition("=")[2])
     own.write_bytes(b"no archive")
-    archive.distrust(archive.options("part", "a class path"))
+    class_data_sharing.discard_archive(class_data_sharing.options("part", "a class path"))
     assert not own.exists()
     assert len(list(cache.rglob("base.jsa"))) == 1
 
 
 def test_a_spoilt_archive_costs_nothing_but_time() -> None:
     """Java looks at it and falls back."""
-    (recording,) = [word for word in archive.options("part", "a class path") if word.startswith("-Dclickreel.archive=")]
+    (recording,) = [
+        word for word in class_data_sharing.options("part", "a class path") if word.startswith("-Dclickreel.archive=")
+    ]
     Path(recording.partition("=")[2]).write_bytes(b"no archive" * 1000)
-    ended(served(program(*archive.options("part", "a class path"))))
+    ended(served(program(*class_data_sharing.options("part", "a class path"))))
 
 
 def test_a_java_that_cannot_write_archives_runs_without(
@@ -93,6 +97,6 @@ def test_a_java_that_cannot_write_archives_runs_without(
     broken.chmod(0o755)
     monkeypatch.setenv("CLICKREEL_JAVA_HOME", str(tmp_path / "java"))
     begun = time.monotonic()
-    assert archive.options("part", "a class path") == ()
+    assert class_data_sharing.options("part", "a class path") == ()
     assert time.monotonic() - begun < 10
     assert list(cache.iterdir()) == []

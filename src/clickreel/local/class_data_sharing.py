@@ -3,7 +3,7 @@
 Java can write the classes that a running program has loaded to a file and map that file at the next start (class data sharing). Measured
 on two cores: Kafka answers after 1.8 s instead of 3.5 s, the registry after 5.4 s instead of 7.4 s, and half of the processor time goes.
 The wheel of Java comes without even the archive of Java's own classes, so both are made here: the base at the first start (0.6 s), a
-part's own one while it runs for the first time (:func:`train`). A lost or foreign archive costs time and nothing else.
+part's own one while it runs for the first time (:func:`dump_archive`). A lost or foreign archive costs time and nothing else.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def options(name: str, classpath: str) -> tuple[str, ...]:
     return (quiet, f"{_USED}{base}", "-XX:+RecordDynamicDumpInfo", f"{_WANTED}{own}")
 
 
-def train(argv: Sequence[str], pid: int) -> threading.Thread | None:
+def dump_archive(argv: Sequence[str], pid: int) -> threading.Thread | None:
     """Have a running process write its archive, in the background and a little later.
 
     Args:
@@ -68,7 +68,7 @@ def train(argv: Sequence[str], pid: int) -> threading.Thread | None:
     return timer
 
 
-def distrust(argv: Sequence[str]) -> None:
+def discard_archive(argv: Sequence[str]) -> None:
     """Delete the archive of a part that could not start with it: if it was at fault, the next start goes without."""
     for word in argv:
         if word.startswith(_USED) and ":" in word:

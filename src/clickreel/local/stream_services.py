@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from clickreel.local import ports
 from clickreel.local.home import Home
-from clickreel.local.part import Context, Launch, Part, Task
+from clickreel.local.service import InitTask, Launch, Service, StartContext
 
 if TYPE_CHECKING:
     from clickreel.stream.topic_admin import TopicSettings
@@ -37,7 +37,7 @@ def _clickreel(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "clickreel", *arguments)
 
 
-def _clickhouse(where: Context) -> Launch:
+def _clickhouse(where: StartContext) -> Launch:
     port = ports.take(where.home, "clickhouse", where.settings.clickhouse_port)
     data = where.home.data("clickhouse")
     return Launch(
@@ -52,7 +52,7 @@ def _clickhouse_ready(address: str) -> bool:
     return ports.answers(f"{address}/ping")
 
 
-def _console(where: Context) -> Launch:
+def _console(where: StartContext) -> Launch:
     port = ports.take(where.home, "console", where.settings.console_port)
     return Launch(_clickreel("console", f"--port={port}"), address=f"http://{ports.HOST}:{port}", env=_ENVIRONMENT)
 
@@ -73,13 +73,13 @@ def provided(home: Home) -> frozenset[str]:
     return frozenset({"kafka", "registry"} | ({"clickhouse"} if given.clickhouse_url else set()))
 
 
-def _producer(where: Context) -> Launch:
+def _producer(where: StartContext) -> Launch:
     options: dict[str, Any] = where.home.read(RUN_FILE)
     flags = [f"--{name.replace('_', '-')}={options[name]}" for name in RUN_OPTIONS if options.get(name) is not None]
     return Launch(_clickreel("produce", *flags), env=_ENVIRONMENT)
 
 
-def _ingest(where: Context) -> Launch:
+def _ingest(where: StartContext) -> Launch:
     del where
     return Launch(_clickreel("ingest"), env=_ENVIRONMENT)
 
@@ -96,7 +96,7 @@ def topic_name() -> str:
     return _topic_settings().name if TOPIC.available() else "dvd_clicks"
 
 
-def _make_topic(where: Context) -> str:
+def _make_topic(where: StartContext) -> str:
     from clickreel.local.stack import profile
     from clickreel.stream import topic_admin
     from clickreel.stream.cluster import Cluster
@@ -131,7 +131,7 @@ def _contract_is_registered(home: Home) -> bool:
     return not given_profile(home) and home.read(_REGISTERED) == _contract(home)
 
 
-def _register_contract(where: Context) -> str:
+def _register_contract(where: StartContext) -> str:
     from clickreel.contract.publish import publish
     from clickreel.contract.schema_registry import HttpRegistry
     from clickreel.local.stack import profile
@@ -146,10 +146,10 @@ def _register_contract(where: Context) -> str:
     return ", ".join(f"{subject} version {version}" for subject, version in known)
 
 
-def _load_films(where: Context) -> str:
+def _load_films(where: StartContext) -> str:
     """The films of the run that is streamed, so that answers have titles; the producer has written down which they are."""
+    from clickreel.local.run_options import run
     from clickreel.local.stack import profile
-    from clickreel.local.streaming import run
     from clickreel.simulate.films import invent, read_csv
     from clickreel.stream import runs
     from clickreel.warehouse import films
@@ -163,16 +163,20 @@ def _load_films(where: Context) -> str:
     return f"{films.load(connect(profile(where.home)), catalogue):,} films"
 
 
-CLICKHOUSE = Part(
+CLICKHOUSE = Service(
     "clickhouse", _clickhouse, _clickhouse_ready, available=lambda: _exists("clickreel.local.clickhouse.__main__")
 )
-TOPIC = Task("topic", _make_topic, needs=("kafka",), available=lambda: _exists("clickreel.stream.topic_admin"))
-CONTRACT = Task("contract", _register_contract, needs=("registry", "kafka"), settled=_contract_is_registered)
-INGEST = Part(
+TOPIC = InitTask("topic", _make_topic, needs=("kafka",), available=lambda: _exists("clickreel.stream.topic_admin"))
+CONTRACT = InitTask("contract", _register_contract, needs=("registry", "kafka"), already_done=_contract_is_registered)
+INGEST = Service(
     "ingest", _ingest, needs=("kafka", "clickhouse", "topic"), available=lambda: _exists("clickreel.cli.ingest")
 )
-CONSOLE = Part("console", _console, ports.answers, needs=("kafka",), available=lambda: _exists("clickreel.cli.console"))
-PRODUCER = Part(
+CONSOLE = Service(
+    "console", _console, ports.answers, needs=("kafka",), available=lambda: _exists("clickreel.cli.console")
+)
+PRODUCER = Service(
     "producer", _producer, needs=("kafka", "topic", "contract"), available=lambda: _exists("clickreel.cli.produce")
 )
-FILMS = Task("films", _load_films, needs=("ingest", "producer"), available=lambda: _exists("clickreel.warehouse.films"))
+FILMS = InitTask(
+    "films", _load_films, needs=("ingest", "producer"), available=lambda: _exists("clickreel.warehouse.films")
+)

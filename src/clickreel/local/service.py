@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clickreel.errors import MissingError
-from clickreel.local import archive, java
+from clickreel.local import class_data_sharing, java
 from clickreel.local.home import Home
 from clickreel.local.settings import LocalSettings
 
@@ -16,7 +16,7 @@ JAVA_ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C.UTF-8"}
 
 
 @dataclass(frozen=True)
-class Context:
+class StartContext:
     """What a part is started with.
 
     Args:
@@ -48,7 +48,7 @@ class Launch:
 
 
 @dataclass(frozen=True)
-class Task:
+class InitTask:
     """Something that is done once the parts it needs are ready, and leaves no process.
 
     Args:
@@ -56,18 +56,18 @@ class Task:
         run: Does it, the second time as the first; returns what the checklist shows behind its name.
         needs: Names of parts and tasks that come before.
         available: Whether this installation can do it at all.
-        settled: Whether it was done before in this home and still holds: it is done again, and nobody waits for it.
+        already_done: Whether it was done before in this home and still holds: it is done again, and nobody waits for it.
     """
 
     name: str
-    run: Callable[[Context], str]
+    run: Callable[[StartContext], str]
     needs: tuple[str, ...] = ()
     available: Callable[[], bool] = lambda: True
-    settled: Callable[[Home], bool] = lambda _: False
+    already_done: Callable[[Home], bool] = lambda _: False
 
 
 @dataclass(frozen=True)
-class Part:
+class Service:
     """One part of the stack.
 
     Args:
@@ -78,16 +78,16 @@ class Part:
         needs: Names of parts and tasks that come before.
         jars: Groups of jars that must be fetched before it starts.
         available: Whether this installation can run it at all.
-        heavy: How long it may take to become ready, as a multiple of the usual limit.
+        timeout_factor: How long it may take to become ready, as a multiple of the usual limit.
     """
 
     name: str
-    launch: Callable[[Context], Launch]
+    launch: Callable[[StartContext], Launch]
     ready: Callable[[str], bool] | None = None
     needs: tuple[str, ...] = ()
     jars: tuple[str, ...] = ()
     available: Callable[[], bool] = lambda: True
-    heavy: float = 1.0
+    timeout_factor: float = 1.0
 
 
 def jvm(
@@ -104,7 +104,7 @@ def jvm(
     """
     return (
         str(java.java()),
-        *archive.options(name, _classpath(program)),
+        *class_data_sharing.options(name, _classpath(program)),
         # The first compiler alone: a broker that took 1.5 M messages of 237 bytes used 1.4 s of processor time, and 2.4 s with the second
         # compiler, which spends more on compiling than so short a run gives back. The serial collector: two cores have work to do.
         "-XX:+UseSerialGC",

@@ -25,7 +25,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Event:
+class StepEvent:
     """Something that happened to a step.
 
     Args:
@@ -45,10 +45,10 @@ class Event:
     total: int = 0
 
 
-Report = Callable[[Event], None]
+Report = Callable[[StepEvent], None]
 
 
-def silent(event: Event) -> None:
+def silent(event: StepEvent) -> None:
     """A report that nobody reads."""
 
 
@@ -93,10 +93,10 @@ def run(steps: Sequence[Step], report: Report = silent, cancel: threading.Event 
 
 def _timed(step: Step, report: Report) -> None:
     begun = time.monotonic()
-    report(Event(step.name, "begun"))
+    report(StepEvent(step.name, "begun"))
     try:
         detail = step.run()
     except BaseException as exc:
-        report(Event(step.name, "failed", time.monotonic() - begun, str(exc)))
+        report(StepEvent(step.name, "failed", time.monotonic() - begun, str(exc)))
         raise
-    report(Event(step.name, "done", time.monotonic() - begun, detail))
+    report(StepEvent(step.name, "done", time.monotonic() - begun, detail))

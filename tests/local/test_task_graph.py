@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from clickreel.local.steps import Event, Step, run
+from clickreel.local.task_graph import Step, StepEvent, run
 
 
 def test_steps_that_do_not_wait_for_one_another_run_at_the_same_time() -> None:
@@ -40,7 +40,7 @@ def test_a_step_waits_for_what_it_needs() -> None:
 
 def test_the_report_tells_each_beginning_and_end() -> None:
     """With what the step returned."""
-    seen: list[Event] = []
+    seen: list[StepEvent] = []
     run([Step("one", lambda: "an address")], seen.append)
     assert [(event.step, event.state, event.detail) for event in seen] == [
         ("one", "begun", ""),

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from clickreel.errors import ContractError, MissingError, UnreachableError, UsageError
-from clickreel.local import pipeline
-from clickreel.local.failure import explained
+from clickreel.local import stream_services
 from clickreel.local.home import Home
-from clickreel.local.parts import NAMES, PARTS, TASKS
+from clickreel.local.services import INIT_TASKS, NAMES, SERVICES
 from clickreel.local.stack import Stack
+from clickreel.local.startup_diagnosis import explained
 
 
 @pytest.fixture
@@ -24,9 +24,9 @@ def home(tmp_path: Path) -> Home:
 
 def test_the_parts_are_those_that_status_names() -> None:
     """Scripts rely on these names; a part may be absent until somebody starts it."""
-    assert set(PARTS) == set(NAMES)
-    needs = [one.needs for one in PARTS.values()] + [one.needs for one in TASKS.values()]
-    assert {name for names in needs for name in names} <= {*PARTS, *TASKS}
+    assert set(SERVICES) == set(NAMES)
+    needs = [one.needs for one in SERVICES.values()] + [one.needs for one in INIT_TASKS.values()]
+    assert {name for names in needs for name in names} <= {*SERVICES, *INIT_TASKS}
 
 
 def test_a_part_brings_what_it_needs(home: Home) -> None:
@@ -36,11 +36,11 @@ def test_a_part_brings_what_it_needs(home: Home) -> None:
 
 def test_a_registered_contract_is_waited_for_once(home: Home) -> None:
     """Until it changes, or another registry is meant."""
-    assert not pipeline._contract_is_registered(home)
-    home.write("contract.json", pipeline._contract(home))
-    assert pipeline._contract_is_registered(home)
-    home.write("contract.json", {**pipeline._contract(home), "value": {"type": "object"}})
-    assert not pipeline._contract_is_registered(home)
+    assert not stream_services._contract_is_registered(home)
+    home.write("contract.json", stream_services._contract(home))
+    assert stream_services._contract_is_registered(home)
+    home.write("contract.json", {**stream_services._contract(home), "value": {"type": "object"}})
+    assert not stream_services._contract_is_registered(home)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Part ``registry``: Apicurio Registry, which speaks the schema registry's API that Kafka's clients use."""
+"""Service ``registry``: Apicurio Registry, which speaks the schema registry's API that Kafka's clients use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clickreel.errors import MissingError
 from clickreel.local import jars, ports
-from clickreel.local.part import JAVA_ENVIRONMENT, Context, Launch, Part, jvm, keep_version
+from clickreel.local.service import JAVA_ENVIRONMENT, Launch, Service, StartContext, jvm, keep_version
 
 # Where the API of Confluent's registry is served; clients take this whole address.
 API = "/apis/ccompat/v7"
@@ -40,7 +40,7 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.name != ".size")
 
 
-def _launch(where: Context) -> Launch:
+def _launch(where: StartContext) -> Launch:
     home, version = where.home, jars.version("registry")
     port = ports.take(home, "registry", where.settings.registry_port)
     data = home.data("registry")
@@ -74,4 +74,4 @@ def _ready(address: str) -> bool:
     return ports.answers(f"{address}/subjects")
 
 
-REGISTRY = Part("registry", _launch, _ready, jars=("registry",))
+REGISTRY = Service("registry", _launch, _ready, jars=("registry",))

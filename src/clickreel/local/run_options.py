@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from clickreel.local.home import Home
-from clickreel.local.pipeline import RUN_FILE, RUN_OPTIONS
 from clickreel.local.stack import Stack
+from clickreel.local.stream_services import RUN_FILE, RUN_OPTIONS
 
 
 def remembered(home: Home) -> dict[str, Any]:
