@@ -12,6 +12,7 @@ import pytest
 from clickreel.contract.vocabulary import FLAWS
 from clickreel.events import Deliveries
 from clickreel.flink import examples
+from clickreel.simulate.ledger import derive_ledger
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from tests.flink.conftest import HOUR_MS, START_MS, Open, Topics, instant, rows, written
@@ -133,7 +134,7 @@ def flawed(topics: Topics) -> Flawed:
     start, end = START_MS + 16 * HOUR_MS, START_MS + 20 * HOUR_MS
     deliveries = own.deliveries(start, end)
     events = written(deliveries)
-    flaws = [row for batch in own.ledger(start, end) for row in batch.to_pylist() if row["kind"] == "flaw"]
+    flaws = [row for batch in derive_ledger(own, start, end) for row in batch.to_pylist() if row["kind"] == "flaw"]
     copies = Counter(row["event_id"] for row in flaws if row["name"].startswith("duplicate"))
     originals = {
         event["event_id"]

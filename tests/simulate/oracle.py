@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from clickreel.simulate import browsing, people, traffic, visits
+from clickreel.simulate import browsing, list_visits, population, traffic
 from clickreel.simulate.draws import GOLDEN, MASK, Purpose, child1, root, uniform1, weibull_ms
 from clickreel.simulate.taste import DAYPART_OF_HOUR
 from clickreel.simulate.world import World
@@ -72,7 +72,7 @@ def candidates(world: World, place: int, day: int) -> list[tuple[int, int, int]]
     key = child1(person, day + 16)
     quantile = uniform1((place * GOLDEN + root(settings.seed, Purpose.ACTIVITY)) & MASK)
     per_day = world.audience.sessions_per_day
-    scale = people.capped_scale(per_day, settings.activity_sigma)
+    scale = population.capped_scale(per_day, settings.activity_sigma)
     activity = min(per_day * scale * float(np.exp(settings.activity_sigma * ndtri(quantile))), 4.0)
     mean = activity * world.traffic.day_factor(day)
     u, count, term = uniform1(key), 0, float(np.exp(-mean))
@@ -84,12 +84,12 @@ def candidates(world: World, place: int, day: int) -> list[tuple[int, int, int]]
     starts = []
     profile = traffic._profile(settings, (day + 3) % 7)
     for number in range(count):
-        u = draw(child1(key, number), traffic.Of.START)
+        u = draw(child1(key, number), traffic.SessionStream.START)
         if settings.flat:
             starts.append(int(u * DAY_MS))
         else:
             at = np.interp(u, profile.cumulative, np.linspace(0, DAY_MS, 97))
-            starts.append(int(at + normal(person, traffic.Actor.HABIT) * 3_600_000) % DAY_MS)
+            starts.append(int(at + normal(person, traffic.PersonStream.HABIT) * 3_600_000) % DAY_MS)
     return [(start, number, child1(key, number)) for number, start in enumerate(sorted(starts))]
 
 
@@ -105,7 +105,7 @@ def sessions(world: World, place: int, day: int) -> list[Session]:
     kept = []
     for start, number, key in candidates(world, place, day):
         if start - before >= pause:
-            bot = draw(person, traffic.Actor.BOT) < settings.bots
+            bot = draw(person, traffic.PersonStream.BOT) < settings.bots
             lists = lists_wanted(world, key, bot)
             kept.append(Session(user, day * DAY_MS + start, number, lists, key, person, bot))
         before = start
@@ -115,11 +115,11 @@ def sessions(world: World, place: int, day: int) -> list[Session]:
 def lists_wanted(world: World, key: int, bot: bool) -> int:
     """How many lists a session means to look at."""
     settings, sigma = world.settings, world.settings.visits_sigma
-    wanted = 1.0 + float(np.exp(sigma * normal(key, traffic.Of.VISITS))) * (
+    wanted = 1.0 + float(np.exp(sigma * normal(key, traffic.SessionStream.VISITS))) * (
         (settings.visits_mean - 1.0) * float(np.exp(-0.5 * sigma**2))
     )
-    wanted = np.floor(wanted + draw(key, traffic.Of.VISIT))
-    if draw(key, traffic.Of.MONSTER) < settings.monsters:
+    wanted = np.floor(wanted + draw(key, traffic.SessionStream.VISIT))
+    if draw(key, traffic.SessionStream.MONSTER) < settings.monsters:
         wanted = 120 + 40 * wanted
     if bot:
         wanted = 25 * wanted
@@ -131,13 +131,15 @@ class Browser:
 
     def __init__(self, world: World, session: Session, number: int) -> None:
         self.world, self.session, self.number = world, session, number
-        self.shelves = world.scene.ranker.day(session.start_ms // DAY_MS)
-        self.taste = world.scene.taste
+        self.lists = world.model.ranker.day(session.start_ms // DAY_MS)
+        self.taste = world.model.taste
         self.key, self.person = session.key, session.person
         self.mood = self._mood()
         self.device = self._device()
         self.anchor = self._anchor()
-        pace = np.exp(0.25 * normal(self.person, traffic.Actor.PACE) + 0.2 * normal(self.key, traffic.Of.PACE))
+        pace = np.exp(
+            0.25 * normal(self.person, traffic.PersonStream.PACE) + 0.2 * normal(self.key, traffic.SessionStream.PACE)
+        )
         pace *= world.settings.dwell_factor
         self.pace = f32(0.02 * pace if session.bot else pace)
         self.clock_ms = session.start_ms
@@ -152,60 +154,60 @@ class Browser:
 
     def _mood(self) -> int:
         share = np.cumsum(self.taste.segment_share)
-        u = draw(self.key, traffic.Of.MOOD)
-        if u < visits.FIRST_TASTE:
-            return find(share, draw(self.person, traffic.Actor.FIRST_TASTE))
-        if u < visits.FIRST_TASTE + visits.SECOND_TASTE:
-            return find(share, draw(self.person, traffic.Actor.SECOND_TASTE))
+        u = draw(self.key, traffic.SessionStream.MOOD)
+        if u < list_visits.FIRST_TASTE:
+            return find(share, draw(self.person, traffic.PersonStream.FIRST_TASTE))
+        if u < list_visits.FIRST_TASTE + list_visits.SECOND_TASTE:
+            return find(share, draw(self.person, traffic.PersonStream.SECOND_TASTE))
         hour = int((self.session.start_ms / 3_600_000 + self.world.settings.time_zone_h) % 24)
         by_hour = np.cumsum(self.taste.daypart_share[DAYPART_OF_HOUR[hour]])
-        return find(by_hour, draw(self.key, traffic.Of.MOOD_ELSE))
+        return find(by_hour, draw(self.key, traffic.SessionStream.MOOD_ELSE))
 
     def _device(self) -> int:
         if self.session.bot:
-            return visits._WEB
-        if draw(self.key, traffic.Of.DEVICE) < visits.DEVICE_HABIT:
-            return find(visits.DEVICE_CUMULATIVE, draw(self.person, traffic.Actor.DEVICE))
-        return find(visits.DEVICE_CUMULATIVE, draw(self.key, traffic.Of.DEVICE_ELSE))
+            return list_visits._WEB
+        if draw(self.key, traffic.SessionStream.DEVICE) < list_visits.DEVICE_HABIT:
+            return find(list_visits.DEVICE_CUMULATIVE, draw(self.person, traffic.PersonStream.DEVICE))
+        return find(list_visits.DEVICE_CUMULATIVE, draw(self.key, traffic.SessionStream.DEVICE_ELSE))
 
     def _anchor(self) -> int:
-        u = draw(self.key, traffic.Of.ANCHOR_ELSE)
-        if draw(self.key, traffic.Of.ANCHOR) < visits.FAVOURITE_ANCHOR:
-            first = find(np.cumsum(self.taste.segment_share), draw(self.person, traffic.Actor.FIRST_TASTE))
-            favourite = int(u * visits.FAVOURITES)
-            u = uniform1(child1(child1(self.person, traffic.Actor.FAVOURITES), favourite))
-            return find(self.shelves.anchors[first], u)
-        return find(self.shelves.anchors[self.mood], u)
+        u = draw(self.key, traffic.SessionStream.ANCHOR_ELSE)
+        if draw(self.key, traffic.SessionStream.ANCHOR) < list_visits.FAVOURITE_ANCHOR:
+            first = find(np.cumsum(self.taste.segment_share), draw(self.person, traffic.PersonStream.FIRST_TASTE))
+            favourite = int(u * list_visits.FAVOURITES)
+            u = uniform1(child1(child1(self.person, traffic.PersonStream.FAVOURITES), favourite))
+            return find(self.lists.anchors[first], u)
+        return find(self.lists.anchors[self.mood], u)
 
     def _visit(self, number: int) -> None:
-        key = child1(self.key, number + visits.VISIT_KEY)
-        at = visits.VisitDraw
+        key = child1(self.key, number + list_visits.VISIT_KEY)
+        at = list_visits.VisitDraw
         if number == 0:
-            entry = find(visits.ENTRY_CUMULATIVE, draw(self.key, traffic.Of.ENTRY))
-            page, referrer = int(visits.ENTRY_PAGE[entry]), int(visits.ENTRY_REFERRER[entry])
+            entry = find(list_visits.ENTRY_CUMULATIVE, draw(self.key, traffic.SessionStream.ENTRY))
+            page, referrer = int(list_visits.ENTRY_PAGE[entry]), int(list_visits.ENTRY_REFERRER[entry])
         else:
-            later = find(visits.LATER_CUMULATIVE, draw(key, at.PAGE))
-            page, referrer = int(visits.LATER_PAGE[later]), int(visits.LATER_REFERRER[later])
+            later = find(list_visits.LATER_CUMULATIVE, draw(key, at.PAGE))
+            page, referrer = int(list_visits.LATER_PAGE[later]), int(list_visits.LATER_REFERRER[later])
         anchor = self.anchor
-        if number > 0 and draw(key, at.ANCHOR) >= visits.SESSION_ANCHOR:
-            anchor = find(self.shelves.anchors[self.mood], draw(key, at.ANCHOR_ELSE))
-        shown = list(self.shelves.films[self._row(key, page, anchor)])
-        depth = 1 + int(visits.SCROLL[page] * -float(np.log(draw(key, at.DEPTH))))
+        if number > 0 and draw(key, at.ANCHOR) >= list_visits.SESSION_ANCHOR:
+            anchor = find(self.lists.anchors[self.mood], draw(key, at.ANCHOR_ELSE))
+        shown = list(self.lists.films[self._row(key, page, anchor)])
+        depth = 1 + int(list_visits.SCROLL[page] * -float(np.log(draw(key, at.DEPTH))))
         depth = min(depth, max(1, min(30, len(shown) - 1)))
         is_random = draw(key, at.RANDOM) < self.world.settings.random_lists
         viral = None if is_random else self._viral(key)
         wanted = None
-        if page == visits.SEARCH and viral is None and not is_random:
+        if page == list_visits.SEARCH and viral is None and not is_random:
             wanted = anchor
         put_at = -1
         if is_random:
             shown = self._shuffled(key, depth)
         elif viral is not None or wanted is not None:
             u = draw(key, at.RANK)
-            put_at = find(visits.FOUND_AT_CUMULATIVE, u) if wanted is not None else int(u * visits.SHOWN_AT)
+            put_at = find(list_visits.FOUND_AT_CUMULATIVE, u) if wanted is not None else int(u * list_visits.SHOWN_AT)
             shown = self._with(shown, wanted if viral is None else viral, put_at)
         for place in range(depth):
-            odds = self.world.scene.appeals[self.mood, shown[place]]
+            odds = self.world.model.appeals[self.mood, shown[place]]
             if place == put_at:
                 odds = f32(browsing.VIRAL_CLICK if wanted is None else browsing.SEARCHED_CLICK)
             if self._look(child1(key, place + 1 + at.SLOT), int(shown[place]), place + 1, (page, referrer), odds):
@@ -217,20 +219,22 @@ class Browser:
         self._happen(last, f32(self.gap + extra))
 
     def _row(self, key: int, page: int, anchor: int) -> int:
-        u = draw(key, visits.VisitDraw.VARIANT)
-        if page == visits.HOME:
-            return self.shelves.home + self.mood * 16 + int(u * 16)
-        if page == visits.BROWSE:
-            v, shelf = draw(key, visits.VisitDraw.CATEGORY), self.mood
-            if v >= visits.OWN_CATEGORY:
-                shelf = int((v - visits.OWN_CATEGORY) / (1 - visits.OWN_CATEGORY) * len(self.taste.segment_share))
-            return self.shelves.browse + shelf * 16 + int(u * 16)
-        return self.shelves.near + anchor * 4 + int(u * 4)
+        u = draw(key, list_visits.VisitDraw.VARIANT)
+        if page == list_visits.HOME:
+            return self.lists.home + self.mood * 16 + int(u * 16)
+        if page == list_visits.BROWSE:
+            v, shelf = draw(key, list_visits.VisitDraw.CATEGORY), self.mood
+            if v >= list_visits.OWN_CATEGORY:
+                shelf = int(
+                    (v - list_visits.OWN_CATEGORY) / (1 - list_visits.OWN_CATEGORY) * len(self.taste.segment_share)
+                )
+            return self.lists.browse + shelf * 16 + int(u * 16)
+        return self.lists.near + anchor * 4 + int(u * 4)
 
     def _viral(self, key: int) -> int | None:
-        u, reached = draw(key, visits.VisitDraw.BURST), 0.0
+        u, reached = draw(key, list_visits.VisitDraw.BURST), 0.0
         start = self.session.start_ms
-        for burst in self.world.scene.trends.bursts(start, start + 1):
+        for burst in self.world.model.trends.bursts(start, start + 1):
             before = reached
             reached = min(before + float(burst.share(np.array([start]))[0]), 0.8)
             if before <= u < reached:
@@ -238,10 +242,10 @@ class Browser:
         return None
 
     def _shuffled(self, key: int, depth: int) -> list[int]:
-        present = self.shelves.present
+        present = self.lists.present
         steps = browsing.strides(len(present))
-        start = child1(key, visits.VisitDraw.RANDOM_START) % len(present)
-        step = int(steps[child1(key, visits.VisitDraw.RANDOM_STEP) % len(steps)])
+        start = child1(key, list_visits.VisitDraw.RANDOM_START) % len(present)
+        step = int(steps[child1(key, list_visits.VisitDraw.RANDOM_STEP) % len(steps)])
         return [int(present[(start + step * rank) % len(present)]) for rank in range(1, depth + 1)]
 
     def _with(self, shown: list[int], film: int | None, place: int) -> list[int]:
@@ -283,13 +287,13 @@ class Browser:
             dwell: np.float32 = WEIBULL[child1(chain, number) & 0xFFFF] * self.pace * f32(mean_ms)
             return dwell
 
-        self._happen(event(browsing.DETAIL_VIEW, visits.DETAIL), stay(1, browsing.DETAIL_MS))
+        self._happen(event(browsing.DETAIL_VIEW, list_visits.DETAIL), stay(1, browsing.DETAIL_MS))
         if human and (chain >> 16) & 0xFFFF < browsing.TRAILER_SHARE:
-            self._happen(event(browsing.TRAILER, visits.DETAIL), stay(2, browsing.TRAILER_MS))
+            self._happen(event(browsing.TRAILER, list_visits.DETAIL), stay(2, browsing.TRAILER_MS))
         if human and (chain >> 32) & 0xFFFF < browsing.WATCHLIST_SHARE:
-            self._happen(event(browsing.WATCHLIST, visits.DETAIL), stay(3, browsing.WATCHLIST_MS))
+            self._happen(event(browsing.WATCHLIST, list_visits.DETAIL), stay(3, browsing.WATCHLIST_MS))
         if human and chain >> 48 < browsing.AGAIN:
-            self._happen(event(browsing.DETAIL_VIEW, visits.DETAIL), stay(4, browsing.DETAIL_MS))
+            self._happen(event(browsing.DETAIL_VIEW, list_visits.DETAIL), stay(4, browsing.DETAIL_MS))
         return chain & 0xFFFF < browsing.STOP
 
     def _happen(self, event: Event, gap: np.float32) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from clickreel.contract.vocabulary import EVENT_TYPES, PAGES
 from clickreel.events import Events
+from clickreel.simulate.ledger import derive_ledger
 from clickreel.simulate.world import World
 from tests.simulate.worlds import DAY_MS, HOUR_MS, MONDAY_MS, world
 
@@ -51,8 +52,8 @@ def test_pages_fit_what_happens(day: Events) -> None:
 
 def test_a_list_shows_each_film_once_from_the_top(made: World) -> None:
     """Ranks run from 1 without a gap, and no film stands twice in a list, put-in and random ones included."""
-    sessions = made.happenings.sessions(MONDAY_MS, MONDAY_MS + 6 * HOUR_MS)
-    for events, _, of_visit in made.scene.expand(sessions):
+    sessions = made.timeline.sessions(MONDAY_MS, MONDAY_MS + 6 * HOUR_MS)
+    for events, _, of_visit in made.model.expand(sessions):
         views = np.flatnonzero(events.event_type == VIEW)
         visit = of_visit[views]
         pairs = np.unique(np.stack([visit, events.film[views].astype(np.int64)]), axis=1)
@@ -64,7 +65,7 @@ def test_a_list_shows_each_film_once_from_the_top(made: World) -> None:
 
 def entries(made: World, days: int, kind: str) -> list[dict[str, Any]]:
     """The ledger's entries of a kind."""
-    table = pa.Table.from_batches(list(made.ledger(MONDAY_MS, MONDAY_MS + days * DAY_MS)))
+    table = pa.Table.from_batches(list(derive_ledger(made, MONDAY_MS, MONDAY_MS + days * DAY_MS)))
     return list(table.filter(pc.equal(table["kind"], kind)).to_pylist())
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clickreel.simulate import blocks
+from clickreel.simulate import parallel
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from tests.simulate.worlds import HOUR_MS, MONDAY_MS, digest, world
@@ -61,7 +61,9 @@ def test_any_number_of_workers_gives_the_same_bytes() -> None:
     """One process or several, the file's content is the same."""
     made = world(users=8000, seed=24, flaws="late=1%,duplicate=1%")
     span = (MONDAY_MS, MONDAY_MS + 60 * HOUR_MS)
-    sums = {workers: digest(*(part for _, part in blocks.each(made, span, _same, workers))) for workers in (1, 2, 4, 8)}
+    sums = {
+        workers: digest(*(part for _, part in parallel.each(made, span, _same, workers))) for workers in (1, 2, 4, 8)
+    }
     assert len(set(sums.values())) == 1, sums
 
 
@@ -74,7 +76,7 @@ def test_people_are_the_same_when_made_by_the_hour(monkeypatch: pytest.MonkeyPat
     by_day = world(users=3000, seed=21)
     monkeypatch.setattr("clickreel.simulate.timeline.span_hours", lambda _: 1)
     by_hour = World(WorldSettings(users=3000, seed=21))
-    assert by_hour.happenings._hours == 1
+    assert by_hour.timeline._hours == 1
     assert digest(by_hour.events(*SPAN)) == digest(by_day.events(*SPAN))
 
 

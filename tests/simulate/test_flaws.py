@@ -8,7 +8,8 @@ import pytest
 
 from clickreel.contract.vocabulary import DEVICES, FLAWS, MALFORMED
 from clickreel.events import Deliveries
-from clickreel.simulate.flaws import DELAY_MAX_MS
+from clickreel.simulate.delivery_flaws import DELAY_MAX_MS
+from clickreel.simulate.ledger import derive_ledger
 from tests.simulate.worlds import DAY_MS, HOUR_MS, MONDAY_MS, world
 
 SPEC = "late=2%,late_batch=3%,out_of_order=2%,duplicate=1.5%,malformed=1%"
@@ -81,7 +82,7 @@ def test_a_duplicate_comes_after_its_original_under_the_same_id(made: Deliveries
 
 def test_the_ledger_names_exactly_the_flawed_deliveries(made: Deliveries) -> None:
     """By kind, id, event time and delivery."""
-    entries = pa.Table.from_batches(list(world(users=12_000, seed=41, flaws=SPEC).ledger(*SPAN)))
+    entries = pa.Table.from_batches(list(derive_ledger(world(users=12_000, seed=41, flaws=SPEC), *SPAN)))
     flaws = entries.filter(pa.compute.equal(entries["kind"], "flaw"))
     flawed = made.take(made.flaw > 0)
     assert flaws["name"].to_pylist() == [FLAWS[code] for code in flawed.flaw.tolist()]

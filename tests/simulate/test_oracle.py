@@ -46,7 +46,7 @@ def test_sessions_and_their_events_agree_with_the_oracle(name: str) -> None:
     """Every person's day, lived through in plain Python, has the sessions and the events of the product, in every column."""
     made = world(**WORLDS[name])
     days = (DAY, DAY + 1)
-    sessions = made.happenings.sessions(DAY * DAY_MS, (DAY + 2) * DAY_MS)
+    sessions = made.timeline.sessions(DAY * DAY_MS, (DAY + 2) * DAY_MS)
     expected = [s for day in days for place in range(made.users) for s in oracle.sessions(made, place, day)]
     expected.sort(key=lambda s: (s.start_ms, s.user))
     assert [(s.start_ms, s.user, s.of_day, s.visits, s.bot) for s in expected] == list(
@@ -66,7 +66,7 @@ def test_sessions_and_their_events_agree_with_the_oracle(name: str) -> None:
 
 def _events(made: World, sessions: Sessions) -> list[oracle.Event]:
     rows: list[oracle.Event] = []
-    for events, _, _ in made.scene.expand(sessions):
+    for events, _, _ in made.model.expand(sessions):
         columns = (getattr(events, name).tolist() for name in events.__slots__)
         rows += zip(*columns, strict=True)
     return sorted(rows)

@@ -6,7 +6,7 @@ import pytest
 
 from clickreel.errors import UsageError
 from clickreel.simulate import scenarios
-from clickreel.simulate.flaws import Rates, parse
+from clickreel.simulate.delivery_flaws import FlawRates, parse
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from tests.simulate.worlds import DAY_MS, MONDAY_MS
@@ -119,16 +119,16 @@ def test_a_scenario_stands_below_flag_environment_and_project_file() -> None:
 def test_flaws_can_be_a_table_of_the_project_file() -> None:
     """The table says the same as the text; both at once are refused."""
     tables = {"flaws": {"late_batch": "1%", "malformed": 0.002}}
-    assert scenarios.load({}, tables=tables, environ={}).flaw_rates == Rates(late_batch=0.01, malformed=0.002)
-    assert scenarios.load({"flaws": "duplicate=1%"}, tables=tables, environ={}).flaw_rates == Rates(duplicate=0.01)
+    assert scenarios.load({}, tables=tables, environ={}).flaw_rates == FlawRates(late_batch=0.01, malformed=0.002)
+    assert scenarios.load({"flaws": "duplicate=1%"}, tables=tables, environ={}).flaw_rates == FlawRates(duplicate=0.01)
     with pytest.raises(UsageError, match="flaws twice"):
         scenarios.load({}, tables={**tables, "world": {"flaws": "late=1%"}}, environ={})
 
 
 def test_late_alone_means_both_shapes() -> None:
     """Half one by one, half as batches; beside late_batch it is what it says."""
-    assert parse("late=2%") == Rates(late=0.01, late_batch=0.01)
-    assert parse("late=2%, late-batch=0.03") == Rates(late=0.02, late_batch=0.03)
+    assert parse("late=2%") == FlawRates(late=0.01, late_batch=0.01)
+    assert parse("late=2%, late-batch=0.03") == FlawRates(late=0.02, late_batch=0.03)
     assert not parse("").any()
 
 

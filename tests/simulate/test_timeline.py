@@ -56,7 +56,7 @@ def test_people_do_not_share_sessions_over_weeks() -> None:
     """Session numbers of four weeks are all different."""
     made = world(users=20_000)
     numbers = np.concatenate(
-        [made.happenings.sessions(MONDAY_MS + d * DAY_MS, MONDAY_MS + (d + 1) * DAY_MS).number for d in range(28)]
+        [made.timeline.sessions(MONDAY_MS + d * DAY_MS, MONDAY_MS + (d + 1) * DAY_MS).number for d in range(28)]
     )
     assert len(np.unique(numbers)) == len(numbers) > 200_000
 
@@ -88,7 +88,7 @@ def test_people_stay_as_many_while_newcomers_arrive() -> None:
     """Over a year most are replaced, the number of those who come in a week stays, and nobody who left comes back."""
     made = world(users=2000, seed=38)
     weeks = [
-        np.unique(made.happenings.sessions(s, s + 7 * DAY_MS).user)
+        np.unique(made.timeline.sessions(s, s + 7 * DAY_MS).user)
         for s in range(MONDAY_MS, MONDAY_MS + 364 * DAY_MS, 91 * DAY_MS)
     ]
     sizes = [len(week) for week in weeks]

@@ -16,7 +16,7 @@ from dataclasses import fields
 import numpy as np
 
 from clickreel.events import Deliveries
-from clickreel.simulate import blocks
+from clickreel.simulate import parallel
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 
@@ -78,7 +78,7 @@ def main() -> int:
         "73 minutes at a time": lambda: in_steps(world, 73 * 60_000),
     }
     for workers in (1, 2, 4, 8):
-        ways[f"{workers} workers"] = lambda w=workers: (part for _, part in blocks.each(world, SPAN, whole, w))  # type: ignore[misc]
+        ways[f"{workers} workers"] = lambda w=workers: (part for _, part in parallel.each(world, SPAN, whole, w))  # type: ignore[misc]
     for _ in range(3):
         at = rng.randrange(*SPAN)
         ways[f"killed at {at}"] = lambda at=at: restarted(settings, at)  # type: ignore[misc]

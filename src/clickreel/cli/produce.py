@@ -13,7 +13,7 @@ import typer
 
 from clickreel.cli.output import Json, print_err, print_json
 from clickreel.cli.target_options import ProfileFile, TopicName
-from clickreel.cli.world import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
+from clickreel.cli.world_options import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,7 +65,7 @@ def produce(  # noqa: PLR0917 - one parameter an option
     with --rate or --mean-rate they come at the clock's pace. Ctrl-C waits for what is under way and reports.
     """
     from clickreel.cli.target_options import broker, topic_name
-    from clickreel.cli.world import world as make_world
+    from clickreel.cli.world_options import world as make_world
     from clickreel.stream import topic_admin
     from clickreel.stream.producer import Producer
 

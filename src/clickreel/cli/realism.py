@@ -9,7 +9,7 @@ import typer
 
 from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile, TopicName
-from clickreel.cli.world import Flaws, Scenario
+from clickreel.cli.world_options import Flaws, Scenario
 
 if TYPE_CHECKING:
     from clickreel.audit.realism import Columns, Ledger, Report, Result
@@ -152,7 +152,7 @@ def _worlds(
         weeks,
         write_between_marks,
     )
-    from clickreel.cli.world import world
+    from clickreel.cli.world_options import world
 
     reports = []
     span = weeks(days)

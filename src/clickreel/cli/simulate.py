@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from clickreel.cli.output import Json, print_err, print_json, print_table
-from clickreel.cli.world import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
+from clickreel.cli.world_options import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
 
 if TYPE_CHECKING:
     from clickreel.simulate.world import World
@@ -63,7 +63,7 @@ def simulate(  # noqa: PLR0917 - one parameter an option
 
     Example: [bold]clickreel simulate --out events.parquet --users 20000 --days 28[/bold]
     """
-    from clickreel.cli.world import world as make_world
+    from clickreel.cli.world_options import world as make_world
     from clickreel.errors import UsageError
     from clickreel.simulate import files
 
@@ -126,12 +126,12 @@ def _span(start: str | None, until: str | None, days: float | None) -> tuple[int
 
 def _write(world: World, out: Path, span: tuple[int, int], count: int | None, workers: int) -> tuple[int, int]:
     """Write the file; returns rows written and rows it cannot hold."""
-    from clickreel.simulate import blocks, files
+    from clickreel.simulate import files, parallel
 
     made = left_out = 0
     shape = files.shape(out)
     expected = count or max(1, int(world.expected_rate * (span[1] - span[0]) / 1000))
-    parts = blocks.each(world, span, shape, workers)
+    parts = parallel.each(world, span, shape, workers)
     with files.writing(out) as writer, _progress(expected) as told:
         for (first, end), whole in parts:
             part = whole
@@ -184,6 +184,7 @@ def ledger(  # noqa: PLR0917 - one parameter an option
     It is derived from seed and settings whenever it is asked for, and stored nowhere.
     """
     from clickreel.errors import UsageError
+    from clickreel.simulate.ledger import derive_ledger
     from clickreel.stream.send_schedule import wall_clock
 
     options = {
@@ -199,7 +200,7 @@ def ledger(  # noqa: PLR0917 - one parameter an option
         raise UsageError("the stretch is empty", hint="give --from and --until, or --days")
     if out is None and form == "parquet" and sys.stdout.isatty():
         raise UsageError("Parquet is not for a terminal", hint="--out ledger.parquet, or --format jsonl")
-    rows = _put(world.ledger(first, end), form, out)
+    rows = _put(derive_ledger(world, first, end), form, out)
     if json and out is not None:
         print_json({"run": world.run, "file": str(out), "entries": rows})
     else:
@@ -210,7 +211,7 @@ def _known(run: str | None, options: dict[str, Any]) -> tuple[World, int | None]
     """The world that is meant, and where its run began: as it was produced from here, or as the options say."""
     import dataclasses
 
-    from clickreel.cli.world import world as make_world
+    from clickreel.cli.world_options import world as make_world
     from clickreel.local.home import Home
     from clickreel.simulate.films import read_csv
     from clickreel.simulate.world import World

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clickreel.cli.output import Json, as_typed, print_err, print_json, print_out, print_table
-from clickreel.cli.world import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
+from clickreel.cli.world_options import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
 
 if TYPE_CHECKING:
     from clickreel.local.stack import Stack

@@ -8,7 +8,7 @@ import typer
 
 from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile, TopicName
-from clickreel.cli.world import Films, Flaws, MeanRate, Rate, Scenario, Seed, Users
+from clickreel.cli.world_options import Films, Flaws, MeanRate, Rate, Scenario, Seed, Users
 
 if TYPE_CHECKING:
     from clickreel.audit.expected import Run
@@ -83,7 +83,7 @@ def _run(topic: str, name: str | None, options: dict[str, Any], span: tuple[str 
     from clickreel import timespec
     from clickreel.audit import run as audit
     from clickreel.audit.expected import Run
-    from clickreel.cli.world import world as make_world
+    from clickreel.cli.world_options import world as make_world
     from clickreel.errors import UsageError
     from clickreel.local.home import Home
     from clickreel.simulate.films import read_csv

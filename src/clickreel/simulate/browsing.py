@@ -19,11 +19,11 @@ from clickreel.contract import vocabulary
 from clickreel.events import Events
 from clickreel.simulate import ids
 from clickreel.simulate.draws import U64, child, weibull_ms
+from clickreel.simulate.list_visits import DEPTH_MAX, DETAIL, SessionContext, VisitDraw, Visits
+from clickreel.simulate.ranked_lists import RankedLists
 from clickreel.simulate.settings import WorldSettings
-from clickreel.simulate.shelves import Shelves
 from clickreel.simulate.taste import Taste
 from clickreel.simulate.traffic import MINUTE_MS, SILENCE_MS, Sessions, slack_ms
-from clickreel.simulate.visits import DEPTH_MAX, DETAIL, Outings, VisitDraw, Visits
 
 VIEW, DETAIL_VIEW, TRAILER, WATCHLIST = (
     vocabulary.EVENT_TYPES.index(name) for name in ("view", "detail_view", "watch_trailer", "add_to_watchlist")
@@ -77,7 +77,7 @@ def strides(count: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True, slots=True)
-class Slots:
+class Impressions:
     """The films that are looked at, in order of visit and rank.
 
     Attributes:
@@ -98,16 +98,16 @@ class Slots:
 
 
 def slots(
-    visits: Visits, outing: Outings, shelves: Shelves, appeals: NDArray[np.float32], settings: WorldSettings
-) -> Slots:
+    visits: Visits, context: SessionContext, lists: RankedLists, appeals: NDArray[np.float32], settings: WorldSettings
+) -> Impressions:
     """The films that are looked at and which of them are opened."""
     depth = visits.depth
     visit = np.repeat(np.arange(len(depth)), depth)
     rank = np.arange(1, len(visit) + 1) - np.repeat(np.cumsum(depth) - depth, depth)
-    film, put = _films(visits, shelves, visit, rank)
+    film, put = _films(visits, lists, visit, rank)
     key = child(visits.key[visit], rank + VisitDraw.SLOT)
 
-    mood = outing.mood[visits.session]
+    mood = context.mood[visits.session]
     odds = appeals.ravel()[np.repeat(mood * appeals.shape[1], depth) + film]
     odds[put] = np.where(visits.searched, np.float32(SEARCHED_CLICK), np.float32(VIRAL_CLICK))[visit[put]]
     odds *= ATTENTION[rank - 1]
@@ -125,14 +125,14 @@ def slots(
     leaves = leaves[first_of_visit]
     last[visit[leaves]] = rank[leaves]
     seen = rank <= np.repeat(last, depth)
-    return Slots(visit[seen], rank[seen], film[seen], key[seen], clicked[seen], chain[seen])
+    return Impressions(visit[seen], rank[seen], film[seen], key[seen], clicked[seen], chain[seen])
 
 
 def _films(
-    visits: Visits, shelves: Shelves, visit: NDArray[np.int64], rank: NDArray[np.int64]
+    visits: Visits, lists: RankedLists, visit: NDArray[np.int64], rank: NDArray[np.int64]
 ) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
     """The film at each rank of each list, and the slots of the films that were put in."""
-    width = shelves.films.shape[1]
+    width = lists.films.shape[1]
     depth = visits.depth
     has_put = visits.put >= 0
     place = np.repeat(visits.row * width - 1, depth) + rank
@@ -140,7 +140,7 @@ def _films(
     put_rank = np.where(has_put, visits.put_rank, DEPTH_MAX + 2)
     put_rank_of = np.repeat(put_rank, depth)
     place -= rank > put_rank_of
-    films = shelves.films.ravel()
+    films = lists.films.ravel()
     film = films[place]
     put_of = np.repeat(visits.put, depth)
     # The film that was put in may stand in the list already: there, the spare one at the end takes its place.
@@ -150,7 +150,7 @@ def _films(
     film[put] = put_of[put]
     rows = np.flatnonzero(np.repeat(visits.random, depth))
     if len(rows):
-        count = len(shelves.present)
+        count = len(lists.present)
         steps = strides(count)
         chosen = visits.random.nonzero()[0]
         start, step = np.zeros(len(depth), np.int64), np.zeros(len(depth), np.int64)
@@ -158,7 +158,7 @@ def _films(
         step[chosen] = steps[
             (child(visits.key[chosen], VisitDraw.RANDOM_STEP) % np.uint64(len(steps))).astype(np.int64)
         ]
-        film[rows] = shelves.present[(start[visit[rows]] + step[visit[rows]] * rank[rows]) % count]
+        film[rows] = lists.present[(start[visit[rows]] + step[visit[rows]] * rank[rows]) % count]
     return film, put
 
 
@@ -181,7 +181,7 @@ class _Layout:
     direct: NDArray[np.int64]
 
 
-def _layout(slot: Slots, bot_of_slot: NDArray[np.bool_]) -> _Layout:
+def _layout(slot: Impressions, bot_of_slot: NDArray[np.bool_]) -> _Layout:
     clicked = np.flatnonzero(slot.clicked)
     chain = slot.chain[clicked]
     human = ~bot_of_slot[clicked]
@@ -208,7 +208,7 @@ def _layout(slot: Slots, bot_of_slot: NDArray[np.bool_]) -> _Layout:
 
 
 def _gaps(
-    slot: Slots, layout: _Layout, pace: NDArray[np.float32], visits_end: NDArray[np.int64], visit_key: U64
+    slot: Impressions, layout: _Layout, pace: NDArray[np.float32], visits_end: NDArray[np.int64], visit_key: U64
 ) -> NDArray[np.float32]:
     """Milliseconds from each event to the one after it.
 
@@ -235,11 +235,11 @@ def _gaps(
     return gap
 
 
-def happen(
+def generate_events(
     sessions: Sessions,
-    outing: Outings,
+    context: SessionContext,
     visits: Visits,
-    slot: Slots,
+    slot: Impressions,
     *,
     film_id: NDArray[np.int32],
     settings: WorldSettings,
@@ -255,7 +255,7 @@ def happen(
     events_per_session = np.diff(session_ends, prepend=0)
     first_of_session = session_ends - events_per_session
 
-    gap = _gaps(slot, layout, outing.pace[session_of_slot], visit_ends - 1, visits.key)
+    gap = _gaps(slot, layout, context.pace[session_of_slot], visit_ends - 1, visits.key)
     longest = min(_GAP_MAX_MS, SILENCE_MS - 2 * MINUTE_MS - 2 * slack_ms(settings))
     gap_ms = np.minimum(gap, np.float32(longest)).astype(np.int64)
     np.maximum(gap_ms, 1, out=gap_ms)
@@ -287,7 +287,7 @@ def happen(
         event_type=event_type,
         page=page,
         position=np.repeat(slot.rank.astype(np.int16), layout.count),
-        device=np.repeat(outing.device, events_per_session),
+        device=np.repeat(context.device, events_per_session),
         referrer=np.repeat(visits.referrer, events_per_visit),
     )
     visit = np.repeat(np.arange(len(visits.key)), events_per_visit)

@@ -44,7 +44,7 @@ _ID = (13, 49)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FileBlock:
     """A block in the shape of a file.
 
     Attributes:
@@ -58,14 +58,14 @@ class Part:
     data: Any
 
 
-class Writer(Protocol):
+class FileWriter(Protocol):
     """Writes parts into a file."""
 
     def write(self, data: Any, /) -> object:
         """Append a part's data."""
 
 
-def shape(path: Path) -> Callable[[Deliveries], Part]:
+def shape(path: Path) -> Callable[[Deliveries], FileBlock]:
     """What to make of deliveries for a file of this name.
 
     Raises:
@@ -76,14 +76,14 @@ def shape(path: Path) -> Callable[[Deliveries], Part]:
     return lines if path.suffix == ".jsonl" else table
 
 
-def lines(deliveries: Deliveries) -> Part:
+def lines(deliveries: Deliveries) -> FileBlock:
     """The values as lines of bytes."""
     values = encode(deliveries).values
     joined = pc.binary_join_element_wise(values, pa.scalar(b"", values.type), pa.scalar(b"\n", values.type))
-    return Part(len(deliveries), 0, b"".join(joined.to_pylist()))
+    return FileBlock(len(deliveries), 0, b"".join(joined.to_pylist()))
 
 
-def table(deliveries: Deliveries) -> Part:
+def table(deliveries: Deliveries) -> FileBlock:
     """The good rows as a table of :data:`SCHEMA`."""
     good = deliveries.flaw < _MALFORMED_FIRST
     kept = deliveries if good.all() else deliveries.take(good)
@@ -107,7 +107,7 @@ def table(deliveries: Deliveries) -> Part:
         _words(events.device, vocabulary.DEVICES),
         _words(referrer, vocabulary.REFERRERS),
     ]
-    return Part(len(deliveries), len(deliveries) - len(kept), pa.table(columns, SCHEMA))
+    return FileBlock(len(deliveries), len(deliveries) - len(kept), pa.table(columns, SCHEMA))
 
 
 def _payload(deliveries: Deliveries, values: pa.BinaryArray) -> tuple[Any, Any]:
@@ -129,7 +129,7 @@ def _words(codes: Any, words: tuple[str, ...]) -> pa.DictionaryArray:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[Writer]:
+def writing(path: Path) -> Iterator[FileWriter]:
     """Write a file that appears when it is whole.
 
     Raises:
@@ -151,7 +151,7 @@ def writing(path: Path) -> Iterator[Writer]:
 
 
 @contextlib.contextmanager
-def _writer(suffix: str, draft: Path) -> Iterator[Writer]:
+def _writer(suffix: str, draft: Path) -> Iterator[FileWriter]:
     if suffix == ".parquet":
         import pyarrow.parquet as pq
 

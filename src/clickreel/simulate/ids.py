@@ -27,7 +27,7 @@ SESSIONS_PER_DAY = 1 << 4
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class EventPosition:
     """Where an event stands.
 
     Attributes:
@@ -97,7 +97,7 @@ def read(hi: U64, lo: U64) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArr
     return run_tag, ts_ms, user, (right & np.uint64(0xFFFF)).astype(np.uint16)
 
 
-def explain(event_id: str | uuid.UUID) -> Place:
+def explain(event_id: str | uuid.UUID) -> EventPosition:
     """Where the event with this id stands.
 
     Raises:
@@ -114,4 +114,4 @@ def explain(event_id: str | uuid.UUID) -> Place:
         )
     hi, lo = (np.array([half], np.uint64) for half in divmod(value.int, 1 << 64))
     run_tag, ts_ms, user, ordinal = (int(column[0]) for column in read(hi, lo))
-    return Place(run_tag, ts_ms, user, ordinal)
+    return EventPosition(run_tag, ts_ms, user, ordinal)

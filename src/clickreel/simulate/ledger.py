@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import orjson
@@ -29,9 +29,7 @@ from clickreel.contract import vocabulary
 from clickreel.events import Deliveries, Events
 from clickreel.simulate.traffic import DAY_MS, HOUR_MS, is_monster
 from clickreel.simulate.trends import WEEK_MS, Burst
-
-if TYPE_CHECKING:
-    from clickreel.simulate.world import World
+from clickreel.simulate.world import World
 
 SCHEMA = pa.schema(
     {
@@ -53,7 +51,7 @@ _STRETCH_MS = 6 * HOUR_MS
 _LEFT_OF_BURST = 0.05
 
 
-def ledger(world: World, start_ms: int, end_ms: int) -> Iterator[pa.RecordBatch]:
+def derive_ledger(world: World, start_ms: int, end_ms: int) -> Iterator[pa.RecordBatch]:
     """The entries that touch [start_ms, end_ms): the run first, then what happens to films, then lists and flaws in order of time."""
     yield _batch([_run(world, start_ms, end_ms), *_films(world, start_ms, end_ms), *_rankers(world, start_ms, end_ms)])
     cursor = world.cursor(start_ms) if world.delivery.rates.any() else None
@@ -61,7 +59,7 @@ def ledger(world: World, start_ms: int, end_ms: int) -> Iterator[pa.RecordBatch]
         end = min(first + _STRETCH_MS, end_ms)
         yield _random_lists(world, first, end)
         if world.settings.bots or world.settings.monsters:
-            yield _oddities(world, first, end)
+            yield _anomalies(world, first, end)
         if cursor is not None:
             yield _flaws(cursor.advance(end))
 
@@ -104,7 +102,7 @@ def burst_end_ms(burst: Burst) -> int:
 
 def _films(world: World, start_ms: int, end_ms: int) -> Iterator[dict[str, Any]]:
     film_id = world.catalogue.film_id
-    for burst in world.scene.trends.bursts(start_ms, end_ms):
+    for burst in world.model.trends.bursts(start_ms, end_ms):
         yield {
             "kind": "launch" if burst.cause == "launch" else "burst",
             "name": burst.cause,
@@ -114,7 +112,7 @@ def _films(world: World, start_ms: int, end_ms: int) -> Iterator[dict[str, Any]]
             "value": burst.peak,
             "exponent": burst.exponent,
         }
-    for absence in world.scene.trends.absences(start_ms // DAY_MS, -(-end_ms // DAY_MS)):
+    for absence in world.model.trends.absences(start_ms // DAY_MS, -(-end_ms // DAY_MS)):
         if absence.cause == "removal":
             if start_ms <= absence.end_day * DAY_MS < end_ms:
                 # To whoever counts clicks, a film that comes back is a new one.
@@ -147,9 +145,9 @@ def _rankers(world: World, start_ms: int, end_ms: int) -> Iterator[dict[str, Any
 
 def _random_lists(world: World, start_ms: int, end_ms: int) -> pa.RecordBatch:
     """The lists in random order whose first event is in [start_ms, end_ms)."""
-    sessions = world.happenings.under_way(start_ms - world.shift_ms, end_ms + world.shift_ms)
+    sessions = world.timeline.under_way(start_ms - world.shift_ms, end_ms + world.shift_ms)
     parts = []
-    for events, visits, of_visit in world.scene.expand(sessions):
+    for events, visits, of_visit in world.model.expand(sessions):
         rows = np.flatnonzero(visits.random[of_visit])
         if len(rows) == 0:
             continue
@@ -173,9 +171,9 @@ def _random_lists(world: World, start_ms: int, end_ms: int) -> pa.RecordBatch:
     )
 
 
-def _oddities(world: World, start_ms: int, end_ms: int) -> pa.RecordBatch:
+def _anomalies(world: World, start_ms: int, end_ms: int) -> pa.RecordBatch:
     """The sessions of bots, and those that go on and on, that start in [start_ms, end_ms)."""
-    sessions = world.happenings.sessions(start_ms, end_ms)
+    sessions = world.timeline.sessions(start_ms, end_ms)
     monster = is_monster(sessions.key, world.settings)
     chosen = sessions.take(sessions.bot | monster)
     return _columns(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from clickreel.errors import UsageError
 from clickreel.settings import setting
-from clickreel.simulate.flaws import Rates, parse
+from clickreel.simulate.delivery_flaws import FlawRates, parse
 
 USERS_MAX = 100_000_000
 # Events a person makes on a day when nothing else is said: a little over 5 M events in 28 days for 20,000 people.
@@ -125,7 +125,7 @@ class WorldSettings:
         return self.rate is not None
 
     @property
-    def flaw_rates(self) -> Rates:
+    def flaw_rates(self) -> FlawRates:
         """What goes wrong on the way, as shares of the events."""
         return parse(self.flaws)
 

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickreel.events import Events
-from clickreel.simulate import browsing, visits
+from clickreel.simulate import browsing, list_visits
 from clickreel.simulate.films import Catalogue
+from clickreel.simulate.ranked_lists import Ranker
 from clickreel.simulate.settings import WorldSettings
-from clickreel.simulate.shelves import Ranker
 from clickreel.simulate.taste import Taste, taste
 from clickreel.simulate.traffic import DAY_MS, HOUR_MS, MINUTE_MS, Sessions, Traffic, span_hours
-from clickreel.simulate.trends import Trends
+from clickreel.simulate.trends import FilmTrends
 
 # Lists expanded at once: their slots, some 130 k, stay in the processor's second-level cache.
 _VISITS_AT_ONCE = 1 << 14
@@ -24,35 +24,35 @@ _VISITS_AT_ONCE = 1 << 14
 _EVENTS_AT_ONCE = 100_000
 
 
-class Timeline(Protocol):
+class EventSource(Protocol):
     """Events by time."""
 
     def between(self, start_ms: int, end_ms: int) -> Events:
         """The events with event time in [start_ms, end_ms), in order of (ts_ms, user, ordinal)."""
 
-    def reader(self, start_ms: int) -> Reader:
+    def reader(self, start_ms: int) -> EventCursor:
         """Read in sequence from an instant on."""
 
 
-class Reader(Protocol):
-    """Reads a timeline in sequence; the cheap form of :meth:`Timeline.between`."""
+class EventCursor(Protocol):
+    """Reads a timeline in sequence; the cheap form of :meth:`EventSource.between`."""
 
     def advance(self, end_ms: int) -> Events:
         """The events from where it stands up to ``end_ms``, where it stands then."""
 
 
-class Scene:
+class WorldModel:
     """What the events of a world are made from, apart from who comes when."""
 
     def __init__(self, settings: WorldSettings, catalogue: Catalogue) -> None:
         self.settings = settings
         self.catalogue = catalogue
         self.taste: Taste = taste(settings.seed, catalogue)
-        self.trends = Trends(settings, self.taste)
+        self.trends = FilmTrends(settings, self.taste)
         self.ranker = Ranker(settings, self.taste, self.trends)
         self.appeals: NDArray[np.float32] = browsing.appeal(self.taste)
 
-    def expand(self, sessions: Sessions) -> Iterator[tuple[Events, visits.Visits, NDArray[np.int64]]]:
+    def expand(self, sessions: Sessions) -> Iterator[tuple[Events, list_visits.Visits, NDArray[np.int64]]]:
         """All events of whole sessions, piece by piece: events, the visits of the piece, the visit of each event.
 
         Args:
@@ -65,34 +65,34 @@ class Scene:
         cuts = np.flatnonzero((np.diff(day, prepend=-1) != 0) | (np.diff(piece, prepend=0) != 0))
         for first, end in zip(cuts, [*cuts[1:], len(day)], strict=True):
             part = sessions.take(slice(first, end))
-            shelves = self.ranker.day(int(day[first]))
-            outing = visits.outings(part, self.taste, shelves, self.settings)
+            lists = self.ranker.day(int(day[first]))
+            context = list_visits.session_contexts(part, self.taste, lists, self.settings)
             bursts = self.trends.bursts(int(part.start_ms[0]), int(part.start_ms[-1]) + 1)
-            visit = visits.visits(part, outing, self.taste, shelves, bursts=bursts, settings=self.settings)
-            slot = browsing.slots(visit, outing, shelves, self.appeals, self.settings)
-            events, of_visit = browsing.happen(
-                part, outing, visit, slot, film_id=self.catalogue.film_id, settings=self.settings
+            visit = list_visits.visits(part, context, self.taste, lists, bursts=bursts, settings=self.settings)
+            slot = browsing.slots(visit, context, lists, self.appeals, self.settings)
+            events, of_visit = browsing.generate_events(
+                part, context, visit, slot, film_id=self.catalogue.film_id, settings=self.settings
             )
             yield events, visit, of_visit
 
 
-class Happenings:
+class EventTimeline:
     """The timeline as people make it.
 
     A part alone costs its own sessions and those that started up to the session cap earlier and can still be under way: with the defaults about
     ten minutes' worth of traffic. In sequence each session is expanded once.
 
     Args:
-        scene: What events are made from.
+        model: What events are made from.
         traffic: Who comes when.
         people: Number of people.
         rate: Expected events a second.
     """
 
-    def __init__(self, scene: Scene, traffic: Traffic, people: int, rate: float) -> None:
-        self._scene = scene
+    def __init__(self, model: WorldModel, traffic: Traffic, people: int, rate: float) -> None:
+        self._scene = model
         self._hours = span_hours(people)
-        self._cap_ms = scene.settings.session_cap_min * MINUTE_MS
+        self._cap_ms = model.settings.session_cap_min * MINUTE_MS
         self._sessions_of = lru_cache(maxsize=8)(traffic.sessions)
         self.step_ms = int(min(max(_EVENTS_AT_ONCE / rate * 1000, 2 * MINUTE_MS), DAY_MS // 2))
 
@@ -119,17 +119,17 @@ class Happenings:
             parts.append(events.take((events.ts_ms >= start_ms) & (events.ts_ms < end_ms)))
         return in_order(Events.concat(parts))
 
-    def reader(self, start_ms: int) -> HappeningsReader:
+    def reader(self, start_ms: int) -> EventTimelineCursor:
         """Read in sequence from an instant on."""
-        return HappeningsReader(self, self._scene, start_ms)
+        return EventTimelineCursor(self, self._scene, start_ms)
 
 
-class HappeningsReader:
-    """Reads :class:`Happenings` in sequence: sessions are expanded a step ahead, events that are not due yet wait."""
+class EventTimelineCursor:
+    """Reads :class:`EventTimeline` in sequence: sessions are expanded a step ahead, events that are not due yet wait."""
 
-    def __init__(self, happenings: Happenings, scene: Scene, start_ms: int) -> None:
-        self._happenings = happenings
-        self._scene = scene
+    def __init__(self, timeline: EventTimeline, model: WorldModel, start_ms: int) -> None:
+        self._happenings = timeline
+        self._scene = model
         self._start_ms = start_ms
         self._expanded_ms = start_ms
         self._waiting = Events.concat([])

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from clickreel.simulate import ids
 from clickreel.simulate.draws import F64, U64, Purpose, child, draw, mix, normal, poisson, root, uniform
 from clickreel.simulate.normal import normal_quantile
-from clickreel.simulate.people import Population
+from clickreel.simulate.population import Population
 from clickreel.simulate.settings import WorldSettings
 
 MINUTE_MS = 60_000
@@ -89,13 +89,13 @@ class Sessions:
         return Sessions(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Sessions)))
 
 
-class Actor:
+class PersonStream:
     """Numbers of the draws below a person's key and a session's key. Never reuse one."""
 
     HABIT, BOT, DEVICE, FIRST_TASTE, SECOND_TASTE, PACE, FAVOURITES = range(7)
 
 
-class Of:
+class SessionStream:
     """Numbers of the draws below a session's key."""
 
     START, VISITS, MONSTER, MOOD, MOOD_ELSE, DEVICE, DEVICE_ELSE, ENTRY, ANCHOR, ANCHOR_ELSE, PACE, VISIT = range(12)
@@ -107,7 +107,7 @@ class Quota:
 
     Attributes:
         per_day: Number of films that are looked at, as people mean to.
-        looks: That number for each session, of its key and its number of lists; see :func:`clickreel.simulate.visits.looks`.
+        looks: That number for each session, of its key and its number of lists; see :func:`clickreel.simulate.list_visits.looks`.
     """
 
     per_day: float
@@ -165,14 +165,14 @@ class Traffic:
         user, in_day, of_day = _by_start(user, in_day, of_day)
         person = self._population.keys(user)
         key = child(child(person, day + 16), of_day)
-        bot = draw(person, Actor.BOT) < self._settings.bots
+        bot = draw(person, PersonStream.BOT) < self._settings.bots
         visits = self._visits(key, bot)
         if self._quota is not None:
             size = self._quota.looks(key, visits)
             within = _within_quota(key, size, self._quota.per_day * hours / 24)
             user, in_day, of_day, person = user[within], in_day[within], of_day[within], person[within]
             key, bot, visits = key[within], bot[within], visits[within]
-            moved = _evened(in_day, size[within], low, high)
+            moved = _evenly_spaced(in_day, size[within], low, high)
             order = np.argsort((moved << 32) | user)
             user, in_day, of_day, person = user[order], moved[order], of_day[order], person[order]
             key, bot, visits = key[order], bot[order], visits[order]
@@ -228,11 +228,11 @@ class Traffic:
         counts = poisson(uniform(key), mean, _CANDIDATES_MAX)
         row = np.repeat(np.arange(len(place)), counts)
         of_day = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-        u = draw(child(key[row], of_day), Of.START)
+        u = draw(child(key[row], of_day), SessionStream.START)
         if self._settings.flat:
             start = (u * DAY_MS).astype(np.int64)
         else:
-            habit = normal(person[row], Actor.HABIT) * (_HABIT_H * HOUR_MS)
+            habit = normal(person[row], PersonStream.HABIT) * (_HABIT_H * HOUR_MS)
             start = (self._profiles[(day + 3) % 7].inverse(u) + habit).astype(np.int64) % DAY_MS
         start = np.sort(row * DAY_MS + start) - row * DAY_MS
         return row, user[row], start, of_day
@@ -243,15 +243,15 @@ class Traffic:
         slot = DAY_MS // count
         row = np.repeat(np.arange(len(user)), count)
         of_day = np.tile(np.arange(count), len(user))
-        u = draw(child(key[row], of_day), Of.START)
+        u = draw(child(key[row], of_day), SessionStream.START)
         return row, user[row], of_day * slot + (u * (slot - self._pause_ms)).astype(np.int64), of_day
 
     def _visits(self, key: U64, bot: NDArray[np.bool_]) -> NDArray[np.int32]:
         """How many lists each session means to look at: a rounded log-normal, at least 1."""
         settings = self._settings
-        visits = _visits_wanted(settings, normal(key, Of.VISITS))
+        visits = _visits_wanted(settings, normal(key, SessionStream.VISITS))
         # Floor takes half a visit on the mean: the fraction decides by chance instead.
-        visits = np.floor(visits + draw(key, Of.VISIT))
+        visits = np.floor(visits + draw(key, SessionStream.VISIT))
         visits = np.where(is_monster(key, settings), MONSTER_VISITS[0] + MONSTER_VISITS[1] * visits, visits)
         bounded: NDArray[np.int32] = np.minimum(np.where(bot, BOT_VISITS * visits, visits), _VISITS_MAX).astype(
             np.int32
@@ -278,7 +278,7 @@ class Traffic:
 
 def is_monster(key: U64, settings: WorldSettings) -> NDArray[np.bool_]:
     """Whether a session goes on and on."""
-    return draw(key, Of.MONSTER) < settings.monsters
+    return draw(key, SessionStream.MONSTER) < settings.monsters
 
 
 def _visits_wanted(settings: WorldSettings, z: F64) -> F64:
@@ -314,7 +314,7 @@ def _within_quota(key: U64, size: NDArray[np.int64], quota: float) -> NDArray[np
     return within
 
 
-def _evened(in_day: NDArray[np.int64], size: NDArray[np.int64], low: int, high: int) -> NDArray[np.int64]:
+def _evenly_spaced(in_day: NDArray[np.int64], size: NDArray[np.int64], low: int, high: int) -> NDArray[np.int64]:
     """Starts moved, by at most ``START_SLACK_MS``, so that what is looked at comes evenly over [low, high): part of a flat rate.
 
     Chance makes bunches of sessions and of long sessions; this takes out both before a single event is made.

@@ -61,7 +61,7 @@ class Absence:
     cause: str
 
 
-class Trends:
+class FilmTrends:
     """The bursts, launches and removals of a world."""
 
     def __init__(self, settings: WorldSettings, taste: Taste) -> None:

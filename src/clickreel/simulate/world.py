@@ -2,32 +2,29 @@
 
 The path, each step a function in a module of its own:
 
-1. :mod:`~clickreel.simulate.people` who is there, :mod:`~clickreel.simulate.traffic` when they come: the sessions of a day, for all people;
-2. :mod:`~clickreel.simulate.visits` what a session is and which lists it looks at, :mod:`~clickreel.simulate.shelves` what stands in them;
+1. :mod:`~clickreel.simulate.population` who is there, :mod:`~clickreel.simulate.traffic` when they come: the sessions of a day, for all people;
+2. :mod:`~clickreel.simulate.list_visits` what a session is and which lists it looks at, :mod:`~clickreel.simulate.ranked_lists` what stands in them;
 3. :mod:`~clickreel.simulate.browsing` what happens in the lists: events;
-4. :mod:`~clickreel.simulate.timeline` by time, and :mod:`~clickreel.simulate.pace` for a flat rate the even spacing;
-5. :mod:`~clickreel.simulate.flaws` what goes wrong on the way, and ids: deliveries.
+4. :mod:`~clickreel.simulate.timeline` by time, and :mod:`~clickreel.simulate.rate_shaping` for a flat rate the even spacing;
+5. :mod:`~clickreel.simulate.delivery_flaws` what goes wrong on the way, and ids: deliveries.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from clickreel.errors import UsageError
 from clickreel.events import Deliveries, Events
+from clickreel.simulate.delivery_flaws import Delivery, concat, in_order
 from clickreel.simulate.films import Catalogue, invent
-from clickreel.simulate.flaws import Delivery, concat, in_order
-from clickreel.simulate.ledger import ledger
-from clickreel.simulate.pace import Paced
-from clickreel.simulate.people import population
+from clickreel.simulate.population import population
+from clickreel.simulate.rate_shaping import ShapedTimeline
 from clickreel.simulate.settings import WorldSettings
-from clickreel.simulate.size import audience
-from clickreel.simulate.timeline import Happenings, Reader, Scene, Timeline
+from clickreel.simulate.sizing import audience
+from clickreel.simulate.timeline import EventCursor, EventSource, EventTimeline, WorldModel
 from clickreel.simulate.traffic import EVENT_SLACK_MS, Traffic
 
 _PASSED_AT_ONCE = 500_000  # events
@@ -50,7 +47,7 @@ class World:
         run_tag: The 32 bits of it that every event id carries.
         users: Number of people on the platform at any time.
         expected_rate: Mean number of events a second.
-        happenings: The timeline as people make it.
+        timeline: The timeline as people make it.
         delivery: How events become deliveries, with their flaws.
     """
 
@@ -59,18 +56,18 @@ class World:
         self.catalogue = catalogue or invent(self.settings.films, self.settings.seed)
         self.run = self.settings.run or self._run_name()
         self.run_tag = int.from_bytes(hashlib.sha256(self.run.encode()).digest()[:4], "big")
-        self.scene = Scene(self.settings, self.catalogue)
-        self.audience = audience(self.scene)
+        self.model = WorldModel(self.settings, self.catalogue)
+        self.audience = audience(self.model)
         self.users = self.audience.people
         self.expected_rate = self.audience.rate
         self.traffic = Traffic(
             self.settings, population(self.settings, self.users, self.audience.sessions_per_day), self.audience.quota
         )
-        self.happenings = Happenings(self.scene, self.traffic, self.users, self.expected_rate)
+        self.timeline = EventTimeline(self.model, self.traffic, self.users, self.expected_rate)
         self.delivery = Delivery(self.settings.seed, self.run_tag, self.settings.flaw_rates)
-        self._timeline: Timeline = self.happenings
+        self._timeline: EventSource = self.timeline
         if self.settings.flat:
-            self._timeline = Paced(self.happenings, self.expected_rate)
+            self._timeline = ShapedTimeline(self.timeline, self.expected_rate)
 
     def _run_name(self) -> str:
         return f"s{self.settings.seed}-{self.settings.digest(self.catalogue.digest())[:6]}"
@@ -92,24 +89,21 @@ class World:
         low, high = np.searchsorted(made.deliver_ms, [start_ms, end_ms])
         return made.take(slice(int(low), int(high)))
 
-    def cursor(self, start_ms: int) -> Cursor:
+    def cursor(self, start_ms: int) -> DeliveryCursor:
         """Read the deliveries in sequence from an instant on: the cheap form of :meth:`deliveries`."""
         _check_span(start_ms, start_ms)
         before = self.delivery.rates.delay_max_ms
         if not before:
-            return Cursor(self._timeline.reader(start_ms), self.delivery, start_ms, None)
+            return DeliveryCursor(self._timeline.reader(start_ms), self.delivery, start_ms, None)
         first_ms = max(start_ms - before, _FIRST_MS)
-        cursor = Cursor(self._timeline.reader(first_ms), self.delivery, first_ms, self.delivery.of(Events.concat([])))
+        cursor = DeliveryCursor(
+            self._timeline.reader(first_ms), self.delivery, first_ms, self.delivery.of(Events.concat([]))
+        )
         # In pieces, for hours of a busy stream do not fit into memory; what stays of each is what is still on its way.
         piece_ms = max(1000, int(_PASSED_AT_ONCE / self.expected_rate * 1000))
         while cursor.position_ms < start_ms:
             cursor.advance(min(start_ms, cursor.position_ms + piece_ms))
         return cursor
-
-    def ledger(self, start_ms: int, end_ms: int) -> Iterator[pa.RecordBatch]:
-        """What is true about [start_ms, end_ms) and cannot be read off its events; see :mod:`clickreel.simulate.ledger`."""
-        _check_span(start_ms, end_ms)
-        return ledger(self, start_ms, end_ms)
 
     @property
     def shift_ms(self) -> int:
@@ -117,7 +111,7 @@ class World:
         return EVENT_SLACK_MS if self.settings.flat else 0
 
     def moments(self, events: Events) -> NDArray[np.int64]:
-        """When events of :attr:`happenings` take place in this world: moved a little when the rate is flat."""
+        """When events of :attr:`timeline` take place in this world: moved a little when the rate is flat."""
         if not self.settings.flat or len(events) == 0:
             return events.ts_ms
         placed = self._timeline.between(
@@ -130,14 +124,14 @@ class World:
         return moments
 
 
-class Cursor:
+class DeliveryCursor:
     """The deliveries of a world in sequence.
 
     Attributes:
         position_ms: Everything before this instant has been given out.
     """
 
-    def __init__(self, reader: Reader, delivery: Delivery, start_ms: int, late: Deliveries | None) -> None:
+    def __init__(self, reader: EventCursor, delivery: Delivery, start_ms: int, late: Deliveries | None) -> None:
         self._reader = reader
         self._delivery = delivery
         self.position_ms = start_ms

@@ -18,6 +18,7 @@ from clickreel.audit.realism.ledger import Ledger, of_table
 from clickreel.audit.realism.suite import Report
 from clickreel.contract.vocabulary import FLAWS, MALFORMED
 from clickreel.errors import ClickreelError, UsageError
+from clickreel.simulate.ledger import derive_ledger
 
 if TYPE_CHECKING:
     from clickreel.events import Deliveries
@@ -37,7 +38,7 @@ def columns_of_world(world: World, start_ms: int, end_ms: int) -> Columns:
 
 def ledger_of_world(world: World, start_ms: int, end_ms: int) -> Ledger:
     """The world's own ledger of the same stretch."""
-    return of_table(pa.Table.from_batches(world.ledger(start_ms, end_ms)))
+    return of_table(pa.Table.from_batches(derive_ledger(world, start_ms, end_ms)))
 
 
 def ledger_of_saved_run(home: Path, topic: str, columns: Columns) -> tuple[str, Ledger] | None:

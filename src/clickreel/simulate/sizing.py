@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickreel.errors import UsageError
+from clickreel.simulate.list_visits import looks
 from clickreel.simulate.normal import normal_quantile
-from clickreel.simulate.people import SESSIONS_PER_USER_DAY_MAX, Population, capped_scale, population
+from clickreel.simulate.population import SESSIONS_PER_USER_DAY_MAX, Population, capped_scale, population
 from clickreel.simulate.settings import EVENTS_PER_USER_DAY, USERS_MAX, WorldSettings
 from clickreel.simulate.traffic import (
     BOT_VISITS,
@@ -31,10 +32,9 @@ from clickreel.simulate.traffic import (
     span_hours,
     visits_chances,
 )
-from clickreel.simulate.visits import looks
 
 if TYPE_CHECKING:
-    from clickreel.simulate.timeline import Scene
+    from clickreel.simulate.timeline import WorldModel
 
 _DAY_S = 86_400
 # Above this many people, each comes more often instead: two million are a second of work a day.
@@ -70,14 +70,14 @@ class Audience:
     quota: Quota | None = None
 
 
-def audience(scene: Scene) -> Audience:
+def audience(model: WorldModel) -> Audience:
     """The audience of a world.
 
     Raises:
         UsageError: So few people cannot make so many events.
     """
-    settings = scene.settings
-    per_session = events_per_session(scene)
+    settings = model.settings
+    per_session = events_per_session(model)
     if settings.round_the_clock:
         return _round_the_clock(settings, per_session)
     target = settings.target_rate
@@ -107,17 +107,17 @@ def audience(scene: Scene) -> Audience:
         span_sessions = people * kept / (24 / span_hours(people))
         more = min(4 * (_LISTS_VARIATION / span_sessions) ** 0.5, 0.25)
         candidates = _candidates_for(settings, min(kept * (1 + more), kept_sessions(settings, _SESSIONS_MEAN_MAX)))
-        quota = Quota(people * per_day / _events_per_look(scene), looks)
+        quota = Quota(people * per_day / _events_per_look(model), looks)
         return Audience(people, candidates, kept, per_session, people * per_day / _DAY_S, quota)
     candidates = _candidates_for(settings, kept)
     kept = kept_sessions(settings, candidates)
     return Audience(people, candidates, kept, per_session, people * kept * per_session / _DAY_S)
 
 
-def _events_per_look(scene: Scene) -> float:
+def _events_per_look(model: WorldModel) -> float:
     """Events for each film that people mean to look at: less than one, since many lists are left before, more for clicks."""
-    crowd = population(scene.settings, 4 * _PILOT_PEOPLE, _PILOT_SESSIONS_PER_DAY)
-    sessions, events = _pilot(scene, scene.settings, crowd)
+    crowd = population(model.settings, 4 * _PILOT_PEOPLE, _PILOT_SESSIONS_PER_DAY)
+    sessions, events = _pilot(model, model.settings, crowd)
     return int(events.sum()) / int(looks(sessions.key, sessions.visits).sum())
 
 
@@ -134,47 +134,47 @@ def _round_the_clock(settings: WorldSettings, per_session: float) -> Audience:
     return Audience(people, float(sessions), float(sessions), per_session, people * per_person)
 
 
-def events_per_session(scene: Scene) -> float:
+def events_per_session(model: WorldModel) -> float:
     """Mean number of events of a session, measured on pilots of this world: people, bots, and sessions that go on and on."""
-    settings = scene.settings
+    settings = model.settings
     if settings.round_the_clock:
         # With few people it matters who they are: the pilot is they themselves.
         crowd = population(settings, min(settings.users or 64, 256), _PILOT_SESSIONS_PER_DAY)
-        sessions, events = _pilot(scene, settings, crowd)
+        sessions, events = _pilot(model, settings, crowd)
         return int(events.sum()) / len(sessions)
     usual = dataclasses.replace(settings, bots=0.0, monsters=0.0)
-    mean = _stratified(scene, usual, _PILOT_PEOPLE, (0, 1))
+    mean = _stratified(model, usual, _PILOT_PEOPLE, (0, 1))
     if settings.monsters:
         endless = dataclasses.replace(usual, monsters=1.0)
-        mean += settings.monsters * (_stratified(scene, endless, _PILOT_PEOPLE // 10, MONSTER_VISITS) - mean)
+        mean += settings.monsters * (_stratified(model, endless, _PILOT_PEOPLE // 10, MONSTER_VISITS) - mean)
     if settings.bots:
         swarm = dataclasses.replace(usual, bots=1.0)
-        mean += settings.bots * (_stratified(scene, swarm, _PILOT_PEOPLE // 6, (0, BOT_VISITS)) - mean)
+        mean += settings.bots * (_stratified(model, swarm, _PILOT_PEOPLE // 6, (0, BOT_VISITS)) - mean)
     return mean
 
 
-def _pilot(scene: Scene, settings: WorldSettings, crowd: Population) -> tuple[Sessions, NDArray[np.int64]]:
+def _pilot(model: WorldModel, settings: WorldSettings, crowd: Population) -> tuple[Sessions, NDArray[np.int64]]:
     """A day's sessions of a crowd, and the number of events of each."""
     sessions = Traffic(settings, crowd).sessions(_PILOT_DAY)
-    numbers = np.concatenate([part.session for part, _, _ in scene.expand(sessions)])
+    numbers = np.concatenate([part.session for part, _, _ in model.expand(sessions)])
     order = np.argsort(sessions.number)
     place = order[np.searchsorted(sessions.number, numbers, sorter=order)]
     return sessions, np.bincount(place, minlength=len(sessions))
 
 
-def _stratified(scene: Scene, settings: WorldSettings, people: int, line: tuple[int, int]) -> float:
+def _stratified(model: WorldModel, settings: WorldSettings, people: int, line: tuple[int, int]) -> float:
     """Events per session of a pilot, weighted so that its sessions are as long as sessions are.
 
     The pilot measures events per list, apart for short and long sessions; how many sessions are how long is known exactly, and carries
     most of the spread.
 
     Args:
-        scene: What events are made from.
+        model: What events are made from.
         settings: What the pilot's people are like.
         people: How many.
         line: How their number of lists follows from the usual one: so many, and so many for each.
     """
-    sessions, events = _pilot(scene, settings, population(settings, people, _PILOT_SESSIONS_PER_DAY))
+    sessions, events = _pilot(model, settings, population(settings, people, _PILOT_SESSIONS_PER_DAY))
     usual = (sessions.visits - line[0]) // line[1]
     chance = visits_chances(settings, int(usual.max()))
     group = np.searchsorted(_GROUPS, np.arange(len(chance)), side="right")

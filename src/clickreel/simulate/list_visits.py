@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from clickreel.contract import vocabulary
 from clickreel.simulate.draws import F64, U64, child, draw, normal, uniform
 from clickreel.simulate.films import Catalogue
+from clickreel.simulate.ranked_lists import NEAR_VARIANTS, VARIANTS, RankedLists
 from clickreel.simulate.settings import WorldSettings
-from clickreel.simulate.shelves import NEAR_VARIANTS, VARIANTS, Shelves
 from clickreel.simulate.taste import DAYPART_OF_HOUR, Taste, pick
-from clickreel.simulate.traffic import HOUR_MS, Actor, Of, Sessions
+from clickreel.simulate.traffic import HOUR_MS, PersonStream, Sessions, SessionStream
 from clickreel.simulate.trends import Burst, pick_burst
 
 HOME, BROWSE, SEARCH, RECOMMENDATIONS, DETAIL = (
@@ -67,7 +67,7 @@ VISIT_KEY = 64  # visits are below ``VISIT_KEY + visit`` of a session's key
 
 
 @dataclass(frozen=True, slots=True)
-class Outings:
+class SessionContext:
     """What is fixed for the length of a session, one entry per session.
 
     Attributes:
@@ -94,7 +94,7 @@ class Visits:
         key: Below it, everything about the visit is drawn (uint64).
         page: Code (uint8).
         referrer: Code (uint8).
-        row: Row of the list in the day's shelves (int64).
+        row: Row of the list in the day's lists (int64).
         depth: Number of films the person is ready to look at (int64).
         put: A film put into the list by a search or by going viral, -1 for none (int32).
         put_rank: The rank at which it stands, from 1 (int32).
@@ -117,46 +117,52 @@ class Visits:
 def tastes(person: U64, taste: Taste) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """First and second taste of people: the segments they come back to."""
     cumulative = np.cumsum(taste.segment_share)
-    return pick(cumulative, draw(person, Actor.FIRST_TASTE)), pick(cumulative, draw(person, Actor.SECOND_TASTE))
+    return pick(cumulative, draw(person, PersonStream.FIRST_TASTE)), pick(
+        cumulative, draw(person, PersonStream.SECOND_TASTE)
+    )
 
 
-def liked(shelves: Shelves, segment: NDArray[np.int64], u: F64) -> NDArray[np.int64]:
+def liked(lists: RankedLists, segment: NDArray[np.int64], u: F64) -> NDArray[np.int64]:
     """A film for each segment, drawn by how much the segment likes it, of those that are there on the day."""
-    k, n = shelves.anchors.shape
-    stacked = (shelves.anchors + np.arange(k)[:, None]).ravel()
+    k, n = lists.anchors.shape
+    stacked = (lists.anchors + np.arange(k)[:, None]).ravel()
     # A sum of shares may end a rounding error below 1: never let a draw fall into the next segment's row.
     film: NDArray[np.int64] = np.minimum(np.searchsorted(stacked, segment + u) - segment * n, n - 1)
     return film
 
 
-def outings(sessions: Sessions, taste: Taste, shelves: Shelves, settings: WorldSettings) -> Outings:
+def session_contexts(sessions: Sessions, taste: Taste, lists: RankedLists, settings: WorldSettings) -> SessionContext:
     """What is fixed for each session."""
     key, person = sessions.key, sessions.person
     first, second = tastes(person, taste)
-    u = draw(key, Of.MOOD)
+    u = draw(key, SessionStream.MOOD)
     hour = ((sessions.start_ms / HOUR_MS + settings.time_zone_h) % 24).astype(np.int64)
     cumulative = np.cumsum(taste.daypart_share, axis=1) + np.arange(len(taste.daypart_share))[:, None]
     k = len(taste.segment_share)
     part = DAYPART_OF_HOUR[hour]
-    by_hour = np.minimum(np.searchsorted(cumulative.ravel(), part + draw(key, Of.MOOD_ELSE)) - part * k, k - 1)
+    by_hour = np.minimum(
+        np.searchsorted(cumulative.ravel(), part + draw(key, SessionStream.MOOD_ELSE)) - part * k, k - 1
+    )
     mood = np.where(u < FIRST_TASTE, first, np.where(u < FIRST_TASTE + SECOND_TASTE, second, by_hour))
 
-    own = pick(DEVICE_CUMULATIVE, draw(person, Actor.DEVICE))
-    other = pick(DEVICE_CUMULATIVE, draw(key, Of.DEVICE_ELSE))
-    device = np.where(draw(key, Of.DEVICE) < DEVICE_HABIT, own, other)
+    own = pick(DEVICE_CUMULATIVE, draw(person, PersonStream.DEVICE))
+    other = pick(DEVICE_CUMULATIVE, draw(key, SessionStream.DEVICE_ELSE))
+    device = np.where(draw(key, SessionStream.DEVICE) < DEVICE_HABIT, own, other)
 
-    favourite = (draw(key, Of.ANCHOR_ELSE) * FAVOURITES).astype(np.int64)
-    u_favourite = uniform(child(child(person, Actor.FAVOURITES), favourite))
-    is_favourite = draw(key, Of.ANCHOR) < FAVOURITE_ANCHOR
-    u_anchor = np.where(is_favourite, u_favourite, draw(key, Of.ANCHOR_ELSE))
-    anchor = liked(shelves, np.where(is_favourite, first, mood), u_anchor)
+    favourite = (draw(key, SessionStream.ANCHOR_ELSE) * FAVOURITES).astype(np.int64)
+    u_favourite = uniform(child(child(person, PersonStream.FAVOURITES), favourite))
+    is_favourite = draw(key, SessionStream.ANCHOR) < FAVOURITE_ANCHOR
+    u_anchor = np.where(is_favourite, u_favourite, draw(key, SessionStream.ANCHOR_ELSE))
+    anchor = liked(lists, np.where(is_favourite, first, mood), u_anchor)
 
-    pace = np.exp(0.25 * normal(person, Actor.PACE) + 0.2 * normal(key, Of.PACE)) * settings.dwell_factor
+    pace = (
+        np.exp(0.25 * normal(person, PersonStream.PACE) + 0.2 * normal(key, SessionStream.PACE)) * settings.dwell_factor
+    )
     pace = np.where(sessions.bot, 0.02 * pace, pace)
-    return Outings(
+    return SessionContext(
         mood=mood,
         device=np.where(sessions.bot, _WEB, device).astype(np.uint8),
-        entry=pick(ENTRY_CUMULATIVE, draw(key, Of.ENTRY)),
+        entry=pick(ENTRY_CUMULATIVE, draw(key, SessionStream.ENTRY)),
         anchor=anchor,
         pace=pace.astype(np.float32),
     )
@@ -164,26 +170,26 @@ def outings(sessions: Sessions, taste: Taste, shelves: Shelves, settings: WorldS
 
 def visits(
     sessions: Sessions,
-    outing: Outings,
+    context: SessionContext,
     taste: Taste,
-    shelves: Shelves,
+    lists: RankedLists,
     *,
     bursts: list[Burst],
     settings: WorldSettings,
 ) -> Visits:
     """The lists each session looks at."""
     session, key, first, later = _sequence(sessions.key, sessions.visits)
-    mood = outing.mood[session]
+    mood = context.mood[session]
 
-    entry = outing.entry[session]
+    entry = context.entry[session]
     page = np.where(first, ENTRY_PAGE[entry], LATER_PAGE[later])
     referrer = np.where(first, ENTRY_REFERRER[entry], LATER_REFERRER[later])
 
     stays = first | (draw(key, VisitDraw.ANCHOR) < SESSION_ANCHOR)
-    anchor = np.where(stays, outing.anchor[session], liked(shelves, mood, draw(key, VisitDraw.ANCHOR_ELSE)))
-    row = _rows(key, page, mood, anchor, taste=taste, shelves=shelves)
+    anchor = np.where(stays, context.anchor[session], liked(lists, mood, draw(key, VisitDraw.ANCHOR_ELSE)))
+    row = _rows(key, page, mood, anchor, taste=taste, lists=lists)
 
-    depth = _depth(key, page, max(1, min(DEPTH_MAX, shelves.films.shape[1] - 1)))
+    depth = _depth(key, page, max(1, min(DEPTH_MAX, lists.films.shape[1] - 1)))
 
     random = draw(key, VisitDraw.RANDOM) < settings.random_lists
     viral = pick_burst(bursts, sessions.start_ms[session], draw(key, VisitDraw.BURST))
@@ -204,7 +210,7 @@ def looks(key: U64, visits: NDArray[np.int32]) -> NDArray[np.int64]:
     if len(key) == 0:
         return np.zeros(0, np.int64)
     _, visit_key, first, later = _sequence(key, visits)
-    entry = np.repeat(pick(ENTRY_CUMULATIVE, draw(key, Of.ENTRY)), visits)
+    entry = np.repeat(pick(ENTRY_CUMULATIVE, draw(key, SessionStream.ENTRY)), visits)
     depth = _depth(visit_key, np.where(first, ENTRY_PAGE[entry], LATER_PAGE[later]), DEPTH_MAX)
     ends = np.cumsum(visits.astype(np.int64))
     total: NDArray[np.int64] = np.add.reduceat(depth, ends - visits)
@@ -236,9 +242,9 @@ def _rows(
     anchor: NDArray[np.int64],
     *,
     taste: Taste,
-    shelves: Shelves,
+    lists: RankedLists,
 ) -> NDArray[np.int64]:
-    """The row of each visit's list in the day's shelves."""
+    """The row of each visit's list in the day's lists."""
     u = draw(key, VisitDraw.VARIANT)
     segments = len(taste.segment_category)
     u_shelf = draw(key, VisitDraw.CATEGORY)
@@ -248,11 +254,11 @@ def _rows(
     return np.select(
         [page == HOME, page == BROWSE],
         [
-            shelves.home + mood * VARIANTS + (u * VARIANTS).astype(np.int64),
-            shelves.browse + shelf * VARIANTS + (u * VARIANTS).astype(np.int64),
+            lists.home + mood * VARIANTS + (u * VARIANTS).astype(np.int64),
+            lists.browse + shelf * VARIANTS + (u * VARIANTS).astype(np.int64),
         ],
-        default=shelves.near + anchor * NEAR_VARIANTS + (u * NEAR_VARIANTS).astype(np.int64),
+        default=lists.near + anchor * NEAR_VARIANTS + (u * NEAR_VARIANTS).astype(np.int64),
     )
 
 
-__all__ = ["Catalogue", "Outings", "VisitDraw", "Visits", "liked", "outings", "tastes", "visits"]
+__all__ = ["Catalogue", "SessionContext", "VisitDraw", "Visits", "liked", "session_contexts", "tastes", "visits"]

@@ -40,7 +40,7 @@ _ON_THE_MOVE_SHARE = 0.58
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
+class FlawRates:
     """Shares of the events that have each flaw; all 0 by default.
 
     Attributes:
@@ -71,7 +71,7 @@ class Rates:
         return _OUT_OF_ORDER_MAX_MS if self.out_of_order else 0
 
 
-def parse(spec: str) -> Rates:
+def parse(spec: str) -> FlawRates:
     """Read ``late=2%,duplicate=0.5%``; shares are percentages or fractions.
 
     ``late`` alone means both shapes, half of it as whole batches; with ``late_batch`` beside it, each is what it says.
@@ -98,7 +98,7 @@ def parse(spec: str) -> Rates:
             f"--flaws late_batch={shares['late_batch']:.4g}",
             hint=f"allowed: at most {_ON_THE_MOVE_SHARE:.0%}, the phones",
         )
-    return Rates(**shares)
+    return FlawRates(**shares)
 
 
 def _share(kind: str, text: str) -> float:
@@ -123,7 +123,7 @@ class Delivery:
 
     seed: int
     run_tag: int
-    rates: Rates
+    rates: FlawRates
 
     def of(self, events: Events) -> Deliveries:
         """All deliveries of some events, in order of (deliver_ms, ts_ms, user, ordinal, copy); with flaws there can be more than events."""

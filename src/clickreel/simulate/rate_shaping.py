@@ -5,7 +5,7 @@ flat day: they come in sessions, and the number of sessions under way wanders by
 number i of n moves to ``start + (i + 1/2) / n * length``, by at most eight minutes; sessions keep that much more distance (:mod:`~clickreel.simulate.traffic`).
 The order of events does not change, windows do not touch each other, and a window can be computed alone.
 
-How long a window must be follows from what is left to chance. A day has a quota of films that are looked at, and the starts are evened out over it before
+How long a window must be follows from what is left to chance. A day has a quota of films that are looked at, and the starts are evenly_spaced out over it before
 (:mod:`~clickreel.simulate.traffic`), so the number of events in a window varies only by long sessions, whose events come up to an hour after their start.
 Windows of ``32,000 / sqrt(rate)`` seconds hold that at about 0.8 % (measured at 2 to 200 events a second); above some 2,500 events a second chance alone is that
 small, and ten seconds do.
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickreel.events import Events
-from clickreel.simulate.timeline import Reader, Timeline
+from clickreel.simulate.timeline import EventCursor, EventSource
 from clickreel.simulate.traffic import DAY_MS, EVENT_SLACK_MS
 
 _WINDOW_MIN_MS = 10_000
@@ -35,7 +35,7 @@ def window_ms(rate: float) -> int:
     return DAY_MS // parts
 
 
-class Paced:
+class ShapedTimeline:
     """A timeline evenly spaced.
 
     Args:
@@ -43,7 +43,7 @@ class Paced:
         rate: Events a second, for the length of the windows.
     """
 
-    def __init__(self, timeline: Timeline, rate: float) -> None:
+    def __init__(self, timeline: EventSource, rate: float) -> None:
         self._timeline = timeline
         self.window_ms = window_ms(rate)
         kept = int(np.clip(_EVENTS_KEPT / (rate * self.window_ms / 1000), 1, 64))
@@ -51,7 +51,7 @@ class Paced:
 
     def _make_window(self, number: int) -> Events:
         start = number * self.window_ms
-        return evened(self._timeline.between(start, start + self.window_ms), start, self.window_ms)
+        return evenly_spaced(self._timeline.between(start, start + self.window_ms), start, self.window_ms)
 
     def between(self, start_ms: int, end_ms: int) -> Events:
         """The events with event time in [start_ms, end_ms), in order of (ts_ms, user, ordinal)."""
@@ -62,18 +62,18 @@ class Paced:
             parts.append(window.take(slice(int(low), int(high))))
         return Events.concat(parts)
 
-    def reader(self, start_ms: int) -> PacedReader:
+    def reader(self, start_ms: int) -> ShapedCursor:
         """Read in sequence from an instant on."""
-        return PacedReader(self._timeline, self.window_ms, start_ms)
+        return ShapedCursor(self._timeline, self.window_ms, start_ms)
 
 
-class PacedReader:
-    """Reads a :class:`Paced` timeline in sequence."""
+class ShapedCursor:
+    """Reads a :class:`ShapedTimeline` timeline in sequence."""
 
-    def __init__(self, timeline: Timeline, length_ms: int, start_ms: int) -> None:
+    def __init__(self, timeline: EventSource, length_ms: int, start_ms: int) -> None:
         self._length_ms = length_ms
         self._read_ms = start_ms // length_ms * length_ms
-        self._reader: Reader = timeline.reader(self._read_ms)
+        self._reader: EventCursor = timeline.reader(self._read_ms)
         self._skip_ms = start_ms
         self._waiting = Events.concat([])
 
@@ -82,7 +82,7 @@ class PacedReader:
         parts = [self._waiting]
         while self._read_ms < end_ms:
             start, self._read_ms = self._read_ms, self._read_ms + self._length_ms
-            window = evened(self._reader.advance(self._read_ms), start, self._length_ms)
+            window = evenly_spaced(self._reader.advance(self._read_ms), start, self._length_ms)
             if start <= self._skip_ms:
                 window = window.take(slice(int(np.searchsorted(window.ts_ms, self._skip_ms)), None))
             parts.append(window)
@@ -92,7 +92,7 @@ class PacedReader:
         return events.take(slice(0, cut))
 
 
-def evened(events: Events, start_ms: int, length_ms: int) -> Events:
+def evenly_spaced(events: Events, start_ms: int, length_ms: int) -> Events:
     """The events of a window, moved to equal distances, each by at most ``EVENT_SLACK_MS``.
 
     Args:
@@ -108,13 +108,13 @@ def evened(events: Events, start_ms: int, length_ms: int) -> Events:
         return events
     even = start_ms + ((np.arange(n) + 0.5) * (length_ms / n)).astype(np.int64)
     ts = np.clip(even, events.ts_ms - EVENT_SLACK_MS, events.ts_ms + EVENT_SLACK_MS)
-    _part(ts, events.user, start_ms + length_ms)
+    _separate_sessions(ts, events.user, start_ms + length_ms)
     order = np.argsort(((ts - start_ms).astype(np.uint64) << np.uint64(32)) | events.user)
     moved = events.take(order)
     return Events(ts[order], *(getattr(moved, name) for name in Events.__slots__[1:]))
 
 
-def _part(ts: NDArray[np.int64], user: NDArray[np.uint32], end_ms: int) -> None:
+def _separate_sessions(ts: NDArray[np.int64], user: NDArray[np.uint32], end_ms: int) -> None:
     """Move events of one user that fell on one millisecond apart, in place: a user's event times increase strictly.
 
     It happens above some 1,000 events a second, where even distances are below a millisecond, and to few: a loop over those users will do.

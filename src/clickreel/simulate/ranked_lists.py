@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from clickreel.simulate.draws import F64, Purpose, child, child1, gumbel, normal, root
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.taste import Taste
-from clickreel.simulate.trends import Trends
+from clickreel.simulate.trends import FilmTrends
 
 DEPTH = 40  # films in a list; people look at 30 at most, the last one is spare
 VARIANTS = 16  # of each segment's home list and browse list
@@ -40,7 +40,7 @@ _ABSENT = np.float32(-1e30)
 
 
 @dataclass(frozen=True)
-class Shelves:
+class RankedLists:
     """The lists of one day.
 
     Attributes:
@@ -63,7 +63,7 @@ class Shelves:
 class Ranker:
     """Makes the lists of each day."""
 
-    def __init__(self, settings: WorldSettings, taste: Taste, trends: Trends) -> None:
+    def __init__(self, settings: WorldSettings, taste: Taste, trends: FilmTrends) -> None:
         self._settings = settings
         self._taste = taste
         self._trends = trends
@@ -73,7 +73,7 @@ class Ranker:
         self.day = lru_cache(maxsize=4)(self._make_day)
         self._week_scores = lru_cache(maxsize=3)(self._make_week_scores)
 
-    def _make_day(self, day: int) -> Shelves:
+    def _make_day(self, day: int) -> RankedLists:
         taste = self._taste
         absent = self._trends.absent(day)
         home_scores, browse_scores = self._week_scores(day // 7)
@@ -86,7 +86,7 @@ class Ranker:
         liking = np.exp(taste.log_liking)
         liking[:, absent] = 0.0
         anchors = np.cumsum(liking, axis=1)
-        return Shelves(
+        return RankedLists(
             films=np.concatenate([*home, *browse, near]),
             home=0,
             browse=len(home) * VARIANTS,
