@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer
 
 from clickreel.errors import UsageError
-from clickreel.profile import Profile, read
+from clickreel.profile import PLACEHOLDERS, Profile, mask_address, read
+from clickreel.stream.kafka_clients import create_client, read_profile
 
 TEMPLATE = Path(__file__).parents[1] / "client.properties.template"
 SEED = """\
@@ -63,19 +65,26 @@ def test_windows_line_ends_a_byte_order_mark_and_spaces_do_no_harm(tmp_path: Pat
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("sasl.passwort=x", 'line 15: No such configuration property: "sasl.passwort"'),
-        ("acks=banana", "line 15: Invalid value"),
-        ("linger.ms=-4", "line 15: "),
         ("just some words", "line 15 is not NAME=VALUE"),
         ("=x", "line 15 is not NAME=VALUE"),
         (
-            "ssl.key.password=<KEY PASSWORD>",
-            "line 15: ssl.key.password still holds the template's placeholder <KEY PASSWORD>",
+            "flink.gateway.url=<GATEWAY ADDRESS>",
+            "line 15: flink.gateway.url still holds the template's placeholder <GATEWAY ADDRESS>",
         ),
         (
-            "flink.gateway.url={{ GATEWAY }}",
-            "line 15: flink.gateway.url still holds the template's placeholder {{ GATEWAY }}",
+            "flink.gateway.url=http://127.0.0.1:abc",
+            "line 15: flink.gateway.url holds 'http://127.0.0.1:abc', which is no address",
         ),
+        ("flink.gateway.url=http://127.0.0.1:70000", "line 15: flink.gateway.url holds"),
+        (
+            "flink.gateway.url=http://",
+            "line 15: flink.gateway.url holds 'http://', which is no address: it has no valid host",
+        ),
+        (
+            "flink.gateway.url=localhost:8083",
+            "line 15: flink.gateway.url holds 'localhost:8083', which is no address: it does",
+        ),
+        ("flink.gateway.url=http://[::1:8083", "line 15: flink.gateway.url holds"),
         ("sasl.mechanism=SCRAM-SHA-256", "line 15: sasl.mechanisms was set otherwise on line 4"),
     ],
 )
@@ -99,8 +108,60 @@ def test_the_template_itself_is_refused_by_its_first_placeholder() -> None:
 def test_the_template_filled_in_is_a_profile(tmp_path: Path) -> None:
     """Every name in the template, the commented ones too, is one that is known."""
     text = TEMPLATE.read_text(encoding="utf-8").replace("#clickhouse", "clickhouse").replace("#flink", "flink")
-    lines = [f"{line.split('=')[0]}=x:1" if "<" in line and "=" in line else line for line in text.splitlines()]
-    assert read(write(tmp_path, "\n".join(lines))).flink_gateway_url == "x:1"
+    text = text.replace("#schema", "schema").replace("#basic", "basic")
+    for placeholder in PLACEHOLDERS:
+        text = text.replace(f"={placeholder}", "=http://x:1" if "ADDRESS" in placeholder else "=x:1")
+    assert read_profile(write(tmp_path, text)).flink_gateway_url == "http://x:1"
+
+
+def test_the_template_works_when_only_the_kafka_lines_are_filled_in(tmp_path: Path) -> None:
+    """Registry, ClickHouse and Flink are optional: their lines are comments until somebody needs them."""
+    text = TEMPLATE.read_text(encoding="utf-8")
+    for placeholder in ("<BOOTSTRAP HOST:PORT>", "<KAFKA API KEY>", "<KAFKA API SECRET>"):
+        text = text.replace(placeholder, "127.0.0.1:9")
+    profile = read_profile(write(tmp_path, text))
+    assert (profile.bootstrap, profile.registry_url, profile.clickhouse_url) == ("127.0.0.1:9", "", "")
+
+
+def test_every_placeholder_of_the_template_is_known() -> None:
+    """Otherwise one that was forgotten would be sent as a password."""
+    values = {line.partition("=")[2] for line in TEMPLATE.read_text(encoding="utf-8").splitlines() if "=<" in line}
+    assert values == PLACEHOLDERS
+
+
+@pytest.mark.parametrize(
+    "secret", ["ab<c>d9", "<mine>", "{{x}}", "a{{b}}c", "$HOME", "%s", "#1", "a=b", "[/b]", "\\", "\x0b9"]
+)
+def test_any_other_text_is_a_password(tmp_path: Path, secret: str) -> None:
+    """Only the template's own placeholders, as the whole value, are taken for such."""
+    text = SEED.format(mechanism="sasl.mechanisms").replace("s3cr=t#4", secret)
+    assert read_profile(write(tmp_path, text)).kafka["sasl.password"] == secret.strip()
+
+
+@pytest.mark.parametrize(
+    ("address", "ok"),
+    [
+        ("a:1,b:2", True),
+        ("a, b:2 ,", True),
+        ("SASL_SSL://a:9092", True),
+        ("[::1]:9092", True),
+        ("localhost", True),
+        ("a:abc", False),
+        ("a:0", False),
+        ("a:70000", False),
+        ("a b:1", False),
+        ("::1:9092", False),
+        ("http://a:1/x", False),
+    ],
+)
+def test_broker_addresses_are_checked(tmp_path: Path, address: str, ok: bool) -> None:
+    """What cannot be an address would be resolved again and again, and end as a broker that does not answer."""
+    path = write(tmp_path, f"# ours\nbootstrap.servers={address}\n")
+    if ok:
+        assert read(path).bootstrap == address
+        return
+    with pytest.raises(UsageError, match=r"line 2: bootstrap\.servers holds"):
+        read(path)
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "acks=all\n"])
@@ -118,9 +179,106 @@ def test_an_absent_profile_names_the_template() -> None:
 
 
 def test_credentials_that_are_missing_altogether_are_said_before_connecting(tmp_path: Path) -> None:
-    """Librdkafka objects to the combination; no single line is to blame."""
-    with pytest.raises(UsageError, match=r"sasl\.username and sasl\.password must be set"):
-        read(write(tmp_path, "bootstrap.servers=a:1\nsecurity.protocol=SASL_SSL\nsasl.mechanisms=PLAIN\n"))
+    """Librdkafka refuses the combination; the line that asks for a login is named."""
+    with pytest.raises(UsageError, match=r"line 2: .*sasl\.username and sasl\.password must be set"):
+        read_profile(write(tmp_path, "bootstrap.servers=a:1\nsecurity.protocol=SASL_SSL\nsasl.mechanisms=PLAIN\n"))
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("sasl.passwort=x", 'No such configuration property: "sasl.passwort"'),
+        ("acks=banana", "Invalid value"),
+        ("linger.ms=-4", "outside allowed range"),
+        ("fetch.max.bytes=100", "`fetch.max.bytes` must be >= `message.max.bytes`"),
+        ("group.protocol=consumer", "group.protocol=consumer is not supported"),
+        ("max.in.flight=100", "must be set <= 5"),
+        ("isolation.level=dirty", "Invalid value"),
+        ("error_cb=x", "callable"),
+        ("ssl.ca.location=/nonexistent", "ssl.ca.location failed"),
+    ],
+)
+def test_what_librdkafka_refuses_is_said_with_file_and_line(tmp_path: Path, line: str, says: str) -> None:
+    """For every kind of client, combinations of settings included; never a traceback."""
+    path = write(tmp_path, SEED.format(mechanism="sasl.mechanisms") + line + "\n")
+    with pytest.raises(UsageError) as caught:
+        read_profile(path)
+    assert caught.value.message.startswith(f"{path} line 15: ")
+    assert says in caught.value.message
+    assert caught.value.hint
+
+
+def test_settings_that_only_one_client_refuses_name_the_line_too(tmp_path: Path) -> None:
+    """A client adds settings of its own: what contradicts them is found by leaving out one line after the other."""
+    profile = read_profile(write(tmp_path, "bootstrap.servers=a:1\nclient.id=x\nsession.timeout.ms=20000\n"))
+    config = profile.consumer_config("g") | {"max.poll.interval.ms": 10_000}
+    with pytest.raises(UsageError, match=r"line 3: .*max\.poll\.interval\.ms"):
+        create_client(Consumer, config, profile)
+
+
+def test_every_reader_reads_what_is_committed_and_ingest_refuses_the_opposite(tmp_path: Path) -> None:
+    """A profile of another program may ask for records of aborted transactions."""
+    profile = read_profile(write(tmp_path, "bootstrap.servers=a:1\nisolation.level=read_uncommitted\n"))
+    assert profile.consumer_config("g")["isolation.level"] == "read_committed"
+    with pytest.raises(UsageError, match=r"line 2: isolation\.level=read_uncommitted"):
+        profile.require_read_committed()
+    Profile({"bootstrap.servers": "a:1"}).require_read_committed()
+
+
+def test_the_registry_may_have_several_addresses_and_the_login_of_kafka(tmp_path: Path) -> None:
+    """As the configuration of Java clients has it."""
+    text = SEED.format(mechanism="sasl.mechanisms").replace("USER_INFO", "SASL_INHERIT")
+    text = text.replace("https://user:hunter22@registry.example", "http://one:8081, https://user:hunter22@two/api")
+    profile = read(write(tmp_path, text))
+    assert profile.registry_urls == ("http://one:8081", "https://two/api")
+    assert profile.registry_auth == "KEY123:s3cr=t#4"
+    with pytest.raises(UsageError, match=r"line 11: basic\.auth\.credentials\.source=OAUTH is not known"):
+        read(write(tmp_path, text.replace("SASL_INHERIT", "OAUTH")))
+    with pytest.raises(UsageError, match="SASL_INHERIT needs sasl"):
+        read(write(tmp_path, text.replace("sasl.username=KEY123", "")))
+    with pytest.raises(UsageError, match=r"line 10: schema\.registry\.url holds 'nowhere'"):
+        read(write(tmp_path, text.replace("http://one:8081, ", "nowhere,")))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ann:Zx9%2FSecret@127.0.0.1:9/",
+        "http://127.0.0.1:9/?user=ann&password=Zx9%2FSecret",
+        "http://127.0.0.1:9?username=ann&password=Zx9%2FSecret&database=films",
+    ],
+)
+def test_a_login_inside_an_address_is_used_and_never_shown(tmp_path: Path, url: str) -> None:
+    """It is moved to the fields of the login, so that whoever prints the address prints no secret."""
+    profile = read(
+        write(tmp_path, f"bootstrap.servers=a:1\nclickhouse.url={url}\nflink.gateway.url=http://me:pw12@f:1\n")
+    )
+    assert (profile.clickhouse_user, profile.clickhouse_password) == ("ann", "Zx9/Secret")
+    assert profile.clickhouse_url.rstrip("/") == "http://127.0.0.1:9"
+    assert profile.clickhouse_database == ("films" if "films" in url else "default")
+    assert (profile.flink_gateway_url, profile.flink_gateway_auth) == ("http://f:1", "me:pw12")
+    assert "Secret" not in f"{profile!r} {profile.masked()} {profile.mask('Zx9/Secret and Zx9%2FSecret')}"
+
+
+def test_a_parameter_that_the_client_does_not_pass_on_is_refused(tmp_path: Path) -> None:
+    """Ignored in silence it would look as if it were in force."""
+    with pytest.raises(UsageError, match=r"line 2: clickhouse\.url has the parameter 'session_timezone'"):
+        read(write(tmp_path, "bootstrap.servers=a:1\nclickhouse.url=http://h:1/?session_timezone=UTC\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("http://ann:pa/ss@host:1/x", "http://********@host:1/x"),
+        ("see http://a:b@h1,http://c:d@e@h2 now", "see http://********@h1,http://********@h2 now"),
+        ("http://h/?user=ann&password=a;b,c&x=1", "http://h/?user=ann&password=********&x=1"),
+        ("http://h/?Access_Token=t#frag", "http://h/?Access_Token=********"),
+        ("a:9092,b:9092 and x=1", "a:9092,b:9092 and x=1"),
+    ],
+)
+def test_addresses_are_masked_in_any_text(text: str, masked: str) -> None:
+    """Also where a character should have been encoded: better too much than a part of a password."""
+    assert mask_address(text) == masked
 
 
 def test_secrets_are_masked_wherever_a_profile_is_printed(tmp_path: Path) -> None:
@@ -153,6 +311,7 @@ def test_consumers_do_not_get_the_settings_of_producers() -> None:
         "group.id": "g",
         "enable.auto.commit": False,
         "auto.offset.reset": "error",
+        "isolation.level": "read_committed",
     }
 
 
@@ -176,3 +335,52 @@ def test_java_clients_get_a_jaas_line_with_quotes_escaped() -> None:
             'org.apache.kafka.common.security.plain.PlainLoginModule required username="k" password="a\\"b\\\\c";'
         ),
     }
+
+
+def secured(tmp_path: Path, **settings: str) -> Profile:
+    """A profile with TLS, and these settings from line 3 on."""
+    lines = "".join(f"{name.replace('_', '.')}={value}\n" for name, value in settings.items())
+    return read(write(tmp_path, f"bootstrap.servers=a:1\nsecurity.protocol=ssl\n{lines}"))
+
+
+def test_a_client_certificate_is_translated_for_java(tmp_path: Path) -> None:
+    """Two files of PEM become a keystore; the key has to be PKCS#8, which is all that Java reads."""
+    certificate, key, old = tmp_path / "c.pem", tmp_path / "k.pem", tmp_path / "old.pem"
+    block = "-----BEGIN {0}-----\nAAAA\n-----END {0}-----\n"
+    certificate.write_text("Bag Attributes\n" + block.format("CERTIFICATE") * 2, encoding="utf-8")
+    key.write_text(block.format("PRIVATE KEY"), encoding="utf-8")
+    old.write_text(block.format("RSA PRIVATE KEY"), encoding="utf-8")
+    found = secured(
+        tmp_path, ssl_certificate_location=str(certificate), ssl_key_location=str(key), ssl_ca_location=str(certificate)
+    )
+    assert found.java_properties() == {
+        "bootstrap.servers": "a:1",
+        "security.protocol": "SSL",
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(certificate),
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.certificate.chain": block.format("CERTIFICATE").rstrip() + "\n" + block.format("CERTIFICATE"),
+        "ssl.keystore.key": block.format("PRIVATE KEY"),
+    }
+    bundle = secured(tmp_path, ssl_keystore_location="/x/me.p12", ssl_keystore_password="p12pw")  # noqa: S106
+    assert bundle.java_properties()["ssl.keystore.type"] == "PKCS12"
+    for settings, says in (
+        (
+            {"ssl_certificate_location": str(certificate), "ssl_key_location": str(old)},
+            "line 4: ssl.key.location cannot be translated",
+        ),
+        ({"ssl_certificate_location": str(certificate)}, "line 3: ssl.certificate.location is given without ssl.key"),
+        (
+            {"ssl_certificate_location": str(key), "ssl_key_location": str(key)},
+            "line 3: .* holds no PEM block CERTIFICATE",
+        ),
+        ({"ssl_certificate_location": "/nonexistent", "ssl_key_location": str(key)}, "line 3: .* cannot be read"),
+        ({"ssl_cipher_suites": "x"}, "line 3: ssl.cipher.suites cannot be translated"),
+        ({"ssl_ca_location": str(tmp_path)}, "line 3: ssl.ca.location cannot be translated"),
+        (
+            {"enable_ssl_certificate_verification": "false"},
+            "line 3: enable.ssl.certificate.verification cannot be translated",
+        ),
+    ):
+        with pytest.raises(UsageError, match=says):
+            secured(tmp_path, **settings).java_properties()

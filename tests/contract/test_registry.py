@@ -167,7 +167,7 @@ def test_a_schema_of_another_type_is_named(apicurio: HttpRegistry, topic: str) -
 def answering(answer: Callable[[httpx.Request], httpx.Response]) -> HttpRegistry:
     """A registry client whose server is a function."""
     client = HttpRegistry("http://registry.example/api", "me:secret")
-    client._http = httpx.Client(base_url="http://registry.example/api/", transport=httpx.MockTransport(answer))
+    client._http = httpx.Client(transport=httpx.MockTransport(answer))
     return client
 
 
@@ -189,6 +189,16 @@ def test_an_odd_answer_is_an_error_in_words(status: int, body: str, message: str
         client.subjects()
     assert raised.value.hint
     assert "secret" not in raised.value.message
+
+
+@pytest.mark.parametrize("order", ["{0},http://127.0.0.1:9", "http://127.0.0.1:9, {0}"])
+def test_of_several_addresses_the_first_that_answers_is_used(registry: Registry, order: str) -> None:
+    """As Java clients take them, with blanks; the one that answered is named and asked first from then on."""
+    with HttpRegistry(order.format(registry.url)) as client:
+        assert isinstance(client.subjects(), list)
+        assert client.url == registry.url.rstrip("/")
+    with pytest.raises(UnreachableError, match=r"http://127\.0\.0\.1:9, http://127\.0\.0\.1:10 does not answer"):
+        HttpRegistry("http://127.0.0.1:9,http://127.0.0.1:10").subjects()
 
 
 def test_no_registry_at_the_address() -> None:

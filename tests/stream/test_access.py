@@ -80,6 +80,19 @@ def test_wrong_credentials_are_said_with_the_user_and_never_the_secret(
     assert seconds < 10
 
 
+def test_a_listener_without_sasl_and_one_with_other_mechanisms_are_said(
+    kafka_with_login: Secured, tmp_path: Path
+) -> None:
+    """Neither is a question of the password."""
+    error, seconds = refused(profile(tmp_path, kafka_with_login.plain))
+    assert "does not speak SASL" in error.message
+    assert "security.protocol=PLAINTEXT" in error.hint
+    assert "line 3" in error.hint
+    assert seconds < 10
+    error, _ = refused(profile(tmp_path, kafka_with_login.sasl, sasl_mechanism="SCRAM-SHA-256"))
+    assert "does not offer the SASL mechanism SCRAM-SHA-256; it offers PLAIN" in error.message
+
+
 def test_a_certificate_that_nobody_vouches_for_is_said(kafka_with_login: Secured, tmp_path: Path) -> None:
     """With the setting that names who vouches."""
     error, seconds = refused(profile(tmp_path, kafka_with_login.tls, security_protocol="SASL_SSL"))

@@ -31,13 +31,14 @@ def export(
 
     from clickreel.cli.target_options import topic_name
     from clickreel.errors import UsageError
-    from clickreel.profile import Profile, read
+    from clickreel.profile import Profile
+    from clickreel.stream.kafka_clients import read_profile
     from clickreel.warehouse import exports
 
     if kind not in exports.KINDS:
         raise UsageError(f"no export {kind!r}", hint=f"one of: {', '.join(exports.KINDS)}")
     # No service is asked: without a profile the addresses are left to be filled in.
-    profile = read(profile_file) if profile_file else Profile({"bootstrap.servers": "HOST:9092"})
+    profile = read_profile(profile_file) if profile_file else Profile({"bootstrap.servers": "HOST:9092"})
     made = exports.export(cast("exports.Kind", kind), profile, topic_name(topic))
     if out is not None:
         out.write_text(made.text, encoding="utf-8")

@@ -29,9 +29,9 @@ def profile(path: Path | None) -> Profile:
         UnreachableError: None was given and the local stack's Kafka does not run.
     """
     if path is not None:
-        from clickreel.profile import read
+        from clickreel.stream.kafka_clients import read_profile
 
-        return read(path)
+        return read_profile(path)
     from clickreel.local import stack
     from clickreel.local.home import Home
 

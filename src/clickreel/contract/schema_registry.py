@@ -8,6 +8,7 @@ tests.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import httpx
@@ -15,6 +16,7 @@ import httpx
 from clickreel.contract.diff import Change, compare
 from clickreel.contract.schema import Schema
 from clickreel.errors import ContractError, UnreachableError, UsageError
+from clickreel.profile import split_login
 
 if TYPE_CHECKING:
     from clickreel.profile import Profile
@@ -90,15 +92,18 @@ class HttpRegistry:
     """A registry behind Confluent's HTTP API; a context manager, which closes its connection.
 
     Args:
-        url: Its address, as clients take it for ``schema.registry.url``.
-        auth: ``user:password``, or empty.
+        url: Its address, as clients take it for ``schema.registry.url``; of several, separated by commas, the first that answers is
+            used, and :attr:`url` names it.
+        auth: ``user:password``, or empty; a login in the address is used otherwise.
     """
 
     def __init__(self, url: str, auth: str = "") -> None:
-        self.url = url.rstrip("/")
+        split = [split_login(address.strip()) for address in url.split(",") if address.strip()]
+        self._urls = [address.rstrip("/") for address, _ in split]
+        self.url = self._urls[0]
+        auth = auth or next((login for _, login in split if login), "")
         user, _, password = auth.partition(":")
         self._http = httpx.Client(
-            base_url=self.url + "/",
             auth=(user, password) if auth else None,
             timeout=_TIMEOUT_S,
             headers={"accept": _JSON, "content-type": _JSON},
@@ -176,14 +181,14 @@ class HttpRegistry:
     def _ask(self, method: str, path: str, body: Any = None, *, subject: str = "", **options: Any) -> Any:
         """One request; ``absent`` is what a 404 gives where that is an answer."""
         try:
-            response = self._http.request(method, path, json=body, params=options.get("params"))
+            response = self._send(method, path, body, options.get("params"))
         except httpx.InvalidURL as exc:
             raise UsageError(
                 f"{self.url} is no address: {exc}", hint="mend schema.registry.url in the profile"
             ) from exc
         except httpx.TransportError as exc:
             raise UnreachableError(
-                f"the schema registry {self.url} does not answer: {exc or type(exc).__name__}",
+                f"the schema registry {', '.join(self._urls)} does not answer: {exc or type(exc).__name__}",
                 hint="clickreel status, or mend schema.registry.url in the profile",
             ) from exc
         if response.status_code == _ABSENT and "absent" in options:
@@ -196,6 +201,19 @@ class HttpRegistry:
             raise UnreachableError(
                 f"{self.url} answers, but not as a schema registry does", hint="mend schema.registry.url in the profile"
             ) from exc
+
+    def _send(self, method: str, path: str, body: Any, params: Mapping[str, str] | None) -> httpx.Response:
+        """One request to the address that answered last, else to the next one that does."""
+        at = self._urls.index(self.url)
+        for url in self._urls[at:] + self._urls[:at]:
+            try:
+                response = self._http.request(method, f"{url}/{path}", json=body, params=params)
+            except httpx.TransportError as exc:
+                failed = exc
+            else:
+                self.url = url
+                return response
+        raise failed
 
 
 def connect(profile: Profile) -> HttpRegistry:

@@ -18,6 +18,7 @@ import orjson
 
 from clickreel.errors import UnreachableError
 from clickreel.flink.sql_errors import FlinkError, explain_trace
+from clickreel.profile import split_login
 
 # Flink 2.x; version 3 of the interface has been there since Flink 1.19.
 _API = "/v3"
@@ -107,13 +108,18 @@ class RestGateway:
     """A gateway over HTTP.
 
     Args:
-        url: Its address, such as ``http://127.0.0.1:8083``.
+        url: Its address, such as ``http://127.0.0.1:8083``; a login in it is used and not kept in :attr:`url`.
+        auth: ``user:password``, or empty.
         timeout_s: How long an answer may take.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
-        self.url = url.rstrip("/")
-        self._http = httpx.Client(base_url=self.url + _API, timeout=timeout_s, trust_env=False)
+    def __init__(self, url: str, *, auth: str = "", timeout_s: float = TIMEOUT_S) -> None:
+        address, login = split_login(url)
+        user, _, password = (auth or login).partition(":")
+        self.url = address.rstrip("/")
+        self._http = httpx.Client(
+            base_url=self.url + _API, auth=(user, password) if user else None, timeout=timeout_s, trust_env=False
+        )
 
     def version(self) -> str:
         """See :class:`Gateway`."""

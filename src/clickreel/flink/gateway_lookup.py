@@ -30,7 +30,7 @@ def connect_gateway(profile: Profile, settings: FlinkSettings, home: Home, repor
     named = settings.gateway_url or profile.flink_gateway_url
     local = stack.addresses().get("flink", "")
     if named and named != local:
-        found = RestGateway(named)
+        found = RestGateway(named, auth=profile.flink_gateway_auth)
         found.version()
         return found
     if local:

@@ -59,6 +59,7 @@ def ingest(
     Raises:
         ClickreelError: What waiting cannot mend.
     """
+    profile.require_read_committed()
     freshness = freshness or Freshness()
     client = _patiently(lambda: _tables(profile), settings, stop, say)
     source = _patiently(

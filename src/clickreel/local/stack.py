@@ -95,12 +95,13 @@ def profile(home: Home | None = None) -> Profile:
     Raises:
         UnreachableError: Its Kafka does not run.
     """
-    from clickreel.profile import Profile, read
+    from clickreel.profile import Profile
+    from clickreel.stream.kafka_clients import read_profile
 
     stack = Stack(home)
     addresses = stack.addresses()
     named = given_profile(stack.home)
-    base = read(Path(named)) if named else Profile({"bootstrap.servers": stack.address("kafka")})
+    base = read_profile(Path(named)) if named else Profile({"bootstrap.servers": stack.address("kafka")})
     return dataclasses.replace(
         base,
         registry_url=base.registry_url or addresses.get("registry", ""),

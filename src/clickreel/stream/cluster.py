@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 from confluent_kafka import (
     Consumer,
@@ -32,6 +32,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-expor
 from clickreel.errors import UnreachableError, UsageError
 from clickreel.profile import Profile
 from clickreel.stream.broker import Acked, Bounds, Commit, LostError, Member, Record, TopicState
+from clickreel.stream.kafka_clients import create_client
 from clickreel.stream.kafka_errors import FATAL_ERRORS, LOST, REFUSED, ClientErrors, explain
 
 # An answer takes milliseconds; a broker that is starting or a lost packet some seconds. Ten are promised to the caller as the most.
@@ -48,7 +49,6 @@ _QUEUE_RECORDS = 200_000
 _QUEUE_KBYTES = 131_072
 # One acknowledgement in this many records is asked for when the local queue is busy: a Python call for each costs 0.3 us of 1.1.
 _MARK_EVERY = 256
-Client = TypeVar("Client", Producer, Consumer, AdminClient)
 _EARLIEST, _LATEST = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 _UNSETTLED = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError._WAIT_CACHE}
@@ -76,7 +76,7 @@ class Cluster:
             return self._client
         config = {**self.profile.admin(), "reconnect.backoff.max.ms": 1000, "socket.connection.setup.timeout.ms": 5000}
         config.pop("session.timeout.ms", None)
-        client = _made(AdminClient, {**config, **self._client_errors.config()}, self.profile)
+        client = create_client(AdminClient, {**config, **self._client_errors.config()}, self.profile)
         since = time.monotonic()
         while True:
             try:
@@ -215,7 +215,7 @@ class Cluster:
         # started and answers with an error. A consumer that belongs to the group without joining it asks the same.
         if group not in self._askers:
             config = {**self.profile.consumer_config(group), **self._client_errors.config()}
-            self._askers[group] = _made(Consumer, config, self.profile)
+            self._askers[group] = create_client(Consumer, config, self.profile)
         wanted = [TopicPartition(topic, p) for p in range(len(self._partitions(topic)))]
         try:
             found = self._askers[group].committed(wanted, timeout=_ANSWER_S)
@@ -240,7 +240,7 @@ class ClusterReader:
         config = cluster.profile.consumer_config("clickreel-reader")
         # A tail must not wait for half a megabyte to fill, and a far-away broker must not be asked a thousand times a second.
         config |= {"enable.partition.eof": True, "fetch.wait.max.ms": 100, **self._client_errors.config()}
-        self._consumer = _made(Consumer, config, cluster.profile)
+        self._consumer = create_client(Consumer, config, cluster.profile)
         self._consumer.assign([TopicPartition(topic, p, offset) for p, offset in starts.items()])
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
@@ -307,7 +307,7 @@ class ClusterWriter:
             "queue.buffering.max.kbytes": _QUEUE_KBYTES,
             **self._client_errors.config(),
         }
-        self._producer = _made(Producer, config, cluster.profile)
+        self._producer = create_client(Producer, config, cluster.profile)
         self.sent = [0] * partitions
         self.acknowledged = [0] * partitions
         self.latencies_ms: list[float] = []
@@ -391,7 +391,7 @@ class ClusterMembership:
             "on_commit": self._on_commit,
             **self._client_errors.config(),
         }
-        self._consumer = _made(Consumer, config, cluster.profile)
+        self._consumer = create_client(Consumer, config, cluster.profile)
         self._consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_gone, on_lost=self._on_gone)
         deadline = time.monotonic() + _JOIN_S
         while not self._joined:
@@ -463,15 +463,3 @@ class ClusterMembership:
         if not self._left:
             self._lost = self._left = True
             self._consumer.close()
-
-
-def _made(kind: Callable[[dict[str, Any]], Client], config: dict[str, Any], profile: Profile) -> Client:
-    """A client of librdkafka, which may find only now that settings do not go together."""
-    try:
-        return kind(config)
-    except KafkaException as exc:
-        said = profile.mask(" ".join(str(exc.args[0].str()).split()))
-        raise UsageError(
-            f"librdkafka refuses the settings of {profile.source or 'the profile'}: {said}",
-            hint="the producer is idempotent with acks=all: remove what contradicts it",
-        ) from exc

@@ -90,6 +90,10 @@ def explain(error: KafkaError, profile: Profile, client_errors: ClientErrors, to
     said = profile.mask(" ".join((error.str() or "").split()))
     if known & {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED}:
         user = profile.kafka.get("sasl.username", "")
+        texts = " ".join([said, *(one.str() or "" for one in client_errors.errors)])
+        offered = re.search(r"broker's supported mechanisms: *([\w,-]*)", texts)
+        if offered is not None:
+            return _unsupported_mechanism(offered[1], profile)
         return UnreachableError(
             f"Kafka at {profile.bootstrap} refuses the credentials of sasl.username {user!r}",
             hint=f"check sasl.username, sasl.password and sasl.mechanisms in {where}",
@@ -120,6 +124,22 @@ def explain(error: KafkaError, profile: Profile, client_errors: ClientErrors, to
             hint=f"check {check} in {where}" if profile.source else "clickreel up --detach, or: clickreel status",
         )
     return ClickreelError(f"Kafka at {profile.bootstrap}: {said}", hint="clickreel doctor")
+
+
+def _unsupported_mechanism(offered: str, profile: Profile) -> UnreachableError:
+    """The error for a listener without SASL, or with other mechanisms than the profile's."""
+    if not offered:
+        protocol = profile.kafka.get("security.protocol", "")
+        plain = "SSL" if protocol.upper() == "SASL_SSL" else "PLAINTEXT"
+        return UnreachableError(
+            f"the listener of Kafka at {profile.bootstrap} does not speak SASL, and the profile asks for security.protocol={protocol}",
+            hint=f"set security.protocol={plain} ({profile.location('security.protocol')}), or take the address of a SASL listener",
+        )
+    mechanism = profile.kafka.get("sasl.mechanisms", "GSSAPI")
+    return UnreachableError(
+        f"Kafka at {profile.bootstrap} does not offer the SASL mechanism {mechanism}; it offers {offered}",
+        hint=f"set sasl.mechanisms={offered.split(',', maxsplit=1)[0]} ({profile.location('sasl.mechanisms')})",
+    )
 
 
 def missing(topic: str, address: str) -> ClickreelError:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
+from urllib.parse import urlsplit
 
 from clickreel.contract import ddl
 from clickreel.profile import Profile
@@ -20,7 +21,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 # ClickPipes' own columns, as its tables carry them.
 _VIRTUAL = {
     "_key": "String",
-    "_timestamp": "DateTime64(3)",
+    "_timestamp": "DateTime64(3, 'UTC')",
     "_partition": "Int32",
     "_offset": "Int64",
     "_topic": "String",
@@ -231,17 +232,17 @@ def _kafka_engine(profile: Profile, topic: str) -> Export:
 
 
 def _connect_sink(profile: Profile, topic: str) -> Export:
-    url = profile.clickhouse_url or "https://HOST:8443"
-    host, _, port = url.split("://")[-1].partition(":")
+    address = urlsplit(profile.clickhouse_url or "https://HOST:8443")
+    secure = address.scheme == "https"
     config = {
         "name": f"clickhouse-{topic}",
         "config": {
             "connector.class": "com.clickhouse.kafka.connect.ClickHouseSinkConnector",
             "tasks.max": "1",
             "topics": topic,
-            "hostname": host,
-            "port": port or "8443",
-            "ssl": str(url.startswith("https")).lower(),
+            "hostname": address.netloc.rpartition(":")[0] if address.port else address.netloc,
+            "port": str(address.port or (8443 if secure else 8123)),
+            "ssl": str(secure).lower(),
             "database": profile.clickhouse_database,
             "username": profile.clickhouse_user,
             "password": _SECRET,
@@ -282,7 +283,8 @@ def _connect_sink(profile: Profile, topic: str) -> Export:
 def _flink(profile: Profile, topic: str) -> Export:
     columns = ",\n".join(f"  `{name}` {kind}" for name, kind in ddl.flink_columns().items())
     names = ", ".join(f"`{name}`" for name in ddl.flink_columns())
-    url = (profile.clickhouse_url or "https://HOST:8443").split("://")[-1]
+    address = urlsplit(profile.clickhouse_url or "https://HOST:8443")
+    url = f"{address.netloc}{address.path.rstrip('/')}"
     text = _FLINK.format(
         topic=topic,
         columns=columns,

@@ -1,0 +1,116 @@
+"""Clients of librdkafka: made in one place, and what librdkafka refuses about their settings said with file and line."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from clickreel.errors import UsageError
+from clickreel.profile import Profile, read
+
+Client = TypeVar("Client", Producer, Consumer, AdminClient)
+Settings = Mapping[str, Any]
+
+
+def read_profile(path: str | Path) -> Profile:
+    """Read a ``client.properties`` and let librdkafka check its settings.
+
+    Raises:
+        UsageError: See :func:`clickreel.profile.read` and :func:`check_settings`.
+    """
+    profile = read(path)
+    check_settings(profile)
+    return profile
+
+
+def check_settings(profile: Profile) -> None:
+    """Refuse what no client of this profile could be made with. Nothing is connected.
+
+    Raises:
+        UsageError: librdkafka does not know a setting, refuses its value or the combination, or it contradicts what clickreel needs.
+            The message names file and line.
+    """
+    if profile.kafka.get("group.protocol", "classic").lower() != "classic":
+        raise UsageError(
+            f"{profile.location('group.protocol')}: group.protocol={profile.kafka['group.protocol']} is not supported: the lease of a "
+            "producer and the place of an ingest are static members of a classic group",
+            hint="remove the line",
+        )
+    clients: tuple[tuple[Callable[..., Any], Settings], ...] = (
+        (Producer, profile.kafka),  # as they stand: what is overridden below should be possible too
+        (Producer, profile.producer_config()),
+        (Consumer, profile.consumer_config("clickreel")),
+        (AdminClient, profile.admin()),
+    )
+    for kind, config in clients:
+        # Without an address the client is made, checked and dropped before it has connected.
+        unconnected = {name: value for name, value in config.items() if name != "bootstrap.servers"}
+        refused = _refusal(kind, unconnected)
+        if refused is not None:
+            raise _usage_error(kind, unconnected, profile, refused)
+
+
+def create_client(kind: Callable[[dict[str, Any]], Client], config: Settings, profile: Profile) -> Client:
+    """A client of librdkafka.
+
+    Args:
+        kind: Its class.
+        config: Its settings, callbacks included.
+        profile: Where the settings come from, for messages.
+
+    Raises:
+        UsageError: librdkafka refuses the settings; the message names the line of the profile that is the cause.
+    """
+    try:
+        return kind(dict(config))
+    except (KafkaException, TypeError, ValueError, AttributeError) as exc:
+        raise _usage_error(kind, config, profile, _reason(exc)) from exc
+
+
+def _usage_error(kind: Callable[..., Any], config: Settings, profile: Profile, refused: str) -> UsageError:
+    cause = _cause(kind, config, profile, refused)
+    where = profile.location(cause)
+    said = profile.mask(" ".join(refused.split()))
+    if cause and cause not in said:
+        said = f"{cause}: {said}"
+    return UsageError(f"{where}: {said}", hint=f"correct or remove {cause}" if cause else f"correct {where}")
+
+
+def _cause(kind: Callable[..., Any], config: Settings, profile: Profile, refused: str) -> str:
+    """The setting of the profile that librdkafka refuses; empty when no single one is the cause."""
+    names = [name for name in profile.kafka if name in config]
+    # A bad name or value is refused alone too, perhaps under the property's other name.
+    for name in names:
+        alone = _refusal(kind, {name: config[name]})
+        if alone is not None and "property" in alone:
+            return name
+    # A bad combination is mended by leaving out one part of it; one that the message names comes first.
+    for name in sorted(names, key=lambda name: name not in refused):
+        if _refusal(kind, {other: value for other, value in config.items() if other != name}) is None:
+            return name
+    return next((name for name in names if name in refused), "")
+
+
+def _refusal(kind: Callable[..., Any], config: Settings) -> str | None:
+    """What librdkafka has against the settings of a client; ``None`` when it takes them."""
+    silent = logging.Logger("clickreel.unused", level=logging.CRITICAL + 1)  # noqa: LOG001 - belongs to no tree of loggers
+    required = {"group.id": "clickreel"} if kind is Consumer else {}
+    try:
+        client = kind({**required, **config, "logger": silent})
+    except (KafkaException, TypeError, ValueError, AttributeError) as exc:
+        return _reason(exc)
+    if isinstance(client, Consumer):
+        with contextlib.suppress(KafkaException):
+            client.close()
+    return None
+
+
+def _reason(exc: Exception) -> str:
+    error = exc.args[0] if exc.args else ""
+    return str(error.str() if hasattr(error, "str") else exc).strip() or type(exc).__name__
