@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 
-from clickreel.ingest.alone import AloneSource
-from clickreel.ingest.loop import Ingest, Report
+from clickreel.ingest.loop import IngestLoop, IngestReport
 from clickreel.ingest.settings import IngestSettings
 from clickreel.stream.memory import MemoryBroker
+from clickreel.stream.single_consumer import SingleConsumerSource
 from clickreel.warehouse.client import Client
 
 PARTITIONS = 3
@@ -68,9 +68,9 @@ class Topic:
         assert writer.send(partition, [key], [value], [NOW_MS]) == 1  # type: ignore[list-item]
         writer.flush(1)
 
-    def source(self, **options: Any) -> AloneSource:
+    def source(self, **options: Any) -> SingleConsumerSource:
         """A source of it."""
-        return AloneSource(self.broker, self.name, **options)
+        return SingleConsumerSource(self.broker, self.name, **options)
 
 
 def nobody(_: int | str) -> None:
@@ -86,10 +86,10 @@ def settings(**changes: Any) -> IngestSettings:
 
 def land(
     topic: Topic, client: Client, *, say: Callable[[str], None] = lambda _: None, source: Any = None, **options: Any
-) -> Report:
+) -> IngestReport:
     """Land all that the topic holds."""
     flags = {name: options.pop(name) for name in list(options) if name in IngestSettings.__dataclass_fields__}
-    ingest = Ingest(
+    ingest = IngestLoop(
         source or topic.source(), client, settings(**flags), lookup=options.pop("lookup", nobody), say=say, **options
     )
     return ingest.run(threading.Event(), until_caught_up=True)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clickreel.ingest.batch import Batch
-from clickreel.ingest.judge import judge
-from clickreel.ingest.landing import Landing
-from clickreel.ingest.native import Block
-from clickreel.ingest.rows import make
+from clickreel.ingest.insert_block import build_insert_block
+from clickreel.ingest.landing_table import LandingTable
+from clickreel.ingest.native_block import NativeBlock
+from clickreel.ingest.validate_batch import validate_batch
+from clickreel.stream.record_batch import RecordBatch
 from clickreel.warehouse.client import Client
 from tests.ingest.messages import message, nobody
 
@@ -49,7 +49,7 @@ def table(client: Client) -> Iterator[Client]:
 def test_cells_come_back_as_they_were(table: Client, cells: list[tuple[Any, ...]]) -> None:
     """Any numbers, texts of any length, nulls and arrays."""
     words = ["", "view", "é"]
-    block = Block(len(cells))
+    block = NativeBlock(len(cells))
     block.fixed("n", "Int64", np.array([cell[0] for cell in cells], np.int64))
     block.fixed("u", "UUID", np.array([cell[1] for cell in cells], np.uint64))
     block.words("w", words, np.array([cell[2] for cell in cells], np.uint8))
@@ -63,21 +63,23 @@ def test_cells_come_back_as_they_were(table: Client, cells: list[tuple[Any, ...]
     assert [(n, u.int, w, s, o, a) for n, u, w, s, o, a in found] == expected
 
 
-def landed(client: Client, batches: list[Batch], starts: dict[int, int]) -> list[tuple[Any, ...]]:
+def landed(client: Client, batches: list[RecordBatch], starts: dict[int, int]) -> list[tuple[Any, ...]]:
     """Batches through the fence into the table."""
-    landing = Landing(client, "t", "id")
-    claims = landing.claim(starts, group="g", generation=1, instance="1")
+    landing = LandingTable(client, "t", "id")
+    claims = landing.acquire_tokens(starts, group="g", generation=1, instance="1")
     tokens = {partition: claim.token for partition, claim in claims.items()}
-    made = make([judge(batch, nobody) for batch in batches], starts=starts, topic="t", topic_id="id", tokens=tokens)
+    made = build_insert_block(
+        [validate_batch(batch, nobody) for batch in batches], starts=starts, topic="t", topic_id="id", tokens=tokens
+    )
     landing.insert(made)
     return client.rows("SELECT _partition, _offset, error, user FROM dvd_clicks_landing ORDER BY _partition, _offset")
 
 
-def batch(partition: int, offsets: list[int]) -> Batch:
+def batch(partition: int, offsets: list[int]) -> RecordBatch:
     """Good messages at these offsets; user n + 1 at offset n."""
     pairs = [message(offset) for offset in offsets]
     stamps = np.zeros(len(offsets), np.int64)
-    return Batch.of(
+    return RecordBatch.from_values(
         partition, np.array(offsets, np.int64), stamps, [key for key, _ in pairs], [value for _, value in pairs]
     )
 
@@ -105,7 +107,7 @@ def test_a_block_of_many_unknown_fields_fits_into_a_dictionary(client: Client) -
     """Names of unknown fields come out of messages; 400 different ones are no reason to stop."""
     values: list[bytes | None] = [b'{"x%d":1,' % number + message(number)[1][1:] for number in range(400)]
     keys: list[bytes | None] = [message(number)[0] for number in range(400)]
-    made = Batch.of(0, np.arange(400), np.zeros(400, np.int64), keys, values)
+    made = RecordBatch.from_values(0, np.arange(400), np.zeros(400, np.int64), keys, values)
     assert len(landed(client, [made], {0: 0})) == 400
     fields = client.rows("SELECT uniqExact(field), countIf(position(reason, field) > 0) FROM dvd_clicks_landing")
     assert fields[0][0] == 255

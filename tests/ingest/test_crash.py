@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from clickreel.ingest.faults import POINTS
-from clickreel.ingest.run import Wishes, ingest
+from clickreel.ingest.failpoints import FAILPOINTS
+from clickreel.ingest.run_ingest import IngestOptions, run_ingest
 from clickreel.ingest.settings import IngestSettings
 from clickreel.profile import Profile
 from clickreel.stream.cluster import Cluster
@@ -69,7 +69,7 @@ class Stage:
             "700",
             "--metrics-port",
             "-1",
-            "--fault",
+            "--failpoint",
             fault,
         ]
         home = {"CLICKREEL_HOME": str(self.folder / "home")}
@@ -81,7 +81,7 @@ class Stage:
     def finish(self) -> None:
         """Land the rest in this process."""
         settings = IngestSettings(topic=self.topic, group=self.topic, metrics_port=-1)
-        ingest(self.profile, settings, Wishes(until_caught_up=True), stop=threading.Event())
+        run_ingest(self.profile, settings, IngestOptions(until_caught_up=True), stop=threading.Event())
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def check(stage: Stage) -> None:
     assert stage.client.command("SELECT count() FROM dvd_clicks_dead_letters") == stage.sent // 100
 
 
-@pytest.mark.parametrize("point", [point for point in POINTS if point != "during-repair"])
+@pytest.mark.parametrize("point", [point for point in FAILPOINTS if point != "during-repair"])
 def test_a_kill_between_two_steps_loses_and_doubles_nothing(stage: Stage, point: str) -> None:
     """The next process lands exactly the rest."""
     # The first time at a point is at the first block; the second time is with a block behind and one under way.

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clickreel.ingest.flush_policy import FlushPolicy
 from clickreel.ingest.freshness import Freshness
-from clickreel.ingest.pace import Pace
-from clickreel.ingest.rows import Made
-from clickreel.ingest.run import _told
+from clickreel.ingest.insert_block import InsertBlock
+from clickreel.ingest.run_ingest import _serve_metrics
 from clickreel.ingest.settings import IngestSettings
 
 
-def block(latencies: list[int], now_ms: int, partition: int = 0, dead: int = 0) -> Made:
+def block(latencies: list[int], now_ms: int, partition: int = 0, dead: int = 0) -> InsertBlock:
     """A block that was landed now, with records that are so old."""
     stamps = now_ms - np.array(latencies, np.int64)
     marks = {("contract", "device", "enum"): dead} if dead else {}
-    return Made((), b"", len(latencies), {partition: (0, len(latencies) - 1)}, marks, {partition: stamps})
+    return InsertBlock((), b"", len(latencies), {partition: (0, len(latencies) - 1)}, marks, {partition: stamps})
 
 
 def test_quantiles_are_those_of_the_records_not_of_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ def test_the_state_and_the_metrics_are_served(tmp_path: Path) -> None:
 
     now_ms = time.time_ns() // 1_000_000
     freshness.landed(block([40, 60, 80], now_ms, dead=1), now_ms, now_ms - 20)
-    with _told(freshness, IngestSettings(metrics_port=0), file):
+    with _serve_metrics(freshness, IngestSettings(metrics_port=0), file):
         deadline = time.monotonic() + 10
         while not file.exists():
             assert time.monotonic() < deadline
@@ -75,7 +75,7 @@ def test_the_state_and_the_metrics_are_served(tmp_path: Path) -> None:
 
 def test_a_slow_stream_is_closed_soon_a_fast_one_seldom_and_a_backlog_is_left_to_fill() -> None:
     """80 ms, 300 ms, a second; the size closes a block at once."""
-    pace = Pace(IngestSettings())
+    pace = FlushPolicy(IngestSettings())
     for tenth in range(30):
         pace.came(100, tenth / 10)
     assert 0.08 <= pace.wait_s < 0.1

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from clickreel.errors import ClickreelError, UnreachableError
-from clickreel.ingest.landing import Landing
-from clickreel.ingest.loop import Ingest
-from clickreel.ingest.source import LostError, OutOfRangeError
+from clickreel.ingest.landing_table import LandingTable
+from clickreel.ingest.loop import IngestLoop
+from clickreel.stream.broker import LostError
+from clickreel.stream.source import OutOfRangeError
 from clickreel.warehouse import migrate
 from clickreel.warehouse.client import Client
 from tests.ingest.messages import NAME, Topic, land, message, nobody, offsets, settings
@@ -120,10 +121,10 @@ def test_a_hole_behind_as_many_doubles_is_found(topic: Topic, client: Client) ->
 def test_a_writer_whose_claim_is_not_the_newest_stores_nothing(topic: Topic, client: Client) -> None:
     """A process that was stopped before its insert and wakes up later is refused by the insert itself."""
     topic.send(30)
-    zombie = Ingest(topic.source(instance="zombie"), client, settings(), lookup=nobody)
+    zombie = IngestLoop(topic.source(instance="zombie"), client, settings(), lookup=nobody)
     zombie._assigned(frozenset(range(3)), 1)
     for batch in zombie.source.poll(100, 0.1):
-        zombie._take(batch)
+        zombie._append(batch)
     land(topic, client)
     made = zombie._close()
     with pytest.raises(ClickreelError, match="another writer has claimed"):
@@ -145,11 +146,11 @@ def test_a_member_that_slept_gives_way(topic: Topic, client: Client) -> None:
 def test_two_groups_do_not_fence_each_other_for_ever(topic: Topic, client: Client) -> None:
     """The one that is fenced by another group says so and ends."""
     topic.send(30)
-    first = Ingest(topic.source(group="first"), client, settings(), lookup=nobody)
+    first = IngestLoop(topic.source(group="first"), client, settings(), lookup=nobody)
     first._assigned(frozenset(range(3)), 1)
     land(topic, client, source=topic.source(group="second"))
     for batch in first.source.poll(100, 0.1):
-        first._take(batch)
+        first._append(batch)
     first._number = 1
     with pytest.raises(ClickreelError, match=r"the group second .* has taken over"):
         first.run(threading.Event(), until_caught_up=True)
@@ -196,16 +197,16 @@ def test_a_clickhouse_that_goes_away_is_waited_for(
 ) -> None:
     """Answers are lost before and after the block was stored."""
     topic.send(90)
-    insert, failures = Landing.insert, iter((False, True, False, True, True))
+    insert, failures = LandingTable.insert, iter((False, True, False, True, True))
 
-    def lossy(self: Landing, made: Any, **options: Any) -> None:
+    def lossy(self: LandingTable, made: Any, **options: Any) -> None:
         """Every second answer is lost, once after the block was stored."""
         if next(failures, False):
             insert(self, made, **options)
             raise UnreachableError("the answer was lost")
         insert(self, made, **options)
 
-    monkeypatch.setattr(Landing, "insert", lossy)
+    monkeypatch.setattr(LandingTable, "insert", lossy)
     report = land(topic, client, flush_rows=30)
     assert report.restarts >= 1
     assert offsets(client) == {partition: list(range(30)) for partition in range(3)}

@@ -116,7 +116,7 @@ class Soak:
     """The stack, and what is done to it.
 
     Args:
-        folder: Where it lives.
+        folder: DeadLetterFilter it lives.
         seed: Of the kills and of the run.
         home: The home of the stack.
     """

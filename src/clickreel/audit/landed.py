@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from clickreel.contract.check import contract
 from clickreel.contract.rules import Violation
 from clickreel.contract.vocabulary import DEVICES, EVENT_TYPES, PAGES, REFERRERS
-from clickreel.ingest.batch import Batch
-from clickreel.ingest.judge import Judged
+from clickreel.ingest.validate_batch import ValidatedBatch
+from clickreel.stream.record_batch import RecordBatch
 from clickreel.warehouse.client import Client
 
 _WORDS = {"event_type": EVENT_TYPES, "page": PAGES, "device": DEVICES, "referrer": REFERRERS}
@@ -87,14 +87,14 @@ class Landed:
         self._client = client
         self._topic_id = topic_id
 
-    def compare(self, judged: Judged, first: int) -> Comparison:
+    def compare(self, validated: ValidatedBatch, first: int) -> Comparison:
         """Compare the records of a batch with their rows.
 
         Args:
-            judged: The records, judged as ingest judges them.
+            validated: The records, validated as ingest judges them.
             first: The offset after the last record before them; rows from there on belong to the batch.
         """
-        batch = judged.batch
+        batch = validated.batch
         last = int(batch.offsets[-1])
         rows, dead = self._rows(batch.partition, first, last), self._dead(batch.partition, first, last)
         found = Comparison(len(rows["_offset"]))
@@ -102,8 +102,8 @@ class Landed:
             found.dead[mark] = found.dead.get(mark, 0) + 1
         places = _places(batch, rows["_offset"], found.faults)
         common = np.flatnonzero(places >= 0)
-        self._columns(judged, rows, common, places, found)
-        self._reasons(judged, dead, common, found.faults)
+        self._columns(validated, rows, common, places, found)
+        self._reasons(validated, dead, common, found.faults)
         found.faults += _again(batch, rows, common, places)
         return found
 
@@ -139,16 +139,16 @@ class Landed:
 
     def _columns(
         self,
-        judged: Judged,
+        validated: ValidatedBatch,
         rows: dict[str, NDArray[Any]],
         common: NDArray[np.intp],
         places: NDArray[np.intp],
         found: Comparison,
     ) -> None:
         """Compare the columns of the rows that both sides have; name the first that differ."""
-        batch, decoded, theirs = judged.batch, judged.decoded, places[common]
+        batch, decoded, theirs = validated.batch, validated.decoded, places[common]
         good = np.ones(len(batch), bool)
-        good[list(judged.dead)] = False
+        good[list(validated.dead)] = False
         differs = {"good or dead": (~good[common]) != rows["dead"][theirs].astype(bool)}
         differs["timestamp"] = np.maximum(batch.timestamps_ms, 0)[common] != rows["stamp"][theirs]
         kafka_sum, table_sum = np.zeros(len(common), np.uint64), np.zeros(len(common), np.uint64)
@@ -170,14 +170,14 @@ class Landed:
                 )
 
     def _reasons(
-        self, judged: Judged, dead: dict[int, dict[str, Any]], common: NDArray[np.intp], faults: list[Fault]
+        self, validated: ValidatedBatch, dead: dict[int, dict[str, Any]], common: NDArray[np.intp], faults: list[Fault]
     ) -> None:
         """Compare the dead rows: reason and bytes."""
         there = set(common.tolist())
-        for row, why in judged.dead.items():
+        for row, why in validated.dead.items():
             if row not in there:
                 continue
-            batch, offset = judged.batch, int(judged.batch.offsets[row])
+            batch, offset = validated.batch, int(validated.batch.offsets[row])
             landed = dead.get(offset)
             if landed is None:
                 continue  # "good or dead" has said it
@@ -198,7 +198,7 @@ class Landed:
         return int(found[0][0])
 
 
-def _places(batch: Batch, offsets: NDArray[np.int64], faults: list[Fault]) -> NDArray[np.intp]:
+def _places(batch: RecordBatch, offsets: NDArray[np.int64], faults: list[Fault]) -> NDArray[np.intp]:
     """For each record the place of its row, -1 where there is none; offsets that are missing, doubled or extra become faults."""
     unique, counts = np.unique(offsets, return_counts=True)
     faults += [
@@ -216,7 +216,7 @@ def _places(batch: Batch, offsets: NDArray[np.int64], faults: list[Fault]) -> ND
 
 
 def _again(
-    batch: Batch, rows: dict[str, NDArray[Any]], common: NDArray[np.intp], places: NDArray[np.intp]
+    batch: RecordBatch, rows: dict[str, NDArray[Any]], common: NDArray[np.intp], places: NDArray[np.intp]
 ) -> Iterator[Fault]:
     """Read some records by the slow way, and compare."""
     for row in common[::_AGAIN_EVERY].tolist():

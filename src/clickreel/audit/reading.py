@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from clickreel.errors import UnreachableError
-from clickreel.ingest import alone
-from clickreel.ingest.batch import Batch
-from clickreel.ingest.fetch import consume
 from clickreel.profile import Profile
 from clickreel.stream.broker import Broker
+from clickreel.stream.fetch_batches import fetch_batches
 from clickreel.stream.kafka_errors import ClientErrors, explain
+from clickreel.stream.record_batch import RecordBatch
+from clickreel.stream.single_consumer import batches_from_records
 
 _POLL_ROWS = 50_000
 _ANSWER_S = 20.0
@@ -35,14 +35,14 @@ _PASSING = {
 Held = Callable[[], set[int]]
 """The partitions that are ahead of the others and should not be read for now."""
 
-Read = Callable[[Mapping[int, int], Mapping[int, int], Held], Iterator[Batch]]
+Read = Callable[[Mapping[int, int], Mapping[int, int], Held], Iterator[RecordBatch]]
 """``read(starts, stops, held)``: the records of each partition from its start on, below its stop."""
 
 
 def of_cluster(profile: Profile, topic: str) -> Read:
     """A reader of a real topic."""
 
-    def read(starts: Mapping[int, int], stops: Mapping[int, int], held: Held) -> Iterator[Batch]:
+    def read(starts: Mapping[int, int], stops: Mapping[int, int], held: Held) -> Iterator[RecordBatch]:
         client_errors = ClientErrors()
         consumer = Consumer(
             profile.consumer_config("clickreel-verify")
@@ -68,7 +68,7 @@ def of_cluster(profile: Profile, topic: str) -> Read:
         try:
             while open_ones:
                 paused = _pause(consumer, topic, paused, held() & open_ones, open_ones)
-                found = consume(consumer, _POLL_ROWS, 0.2, good)
+                found = fetch_batches(consumer, _POLL_ROWS, 0.2, good)
                 yield from _wanted(found, stops, open_ones)
                 if found or paused or ended & open_ones:
                     heard_s = time.monotonic()
@@ -81,7 +81,7 @@ def of_cluster(profile: Profile, topic: str) -> Read:
     return read
 
 
-def _wanted(found: list[Batch], stops: Mapping[int, int], open_ones: set[int]) -> Iterator[Batch]:
+def _wanted(found: list[RecordBatch], stops: Mapping[int, int], open_ones: set[int]) -> Iterator[RecordBatch]:
     """The records below the stops; a partition that has come to its stop is closed."""
     for batch in found:
         below = batch.below(stops[batch.partition])
@@ -105,12 +105,12 @@ def _pause(consumer: Consumer, topic: str, paused: set[int], wanted: set[int], o
 def of_broker(broker: Broker, topic: str) -> Read:
     """A reader of a topic of any broker, the one in memory included."""
 
-    def read(starts: Mapping[int, int], stops: Mapping[int, int], held: Held) -> Iterator[Batch]:  # noqa: ARG001 - small topics
+    def read(starts: Mapping[int, int], stops: Mapping[int, int], held: Held) -> Iterator[RecordBatch]:  # noqa: ARG001 - small topics
         reader = broker.reader(topic, starts)
         open_ones = {partition for partition, start in starts.items() if start < stops[partition]}
         try:
             while open_ones:
-                yield from _wanted(alone.batches(reader.poll(10_000, 0.2)), stops, open_ones)
+                yield from _wanted(batches_from_records(reader.poll(10_000, 0.2)), stops, open_ones)
                 open_ones -= reader.ended
         finally:
             reader.close()

@@ -11,7 +11,7 @@ from clickreel.audit.reading import of_cluster
 from clickreel.audit.verify import Report, Verification
 from clickreel.contract import schema_registry
 from clickreel.errors import UsageError
-from clickreel.ingest.schemas import Schemas
+from clickreel.ingest.schema_lookup import SchemaLookup
 from clickreel.json_files import read_json
 from clickreel.profile import Profile
 from clickreel.stream.cluster import Cluster
@@ -41,7 +41,7 @@ def verification(profile: Profile, topic: str, run: Run | None) -> Verification:
         client,
         topic=topic,
         topic_id=state.topic_id,
-        lookup=Schemas(ask, topic),
+        lookup=SchemaLookup(ask, topic),
         run=run,
     )
 

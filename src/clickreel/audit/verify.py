@@ -4,7 +4,7 @@ The cut is where each partition of the topic ends when the verification begins; 
 
 1. the run is made once more from its seed, encoded and dealt to the partitions (:mod:`.expected`),
 2. the topic is read (:mod:`.reading`) and held against it, in order, byte for byte (:mod:`.lane`),
-3. every record is judged as ingest judges it and held against its row in the landing table (:mod:`.landed`).
+3. every record is validated as ingest judges it and held against its row in the landing table (:mod:`.landed`).
 
 All three go by side by side, a few hundred thousand rows at a time, so memory does not grow with the stream. A stream that is not ours
 has no first side: then 2 is left out.
@@ -27,11 +27,11 @@ from clickreel.audit.landed import Fault, Landed
 from clickreel.audit.lane import Lane, Rows
 from clickreel.audit.reading import Read
 from clickreel.errors import VerificationError
-from clickreel.ingest.batch import Batch
-from clickreel.ingest.judge import Judged, Lookup, judge
-from clickreel.ingest.landing import Landing
+from clickreel.ingest.landing_table import LandingTable
+from clickreel.ingest.validate_batch import Lookup, ValidatedBatch, validate_batch
 from clickreel.simulate import ids
 from clickreel.stream.broker import Bounds
+from clickreel.stream.record_batch import RecordBatch
 from clickreel.warehouse.client import Client
 
 EXAMPLES_MAX = 20
@@ -163,7 +163,7 @@ class Verification:
     ) -> None:
         self._read, self._bounds, self._lookup, self._run = read, bounds, lookup, run
         self._topic = topic
-        self._landing = Landing(client, topic, topic_id)
+        self._landing = LandingTable(client, topic, topic_id)
         self._landed = Landed(client, topic_id)
         lows = {partition: bound.low for partition, bound in bounds().items()}
         self._expected = Expected(run, len(lows)) if run else None
@@ -199,7 +199,7 @@ class Verification:
         """Wait until the table is as far as the cut, or stands still."""
         until, before = time.monotonic() + wait_s, -1
         while time.monotonic() < until:
-            extents = self._landing.extents(stops)
+            extents = self._landing.offset_ranges(stops)
             ends = {partition: extent.last + 1 for partition, extent in extents.items()}
             if all(
                 ends.get(partition, 0) >= stop
@@ -213,7 +213,7 @@ class Verification:
 
     def _beyond(self, stops: dict[int, int]) -> None:
         """Rows behind the last record of a partition, and behind the end of Kafka: Kafka has lost what they were made of."""
-        extents = self._landing.extents(stops)
+        extents = self._landing.offset_ranges(stops)
         highs = {partition: bound.high for partition, bound in self._bounds().items()}  # after the rows were looked at
         for partition, side in self._sides.items():
             extent = extents.get(partition)
@@ -233,15 +233,15 @@ class Verification:
 
     # One batch
 
-    def _take(self, batch: Batch) -> None:
+    def _take(self, batch: RecordBatch) -> None:
         side = self._sides[batch.partition]
-        judged = judge(batch, self._lookup)
-        self._compare(judged, side)
+        validated = validate_batch(batch, self._lookup)
+        self._compare(validated, side)
         side.next = int(batch.offsets[-1]) + 1
         if self._expected is None:
             side.kafka += len(batch)
             return
-        side.lane.find(self._found(judged, side))
+        side.lane.find(self._found(validated, side))
         while not self._expected.ended and any(e.lane.waiting[1] > e.lane.waiting[0] for e in self._sides.values()):
             self._expect()
         self._match()
@@ -269,9 +269,9 @@ class Verification:
     def _hopeless(self) -> bool:
         return any(side.lane.hopeless for side in self._sides.values())
 
-    def _found(self, judged: Judged, side: _Side) -> Rows:
+    def _found(self, validated: ValidatedBatch, side: _Side) -> Rows:
         """The records of a batch as rows of the lane; those of other runs are left out."""
-        batch, decoded = judged.batch, judged.decoded
+        batch, decoded = validated.batch, validated.decoded
         assert self._run is not None
         readable = decoded.valid
         tags = ids.read(decoded.id_hi, decoded.id_lo)[0]
@@ -287,8 +287,8 @@ class Verification:
         )
         return rows if ours.all() else rows.part(ours)
 
-    def _compare(self, judged: Judged, side: _Side) -> None:
-        found = self._landed.compare(judged, side.next)
+    def _compare(self, validated: ValidatedBatch, side: _Side) -> None:
+        found = self._landed.compare(validated, side.next)
         side.landed += found.landed
         side.checksums[0] = (side.checksums[0] + found.checksum_kafka) % 2**64
         side.checksums[1] = (side.checksums[1] + found.checksum_table) % 2**64

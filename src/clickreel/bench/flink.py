@@ -166,7 +166,7 @@ def _pages(http: httpx.Client, session: str, sql: str) -> list[list[Any]]:
 
 def _clickhouse(profile: Profile, topic: str, events: int) -> dict[str, int]:
     """The minutes as ClickHouse counts them in the ingested topic."""
-    from clickreel.ingest.run import Wishes, ingest
+    from clickreel.ingest.run_ingest import IngestOptions, run_ingest
     from clickreel.ingest.settings import IngestSettings
     from clickreel.warehouse import migrate
     from clickreel.warehouse.client import connect
@@ -176,7 +176,7 @@ def _clickhouse(profile: Profile, topic: str, events: int) -> dict[str, int]:
     client = connect(profile, create=True)
     migrate.migrate(client)
     settings = IngestSettings(topic=topic, group=name, metrics_port=-1)
-    report = ingest(profile, settings, Wishes(until_caught_up=True), stop=threading.Event())
+    report = run_ingest(profile, settings, IngestOptions(until_caught_up=True), stop=threading.Event())
     assert report.rows == events, f"{report.rows} of {events} were landed"
     rows = client.rows("SELECT toString(toStartOfMinute(_timestamp)), count() FROM dvd_clicks GROUP BY 1")
     client.close()

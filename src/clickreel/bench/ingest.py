@@ -106,7 +106,7 @@ def _theirs(client: Client, file: Path, events: int) -> float:
 
 def _ours(profile: Profile, topic: str, events: int) -> float:
     """Seconds that the pipeline takes, from the first request to Kafka to the last insert's answer."""
-    from clickreel.ingest.run import Wishes, ingest
+    from clickreel.ingest.run_ingest import IngestOptions, run_ingest
     from clickreel.ingest.settings import IngestSettings
     from clickreel.warehouse import migrate
     from clickreel.warehouse.client import connect
@@ -117,7 +117,7 @@ def _ours(profile: Profile, topic: str, events: int) -> float:
     migrate.migrate(client)
     began = time.perf_counter()
     settings = IngestSettings(topic=topic, group=name, metrics_port=-1)
-    report = ingest(profile, settings, Wishes(until_caught_up=True), stop=threading.Event())
+    report = run_ingest(profile, settings, IngestOptions(until_caught_up=True), stop=threading.Event())
     seconds = time.perf_counter() - began
     assert report.rows == events == client.command("SELECT count() FROM dvd_clicks"), "not all events were landed"
     client.command(f"DROP DATABASE {name} SYNC")
@@ -127,7 +127,7 @@ def _ours(profile: Profile, topic: str, events: int) -> float:
 
 def _latency(profile: Profile, rate: int, seconds: float) -> dict[str, Any]:
     """Latencies of a slow stream, from produced to queryable."""
-    from clickreel.ingest.run import Wishes, ingest
+    from clickreel.ingest.run_ingest import IngestOptions, run_ingest
     from clickreel.ingest.settings import IngestSettings
     from clickreel.stream.cluster import Cluster
     from clickreel.warehouse import migrate
@@ -141,7 +141,7 @@ def _latency(profile: Profile, rate: int, seconds: float) -> dict[str, Any]:
     stop = threading.Event()
     settings = IngestSettings(topic=name, group=name, metrics_port=-1)
     threads = [
-        threading.Thread(target=ingest, args=(profile, settings, Wishes()), kwargs={"stop": stop}),
+        threading.Thread(target=run_ingest, args=(profile, settings, IngestOptions()), kwargs={"stop": stop}),
         threading.Thread(target=_drip, args=(profile, name, rate, seconds, stop)),
     ]
     seen: list[tuple[int, dict[int, int]]] = []

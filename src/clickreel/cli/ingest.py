@@ -12,7 +12,7 @@ from clickreel.cli.target_options import ProfileFile, TopicName, profile
 from clickreel.foreign_text import printable
 
 if TYPE_CHECKING:
-    from clickreel.ingest.letters import Letter, Where
+    from clickreel.ingest.dead_letters import DeadLetter, DeadLetterFilter
 
 Field = Annotated[str | None, typer.Option("--field", help="Only those with this field at fault.")]
 Rule = Annotated[str | None, typer.Option("--rule", help="Only those that broke this rule.")]
@@ -58,7 +58,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     accept_new_topic: Annotated[
         bool, typer.Option("--accept-new-topic", help="Land a topic that was deleted and made again.")
     ] = False,
-    fault: Annotated[str | None, typer.Option("--fault", hidden=True)] = None,
+    failpoint: Annotated[str | None, typer.Option("--failpoint", hidden=True)] = None,
     profile_file: ProfileFile = None,
     json: Json = False,
 ) -> None:
@@ -71,10 +71,9 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     import threading
 
     from clickreel import settings as stage_settings
-    from clickreel.ingest.run import Wishes
-    from clickreel.ingest.run import ingest as run
+    from clickreel.ingest.freshness import STATUS_FILE
+    from clickreel.ingest.run_ingest import IngestOptions, run_ingest
     from clickreel.ingest.settings import IngestSettings
-    from clickreel.ingest.standing import STATE
     from clickreel.local.home import Home
 
     flags = {
@@ -85,7 +84,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
         "flush_rows": flush_rows,
         "keep_raw": keep_raw,
         "metrics_port": metrics_port,
-        "fault": fault,
+        "failpoint": failpoint,
     }
     settings = stage_settings.load(IngestSettings, "ingest", flags=flags)
     home = Home.default()
@@ -93,19 +92,21 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    wishes = Wishes(until_caught_up, accept_loss, accept_new_topic, home.path / STATE)
-    report = run(profile(profile_file), settings, wishes, stop=stop, say=print_err)
+    wishes = IngestOptions(until_caught_up, accept_loss, accept_new_topic, home.path / STATUS_FILE)
+    report = run_ingest(profile(profile_file), settings, wishes, stop=stop, say=print_err)
     if json:
         print_json(dataclasses.asdict(report))
         return
     print_err(f"{report.rows:,} rows landed in {report.inserts} inserts, {report.dead:,} dead letters")
 
 
-def _where(topic: str | None, partition: int | None, offset: int | None, field: str | None, rule: str | None) -> Where:
+def _where(
+    topic: str | None, partition: int | None, offset: int | None, field: str | None, rule: str | None
+) -> DeadLetterFilter:
     from clickreel.cli.target_options import topic_name
-    from clickreel.ingest.letters import Where
+    from clickreel.ingest.dead_letters import DeadLetterFilter
 
-    return Where(topic_name(topic), partition, offset, field, rule)
+    return DeadLetterFilter(topic_name(topic), partition, offset, field, rule)
 
 
 def _client(file: Path | None) -> Any:
@@ -129,9 +130,9 @@ def list_letters(  # noqa: PLR0917 - one parameter an option
 
     Example: [bold]clickreel dead-letters list[/bold]
     """
-    from clickreel.ingest import letters
+    from clickreel.ingest import dead_letters
 
-    found = letters.tally(_client(profile_file), _where(topic, partition, None, field, rule))
+    found = dead_letters.count_dead_letters(_client(profile_file), _where(topic, partition, None, field, rule))
     if json:
         print_json({"dead_letters": sum(one["count"] for one in found), "reasons": found})
         return
@@ -157,10 +158,10 @@ def show(  # noqa: PLR0917 - one parameter an option
 
     Example: [bold]clickreel dead-letters show --field device --limit 3[/bold]
     """
-    from clickreel.ingest import letters
+    from clickreel.ingest import dead_letters
 
     where = _where(topic, partition, offset, field, rule)
-    for letter in letters.letters(_client(profile_file), where, limit=limit):
+    for letter in dead_letters.list_dead_letters(_client(profile_file), where, limit=limit):
         if json:
             print_json(_plain(letter))
             continue
@@ -172,7 +173,7 @@ def show(  # noqa: PLR0917 - one parameter an option
             print_out(f"  {name:5}  {'null' if data is None else printable(data)}")
 
 
-def _plain(letter: Letter) -> dict[str, Any]:
+def _plain(letter: DeadLetter) -> dict[str, Any]:
     def text(data: bytes | None) -> str | None:
         return None if data is None else data.decode(errors="backslashreplace")
 
@@ -211,16 +212,16 @@ def replay(  # noqa: PLR0917 - one parameter an option
     A fix is a schema that was registered since (for messages that name one), a newer clickreel, or the schema given.
     """
     from clickreel.contract import schema_files, schema_registry
-    from clickreel.ingest import letters
-    from clickreel.ingest.schemas import Schemas
+    from clickreel.ingest import dead_letters
+    from clickreel.ingest.schema_lookup import SchemaLookup
 
     found = profile(profile_file)
     where = _where(topic, partition, offset, field, rule)
     ask = schema_registry.connect(found).by_id if found.registry_url else None
-    report = letters.replay(
+    report = dead_letters.replay(
         _client(profile_file),
         where,
-        Schemas(ask, where.topic),
+        SchemaLookup(ask, where.topic),
         schema=schema_files.read(schema) if schema else None,
         dry=dry,
     )
@@ -228,7 +229,7 @@ def replay(  # noqa: PLR0917 - one parameter an option
     if json:
         print_json({"looked": report.looked, "landed": report.landed, "still_dead": dead, "dry": dry})
         return
-    print_err(f"{report.looked:,} dead letters judged again: {report.landed:,} {'would land' if dry else 'landed'}")
+    print_err(f"{report.looked:,} dead letters validated again: {report.landed:,} {'would land' if dry else 'landed'}")
     if dead:
         print_table(
             ["still dead: field", "rule", "count>"], [(one["field"], one["rule"], one["count"]) for one in dead]

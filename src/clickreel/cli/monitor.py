@@ -45,7 +45,7 @@ def monitor(
     """
     from clickreel.cli.target_options import broker, topic_name
     from clickreel.errors import UsageError
-    from clickreel.ingest.standing import standing
+    from clickreel.ingest.freshness import read_status
     from clickreel.local.home import Home
     from clickreel.stream import throughput_monitor
 
@@ -59,12 +59,12 @@ def monitor(
     try:
         if json:
             for count, second in enumerate(figures, start=1):
-                sys.stdout.write(throughput_monitor.as_ndjson(second, standing(home, name)).decode())
+                sys.stdout.write(throughput_monitor.as_ndjson(second, read_status(home, name)).decode())
                 sys.stdout.flush()
                 if count == seconds:
                     break
         else:
-            _draw(name, figures, seconds, lambda: standing(home, name))
+            _draw(name, figures, seconds, lambda: read_status(home, name))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -196,7 +196,7 @@ def _greet(stack: Stack, seconds: float, json: bool, *, ends: str) -> None:
 
 
 def _answer(stack: Stack) -> dict[str, Any]:
-    from clickreel.ingest.standing import standing
+    from clickreel.ingest.freshness import read_status
     from clickreel.local import run_options, stream_services
 
     parts = stack.status()
@@ -206,7 +206,7 @@ def _answer(stack: Stack) -> dict[str, Any]:
         "home": str(stack.home.path),
         "topic": stream_services.topic_name(),
         "run": run_options.run(stack.home),
-        "ingest": standing(stack.home.path, stream_services.topic_name()),
+        "ingest": read_status(stack.home.path, stream_services.topic_name()),
         "parts": [{**dataclasses.asdict(part), "pid": part.pid, "address": part.address or None} for part in parts],
     }
 

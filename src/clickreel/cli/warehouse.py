@@ -32,7 +32,7 @@ def migrate(
 
     Example: [bold]clickreel warehouse migrate --profile cloud.properties[/bold]
     """
-    from clickreel.ingest.run import credentials
+    from clickreel.ingest.run_ingest import credentials
     from clickreel.warehouse import migrate as migrations
     from clickreel.warehouse.client import connect
 

@@ -6,12 +6,14 @@ Two instants of a row are told, both from its record's timestamp on, which is wh
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,13 +22,20 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-    from clickreel.ingest.rows import Made
+    from clickreel.ingest.insert_block import InsertBlock
+
+STATUS_FILE = "ingest.json"
+"""The file of the home into which ingest writes :meth:`Freshness.state` and the address of its metrics every second."""
 
 # Upper bounds of the histogram, ms. Live traffic lies between 50 and 500; the rest is catching up.
 BOUNDS_MS = (25, 50, 100, 150, 200, 250, 350, 500, 750, 1000, 2000, 5000, 15_000, 60_000, 600_000)
 # The quantiles are those of the last minute, of at most so many records a block: evenly chosen ones do.
 _WINDOW_S = 60.0
 _SAMPLE = 256
+
+
+# The status file is written once a second; a killed process leaves it behind.
+_STALE_S = 5.0
 
 
 class _Block(NamedTuple):
@@ -60,7 +69,7 @@ class Freshness:
             self.topic = topic
             self._next, self._high = dict(starts), dict(highs)
 
-    def landed(self, made: Made, now_ms: int, sent_ms: int) -> None:
+    def landed(self, made: InsertBlock, now_ms: int, sent_ms: int) -> None:
         """A block was sent at one instant and can be queried since another."""
         with self._lock:
             self.rows += made.rows
@@ -176,3 +185,18 @@ def _quantiles(blocks: list[_Block]) -> dict[str, float]:
         for name, q in (("p50_ms", 0.5), ("p99_ms", 0.99)):
             out[prefix + name] = float(values[order][min(int(np.searchsorted(share, q)), len(values) - 1)])
     return {**out, "records": sum(one.rows for one in blocks)}
+
+
+def read_status(home: Path, topic: str) -> dict[str, Any] | None:
+    """Read the status of the ingest process of a home; None when no ingest runs there or it lands another topic.
+
+    Args:
+        home: The home's folder.
+        topic: The topic.
+    """
+    try:
+        found: dict[str, Any] = json.loads((home / STATUS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    fresh = time.time() - found.get("at_ms", 0) / 1000 < _STALE_S
+    return found if fresh and found.get("running") and found.get("topic") == topic else None

@@ -3,7 +3,7 @@
 There is no second store: where a partition goes on is read from the landing table itself. The protocol, for the partitions that the
 group has assigned to this process::
 
-    1  Claim them in ClickHouse. From here on no block of an earlier writer is accepted: the fence lets in the newest claim alone.
+    1  FencingToken them in ClickHouse. From here on no block of an earlier writer is accepted: the fence lets in the newest claim alone.
     2  Prove to the broker, by a commit, that this process is of the group's current generation. One that slept through a rebalance
        fails here; it has fenced the rightful writer off by step 1, who finds out, passes this step and claims again.
     3  Wait until the inserts that were under way have ended. They passed the fence before step 1; nothing else can still land.
@@ -31,16 +31,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from clickreel.errors import ClickreelError, UnreachableError
-from clickreel.ingest.batch import Batch
-from clickreel.ingest.faults import Faults
+from clickreel.ingest.failpoints import Failpoints
+from clickreel.ingest.flush_policy import FlushPolicy
 from clickreel.ingest.freshness import Freshness
-from clickreel.ingest.judge import Judged, Lookup, judge
-from clickreel.ingest.landing import Claim, Extent, FencedError, Landing, TableState
-from clickreel.ingest.pace import Pace
-from clickreel.ingest.rows import Made, make
+from clickreel.ingest.insert_block import InsertBlock, build_insert_block
+from clickreel.ingest.landing_table import FencedError, FencingToken, LandingTable, OffsetRange, TableState
 from clickreel.ingest.settings import IngestSettings
-from clickreel.ingest.source import OutOfRangeError, Source
+from clickreel.ingest.validate_batch import Lookup, ValidatedBatch, validate_batch
 from clickreel.stream.broker import Bounds
+from clickreel.stream.record_batch import RecordBatch
+from clickreel.stream.source import OutOfRangeError, Source
 from clickreel.warehouse.client import Client, RefusedError
 
 # Refusals of ClickHouse that pass: memory, disk, too many parts, time-outs, a killed query, tables that are loading.
@@ -54,17 +54,17 @@ _GAP_MAX = 1_000_000
 
 
 @dataclass
-class Pending:
+class BlockBuffer:
     """Messages that wait for their block."""
 
-    judged: list[Judged] = field(default_factory=list)
+    validated: list[ValidatedBatch] = field(default_factory=list)
     rows: int = 0
     size_bytes: int = 0
     since_s: float = 0.0
 
 
 @dataclass
-class Report:
+class IngestReport:
     """What a run of ingest did."""
 
     rows: int = 0
@@ -76,7 +76,7 @@ class Report:
     partitions: dict[int, int] = field(default_factory=dict)  # the next offset of each
 
 
-class Ingest:
+class IngestLoop:
     """One process's part in landing a topic.
 
     Args:
@@ -105,18 +105,18 @@ class Ingest:
         ready: Callable[[], None] = lambda: None,
     ) -> None:
         self.source, self.client, self.settings = source, client, settings
-        self.report = Report()
+        self.report = IngestReport()
         self._lookup, self._say, self._ready = lookup, say, ready
         self._accept_loss, self._accept_new_topic = accept_loss, accept_new_topic
-        self._faults = Faults(settings.fault)
+        self._failpoints = Failpoints(settings.failpoint)
         self._freshness = freshness or Freshness()
-        self._landing = Landing(client, source.topic, "")
-        self._pace = Pace(settings)
+        self._landing = LandingTable(client, source.topic, "")
+        self._flush_policy = FlushPolicy(settings)
         self._inserter = ThreadPoolExecutor(1, "insert")
         self._claimed = 0
-        self._forget()
+        self._reset()
 
-    def run(self, stop: threading.Event, *, until_caught_up: bool = False) -> Report:
+    def run(self, stop: threading.Event, *, until_caught_up: bool = False) -> IngestReport:
         """Land until told to stop, or until everything that Kafka holds at the start is landed.
 
         Raises:
@@ -142,15 +142,15 @@ class Ingest:
 
     # What is forgotten after every trouble, and found again
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._number = -1
-        self._claims: dict[int, Claim] = {}
+        self._tokens: dict[int, FencingToken] = {}
         self._next: dict[int, int] = {}  # by partition: the offset that its next message must have
         self._sent: dict[int, int] = {}  # by partition: the offset after the last one in a closed block
         self._landed: dict[int, int] = {}  # by partition: the offset after the last landed one
         self._goal: dict[int, int] = {}
-        self._pending = Pending()
-        self._flying: Future[Made] | None = None
+        self._pending = BlockBuffer()
+        self._inflight: Future[InsertBlock] | None = None
 
     def _recover(self, exc: ClickreelError) -> None:
         """Forget everything; say why. What cannot pass is raised again."""
@@ -158,16 +158,16 @@ class Ingest:
             raise exc
         self._say(f"{exc.message}; beginning again from what is landed")
         self.report.restarts += 1
-        if self._flying is not None and not self._flying.done():
-            self._flying.exception()  # its outcome is read from the table; only its end is waited for
+        if self._inflight is not None and not self._inflight.done():
+            self._inflight.exception()  # its outcome is read from the table; only its end is waited for
         if isinstance(exc, FencedError):
             self._stop_if_rival()
-        self._forget()
-        self.source.rest()
+        self._reset()
+        self.source.pause()
 
     def _stop_if_rival(self) -> None:
         """Raise when the newer claim is another group's: two groups would fence each other for ever."""
-        for partition, claim in self._landing.claims().items():
+        for partition, claim in self._landing.newest_tokens().items():
             if claim.group != self.source.group:
                 raise ClickreelError(
                     f"the group {claim.group} ({claim.writer}) has taken over partition {partition} of {self.source.topic}",
@@ -187,58 +187,60 @@ class Ingest:
 
     def _step(self, *, until_caught_up: bool) -> bool:
         """One turn of the loop; whether everything is landed that was to be."""
-        assignment = self.source.assignment(_LOOK_S if not self._claims else 0)
+        assignment = self.source.assignment(_LOOK_S if not self._tokens else 0)
         if assignment.number != self._number:
-            self._forget()
+            self._reset()
             if assignment.partitions:
                 self._assigned(assignment.partitions, assignment.generation)
             self._number = assignment.number
-        if not self._claims:
+        if not self._tokens:
             return False
         now = time.monotonic()
-        left_s = self._pending.since_s + self._pace.wait_s - now if self._pending.rows else _LOOK_S
+        left_s = self._pending.since_s + self._flush_policy.wait_s - now if self._pending.rows else _LOOK_S
         room = max(1, min(_POLL_ROWS, self.settings.flush_rows - self._pending.rows))
         found = self.source.poll(room, max(0.001, min(left_s, _LOOK_S)))
-        self._pace.behind = sum(map(len, found)) >= room
+        self._flush_policy.behind = sum(map(len, found)) >= room
         for batch in found:
-            self._take(batch)
-        self._advance()
+            self._append(batch)
+        self._maybe_flush()
         return until_caught_up and self._caught_up()
 
     def _assigned(self, partitions: frozenset[int], generation: int) -> None:
         """Steps 1 to 4."""
-        landing = self._landing = Landing(self.client, self.source.topic, self.source.topic_id())
+        landing = self._landing = LandingTable(self.client, self.source.topic, self.source.topic_id())
         bounds = {partition: bound for partition, bound in self.source.bounds().items() if partition in partitions}
         self._refuse_new_topic(landing)
         # Step 1.
         lows = {partition: bound.low for partition, bound in bounds.items()}
-        claims = landing.claim(lows, group=self.source.group, generation=generation, instance=self.source.instance)
-        self._faults.at("after-claim")
+        claims = landing.acquire_tokens(
+            lows, group=self.source.group, generation=generation, instance=self.source.instance
+        )
+        self._failpoints.trigger("after-claim")
         # Step 2.
-        before = landing.extents(partitions)
-        self.source.prove({p: before[p].last + 1 if p in before else bounds[p].low for p in partitions})
-        self._faults.at("after-prove")
+        before = landing.offset_ranges(partitions)
+        self.source.confirm_generation({p: before[p].last + 1 if p in before else bounds[p].low for p in partitions})
+        self._failpoints.trigger("after-prove")
         # Step 3.
-        landing.settle()
-        self._faults.at("after-settle")
+        landing.wait_for_inflight_inserts()
+        self._failpoints.trigger("after-settle")
         # Step 4.
-        extents = landing.extents(partitions)
-        self._claims = claims
-        starts = {p: self._start(p, claims[p], extents.get(p), bounds[p]) for p in sorted(partitions)}
-        self._faults.at("after-position")
-        expires = self._checked(landing).expires
+        offset_ranges = landing.offset_ranges(partitions)
+        self._tokens = claims
+        starts = {p: self._start(p, claims[p], offset_ranges.get(p), bounds[p]) for p in sorted(partitions)}
+        self._failpoints.trigger("after-position")
+        expires = self._check_table(landing).expires
         for partition, start in starts.items():
-            self._repair(partition, self._claims[partition], extents.get(partition), expires=expires)
+            self._repair(partition, self._tokens[partition], offset_ranges.get(partition), expires=expires)
             if expires:  # when all rows have expired, the claim alone says where to go on
-                self._claims[partition] = landing.renew(partition, self._claims[partition], start)
+                self._tokens[partition] = landing.advance_low_watermark(partition, self._tokens[partition], start)
         self._next, self._sent, self._landed = dict(starts), dict(starts), dict(starts)
         self._goal = {partition: bound.high for partition, bound in bounds.items()}
         self.report.partitions.update(starts)
-        self.source.begin(starts)
+        self.source.seek(starts)
         self._ready()
         self._freshness.assigned(self.source.topic, starts, {p: bound.high for p, bound in bounds.items()})
 
-    def _checked(self, landing: Landing) -> TableState:
+    def _check_table(self, landing: LandingTable) -> TableState:
         """The table's state; raises when blocks would not be atomic, and warns when they would not be durable."""
         state = landing.table()
         if state.partitioned:
@@ -251,18 +253,18 @@ class Ingest:
         self._claimed += 1
         return state
 
-    def _refuse_new_topic(self, landing: Landing) -> None:
+    def _refuse_new_topic(self, landing: LandingTable) -> None:
         earlier = landing.earlier_ids()
-        if earlier and not landing.claims() and not self._accept_new_topic:
+        if earlier and not landing.newest_tokens() and not self._accept_new_topic:
             raise ClickreelError(
                 f"the topic {self.source.topic} was deleted and made again: it is {landing.topic_id} now, landed was {earlier[-1]}; "
                 "its offsets begin anew",
                 hint="clickreel ingest --accept-new-topic lands it beside the rows of the earlier one",
             )
 
-    def _start(self, partition: int, claim: Claim, extent: Extent | None, bounds: Bounds) -> int:
-        """Where a partition goes on."""
-        start = claim.first_offset if extent is None else max(extent.last + 1, claim.first_offset)
+    def _start(self, partition: int, claim: FencingToken, landed: OffsetRange | None, bounds: Bounds) -> int:
+        """DeadLetterFilter a partition goes on."""
+        start = claim.first_offset if landed is None else max(landed.last + 1, claim.first_offset)
         if bounds.low <= start <= bounds.high:
             return start
         if start > bounds.high or not self._accept_loss:
@@ -279,27 +281,27 @@ class Ingest:
                 else "clickreel verify",
             )
         self._say(f"partition {partition}: {bounds.low - start} events are lost to retention; going on at {bounds.low}")
-        self._claims[partition] = self._landing.renew(partition, claim, bounds.low)
+        self._tokens[partition] = self._landing.advance_low_watermark(partition, claim, bounds.low)
         return bounds.low
 
     # Step 4: holes
 
-    def _repair(self, partition: int, claim: Claim, extent: Extent | None, *, expires: bool) -> None:
+    def _repair(self, partition: int, claim: FencingToken, landed: OffsetRange | None, *, expires: bool) -> None:
         """Land what is missing below the end of a partition."""
-        if extent is None or (extent.whole and (expires or extent.first <= claim.first_offset)):
+        if landed is None or (landed.whole and (expires or landed.first <= claim.first_offset)):
             return
-        for first, last in self._landing.holes(partition, extent.first if expires else claim.first_offset):
+        for first, last in self._landing.holes(partition, landed.first if expires else claim.first_offset):
             self._say(f"partition {partition}: offsets {first} to {last} are missing in ClickHouse; reading them again")
             at = first
             for batch in self.source.fetch(partition, first, last):
-                self._faults.at("during-repair")
+                self._failpoints.trigger("during-repair")
                 at = self._fill(batch, at)
             if at <= last:
                 self._refuse_unserved(partition, at, last)
-        extent = self._landing.extents([partition])[partition]
-        if extent.rows > extent.last - extent.first + 1:
+        landed = self._landing.offset_ranges([partition])[partition]
+        if landed.rows > landed.last - landed.first + 1:
             raise ClickreelError(
-                f"partition {partition} holds {extent.rows} rows for the offsets {extent.first} to {extent.last}: some are there twice",
+                f"partition {partition} holds {landed.rows} rows for the offsets {landed.first} to {landed.last}: some are there twice",
                 hint="clickreel verify",
             )
 
@@ -310,17 +312,17 @@ class Ingest:
             hint="clickreel verify",
         )
 
-    def _fill(self, batch: Batch, at: int) -> int:
+    def _fill(self, batch: RecordBatch, at: int) -> int:
         """Land a batch into a hole; the offset after it."""
         if not len(batch):
             return at
-        self._land(self._made([judge(batch, self._lookup)], {batch.partition: at}))
+        self._land(self._made([validate_batch(batch, self._lookup)], {batch.partition: at}))
         self.report.repaired += len(batch)
         return int(batch.offsets[-1]) + 1
 
     # Steps 5 to 7
 
-    def _take(self, batch: Batch) -> None:
+    def _append(self, batch: RecordBatch) -> None:
         """Step 5: judge a batch and put it to the others."""
         start = self._next.get(batch.partition)
         if start is None:
@@ -338,56 +340,56 @@ class Ingest:
         pending = self._pending
         if not pending.rows:
             pending.since_s = now
-        judged = judge(batch, self._lookup)
+        validated = validate_batch(batch, self._lookup)
         if not self.settings.keep_raw:
-            judged = judged.bare()
-        pending.judged.append(judged)
+            validated = validated.without_payloads()
+        pending.validated.append(validated)
         pending.rows += len(batch)
-        pending.size_bytes += judged.batch.size_bytes
-        self._pace.came(len(batch), now)
+        pending.size_bytes += validated.batch.size_bytes
+        self._flush_policy.came(len(batch), now)
         self._next[batch.partition] = int(batch.offsets[-1]) + 1
-        self._faults.at("after-read")
+        self._failpoints.trigger("after-read")
 
-    def _advance(self) -> None:
+    def _maybe_flush(self) -> None:
         """Close the block when it is time, and send it when the one before has landed."""
-        if self._flying is not None and self._flying.done():
-            self._collect()
+        if self._inflight is not None and self._inflight.done():
+            self._reap_inserts()
         pending = self._pending
         if not pending.rows:
             return
-        full = self._pace.full(pending.rows, pending.size_bytes)
-        if not full and time.monotonic() < pending.since_s + self._pace.wait_s:
+        full = self._flush_policy.full(pending.rows, pending.size_bytes)
+        if not full and time.monotonic() < pending.since_s + self._flush_policy.wait_s:
             return
-        if self._flying is not None:
+        if self._inflight is not None:
             if not full:
                 return  # it grows while the one before is under way
-            self._collect()
-        self._flying = self._inserter.submit(self._land, self._close())
+            self._reap_inserts()
+        self._inflight = self._inserter.submit(self._land, self._close())
 
-    def _close(self) -> Made:
+    def _close(self) -> InsertBlock:
         """Close the block."""
-        pending, self._pending = self._pending, Pending()
-        made = self._made(pending.judged, self._sent)
+        pending, self._pending = self._pending, BlockBuffer()
+        made = self._made(pending.validated, self._sent)
         self._sent.update({partition: last + 1 for partition, (_, last) in made.ends.items()})
         return made
 
-    def _made(self, judged: list[Judged], starts: dict[int, int]) -> Made:
-        return make(
-            judged,
+    def _made(self, validated: list[ValidatedBatch], starts: dict[int, int]) -> InsertBlock:
+        return build_insert_block(
+            validated,
             starts=starts,
             topic=self.source.topic,
             topic_id=self._landing.topic_id,
-            tokens={partition: claim.token for partition, claim in self._claims.items()},
+            tokens={partition: claim.token for partition, claim in self._tokens.items()},
             keep_raw=self.settings.keep_raw,
         )
 
-    def _land(self, made: Made) -> Made:
+    def _land(self, made: InsertBlock) -> InsertBlock:
         """Step 6, on the inserter's thread."""
         # Step 6.
         sent_ms = time.time_ns() // 1_000_000
-        self._faults.at("before-insert")
-        self._landing.insert(made, halfway=lambda: self._faults.at("during-insert"))
-        self._faults.at("after-insert")
+        self._failpoints.trigger("before-insert")
+        self._landing.insert(made, halfway=lambda: self._failpoints.trigger("during-insert"))
+        self._failpoints.trigger("after-insert")
         self._freshness.landed(made, time.time_ns() // 1_000_000, sent_ms)
         self.report.rows += made.rows
         self.report.inserts += 1
@@ -398,36 +400,36 @@ class Ingest:
                 self.report.dead += count
         return made
 
-    def _collect(self) -> None:
+    def _reap_inserts(self) -> None:
         """The end of step 6, and step 7."""
-        assert self._flying is not None
-        flying, self._flying = self._flying, None
+        assert self._inflight is not None
+        inflight, self._inflight = self._inflight, None
         try:
-            made = flying.result()
+            made = inflight.result()
         except BaseException:
-            self._flying = flying
+            self._inflight = inflight
             raise
         landed = {partition: last + 1 for partition, (_, last) in made.ends.items()}
         self._landed.update(landed)
         self.report.partitions.update(landed)
         # Step 7.
         self.source.commit(landed)
-        self._faults.at("after-commit")
+        self._failpoints.trigger("after-commit")
 
     def _caught_up(self) -> bool:
         """Whether everything is landed that Kafka held when this process was assigned its share."""
-        if self._pending.rows or self._flying is not None:
+        if self._pending.rows or self._inflight is not None:
             return False
         # The end of a partition may be markers of transactions, which are never served: then its end was met above the last record.
         return all(
-            self._landed[partition] >= goal or self.source.ended.get(partition, -1) >= goal
+            self._landed[partition] >= goal or self.source.at_end.get(partition, -1) >= goal
             for partition, goal in self._goal.items()
         )
 
     def _land_rest(self) -> None:
         """Land what was read when the run ends in order."""
-        if self._flying is not None:
-            self._collect()
+        if self._inflight is not None:
+            self._reap_inserts()
         if self._pending.rows:
-            self._flying = self._inserter.submit(self._land, self._close())
-            self._collect()
+            self._inflight = self._inserter.submit(self._land, self._close())
+            self._reap_inserts()

@@ -54,7 +54,7 @@ class IngestSettings:
     metrics_port: int = setting(
         0, "Port of the Prometheus endpoint on 127.0.0.1; 0 takes a free one, -1 none.", minimum=-1, maximum=65535
     )
-    fault: str = setting(
+    failpoint: str = setting(
         "",
         "For crash tests: `POINT` or `POINT:N` kills this process with SIGKILL when it comes to that point for the Nth time.",
     )

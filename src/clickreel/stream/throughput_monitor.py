@@ -124,7 +124,7 @@ def as_json(second: IntervalStats, landed: Mapping[str, Any] | None = None) -> d
 
     Args:
         second: The figure.
-        landed: What ingest says of the topic, see :func:`clickreel.ingest.standing.standing`; its quantiles are shown.
+        landed: What ingest says of the topic, see :func:`clickreel.ingest.freshness.standing`; its quantiles are shown.
     """
     landed = landed or {}
     by_partition = {one["partition"]: one for one in landed.get("partitions", ())}

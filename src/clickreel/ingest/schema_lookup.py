@@ -12,8 +12,8 @@ from clickreel.errors import ClickreelError
 _AGAIN_S = 30.0
 
 
-class Schemas:
-    """Schemas by the registry's id or GUID; an instance is a :data:`~clickreel.ingest.judge.Lookup`.
+class SchemaLookup:
+    """SchemaLookup by the registry's id or GUID; an instance is a :data:`~clickreel.ingest.validate_batch.Lookup`.
 
     Args:
         ask: Gives a schema's text by its id or GUID, None when there is none.

@@ -22,7 +22,7 @@ from clickreel.contract.check import Contract, Violation, contract
 from clickreel.contract.decode import Decoded, decode
 from clickreel.contract.schema import Schema, current
 from clickreel.contract.vocabulary import FIELDS
-from clickreel.ingest.batch import Batch, Headers
+from clickreel.stream.record_batch import Headers, RecordBatch
 
 COLUMNS = (
     "id_hi", "id_lo", "ts_ms", "user", "session", "film", "event_type", "page", "position", "device", "referrer",
@@ -41,7 +41,7 @@ Lookup = Callable[[int | str], Schema | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Dead:
+class Rejected:
     """Why a row is dead.
 
     Attributes:
@@ -58,8 +58,8 @@ class Dead:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A batch, judged.
+class ValidatedBatch:
+    """A batch, validated.
 
     Attributes:
         batch: The messages.
@@ -69,18 +69,20 @@ class Judged:
         words: Words beyond the current enums, by row and field; their code in ``decoded`` is :data:`OTHER_WORD`.
     """
 
-    batch: Batch
+    batch: RecordBatch
     decoded: Decoded
-    dead: Mapping[int, Dead]
+    dead: Mapping[int, Rejected]
     extra: Mapping[int, bytes] = field(default_factory=dict)
     words: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
 
-    def bare(self) -> Judged:
+    def without_payloads(self) -> ValidatedBatch:
         """The same without the bytes that a block has no use for: those of good rows that have no headers and nothing extra."""
-        return replace(self, batch=self.batch.bare(self.dead.keys() | self.extra.keys() | self.batch.headers.keys()))
+        return replace(
+            self, batch=self.batch.without_payloads(self.dead.keys() | self.extra.keys() | self.batch.headers.keys())
+        )
 
 
-def judge(batch: Batch, lookup: Lookup) -> Judged:
+def validate_batch(batch: RecordBatch, lookup: Lookup) -> ValidatedBatch:
     """Judge the messages of a batch.
 
     Args:
@@ -93,8 +95,8 @@ def judge(batch: Batch, lookup: Lookup) -> Judged:
     words: dict[int, dict[str, str]] = {}
     good: dict[int, dict[str, Any]] = {}
     for row in _framed(batch, decoded):
-        found = judge_one(batch.key(row), batch.value(row), batch.headers.get(row), lookup)
-        if isinstance(found, Dead):
+        found = validate_message(batch.key(row), batch.value(row), batch.headers.get(row), lookup)
+        if isinstance(found, Rejected):
             dead[row] = found
             continue
         dead.pop(row, None)
@@ -104,11 +106,11 @@ def judge(batch: Batch, lookup: Lookup) -> Judged:
         if found.words:
             words[row] = found.words
     _put(decoded, good, words)
-    return Judged(batch, decoded, dead, extra, words)
+    return ValidatedBatch(batch, decoded, dead, extra, words)
 
 
 @dataclass(frozen=True, slots=True)
-class Good:
+class Accepted:
     """A good message, as the landing table holds it.
 
     Attributes:
@@ -122,9 +124,9 @@ class Good:
     words: dict[str, str] = field(default_factory=dict)
 
 
-def judge_one(
+def validate_message(
     key: bytes | None, value: bytes | None, headers: Headers | None, lookup: Lookup, *, schema: Schema | None = None
-) -> Good | Dead:
+) -> Accepted | Rejected:
     """Judge one message.
 
     Args:
@@ -142,7 +144,7 @@ def judge_one(
     if isinstance(found, Violation):
         return _dead("contract" if known else "schema", found)
     if own is contract():
-        return Good(found)
+        return Accepted(found)
     event = {name: cell for name, cell in found.items() if name in FIELDS}
     words = {
         name: cell
@@ -154,14 +156,14 @@ def judge_one(
     unfit = contract().read(_payload(key, named, "key"), orjson.dumps(event))
     if isinstance(unfit, Violation):
         return _dead("contract", unfit)
-    return Good(event, {name: cell for name, cell in found.items() if name not in FIELDS}, words)
+    return Accepted(event, {name: cell for name, cell in found.items() if name not in FIELDS}, words)
 
 
-def _dead(error: str, violation: Violation) -> Dead:
-    return Dead(error, violation.field, violation.rule, violation.text)
+def _dead(error: str, violation: Violation) -> Rejected:
+    return Rejected(error, violation.field, violation.rule, violation.text)
 
 
-def _framed(batch: Batch, decoded: Decoded) -> list[int]:
+def _framed(batch: RecordBatch, decoded: Decoded) -> list[int]:
     """The rows to be held against the schema that they name.
 
     A message that keeps the current contract is good, whatever schema it names: so these are the broken ones that name one, and those

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass, replace
 
 from clickreel.errors import ClickreelError, UnreachableError
-from clickreel.ingest.rows import Made
+from clickreel.ingest.insert_block import InsertBlock
 from clickreel.warehouse.client import Client, RefusedError
 
 INPUT = "dvd_clicks_in"
@@ -43,7 +43,7 @@ class UncertainError(UnreachableError):
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class OffsetRange:
     """What is landed of a partition.
 
     Attributes:
@@ -60,7 +60,7 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class FencingToken:
     """A writer's claim to a partition; see the table of that name."""
 
     claim: int
@@ -86,7 +86,7 @@ class TableState:
     partitioned: bool
 
 
-class Landing:
+class LandingTable:
     """The landing table of one topic.
 
     Args:
@@ -108,17 +108,19 @@ class Landing:
         )
         return [topic_id for (topic_id,) in found]
 
-    def claims(self) -> dict[int, Claim]:
+    def newest_tokens(self) -> dict[int, FencingToken]:
         """The newest claim of each partition."""
         found = self.client.rows(
             "SELECT partition, argMax((claim, token, group_id, generation, writer, first_offset), (claim, token)) "
             f"FROM {CLAIMS} WHERE topic_id = {{id:String}} GROUP BY partition",
             {"id": self.topic_id},
         )
-        return {partition: Claim(*claim) for partition, claim in found}
+        return {partition: FencingToken(*claim) for partition, claim in found}
 
-    def claim(self, lows: Mapping[int, int], *, group: str, generation: int, instance: str) -> dict[int, Claim]:
-        """Claim partitions.
+    def acquire_tokens(
+        self, lows: Mapping[int, int], *, group: str, generation: int, instance: str
+    ) -> dict[int, FencingToken]:
+        """FencingToken partitions.
 
         Args:
             lows: The partitions, each with the oldest offset that Kafka holds: where a partition that is claimed for the first time begins.
@@ -129,10 +131,10 @@ class Landing:
         Returns:
             The claims, by partition. They hold until somebody else claims.
         """
-        before = self.claims()
+        before = self.newest_tokens()
         writer = f"{socket.gethostname()}/{os.getpid()}/{instance}"
         mine = {
-            partition: Claim(
+            partition: FencingToken(
                 before[partition].claim + 1 if partition in before else 1,
                 secrets.randbits(63) | 1,
                 group,
@@ -145,20 +147,20 @@ class Landing:
         self._write(mine)
         return mine
 
-    def renew(self, partition: int, claim: Claim, first_offset: int) -> Claim:
-        """Claim a partition once more, not to expect anything below an offset: the user has accepted that it is lost."""
+    def advance_low_watermark(self, partition: int, claim: FencingToken, first_offset: int) -> FencingToken:
+        """FencingToken a partition once more, not to expect anything below an offset: the user has accepted that it is lost."""
         renewed = replace(claim, claim=claim.claim + 1, first_offset=first_offset)
         self._write({partition: renewed})
         return renewed
 
-    def _write(self, claims: Mapping[int, Claim]) -> None:
+    def _write(self, claims: Mapping[int, FencingToken]) -> None:
         self.client.insert(
             CLAIMS,
             ("topic", "topic_id", "partition", "claim", "token", "group_id", "generation", "writer", "first_offset"),
             [(self.topic, self.topic_id, partition, *astuple(one)) for partition, one in claims.items()],
         )
 
-    def settle(self) -> None:
+    def wait_for_inflight_inserts(self) -> None:
         """Wait until every insert that is under way now has ended.
 
         Raises:
@@ -181,7 +183,7 @@ class Landing:
         )
         return {query_id for (query_id,) in found}
 
-    def extents(self, partitions: Iterable[int]) -> dict[int, Extent]:
+    def offset_ranges(self, partitions: Iterable[int]) -> dict[int, OffsetRange]:
         """What is landed of some partitions; one that has no rows is absent. Reads no rows, only the projection."""
         found = self.client.rows(
             "SELECT _partition, min(_offset), max(_offset), count(), sum(toUInt64(_offset)), "
@@ -191,7 +193,9 @@ class Landing:
         )
         wanted = set(partitions)
         return {
-            partition: Extent(first, last, rows, rows == last - first + 1 and (total, squares) == _sums(first, last))
+            partition: OffsetRange(
+                first, last, rows, rows == last - first + 1 and (total, squares) == _sums(first, last)
+            )
             for partition, first, last, rows, total, squares in found
             if partition in wanted
         }
@@ -218,7 +222,7 @@ class Landing:
         )
         return [(int(low), int(high)) for low, high in found]
 
-    def insert(self, made: Made, *, halfway: Callable[[], None] = lambda: None) -> None:
+    def insert(self, made: InsertBlock, *, halfway: Callable[[], None] = lambda: None) -> None:
         """Insert a block: all of it is stored and visible when this returns, or nothing is.
 
         Args:
@@ -241,7 +245,7 @@ class Landing:
         if written == _COUNTED * made.rows:
             return
         # The embedded engine does not say when a view throws, it only counts fewer rows.
-        newest = self.claims()
+        newest = self.newest_tokens()
         if any(newest[partition].token != made.tokens[partition] for partition in made.ends):
             raise self._fenced()
         raise UncertainError(

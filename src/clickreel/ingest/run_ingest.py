@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 from clickreel.contract import schema_registry
 from clickreel.errors import MissingError, UnreachableError
 from clickreel.ingest.freshness import Freshness
-from clickreel.ingest.group import GroupSource
-from clickreel.ingest.loop import Ingest, Report
-from clickreel.ingest.schemas import Schemas
+from clickreel.ingest.loop import IngestLoop, IngestReport
+from clickreel.ingest.schema_lookup import SchemaLookup
 from clickreel.ingest.settings import IngestSettings
 from clickreel.json_files import write_json
 from clickreel.local import ready
 from clickreel.local.ready import announce
 from clickreel.profile import Profile
+from clickreel.stream.consumer_group import ConsumerGroupSource
 from clickreel.warehouse import migrate as migrations
 from clickreel.warehouse.client import Client, connect
 
@@ -27,14 +27,14 @@ T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
-class Wishes:
+class IngestOptions:
     """How one run of ingest differs from another.
 
     Attributes:
         until_caught_up: End when everything is landed that Kafka held at the start.
         accept_loss: Go on where Kafka has deleted events before they were landed.
         accept_new_topic: Land a topic that was deleted and made again.
-        state: File for :data:`~clickreel.ingest.standing.STATE`; None for none.
+        state: File for :data:`~clickreel.ingest.freshness.STATE`; None for none.
     """
 
     until_caught_up: bool = False
@@ -43,15 +43,15 @@ class Wishes:
     state: Path | None = None
 
 
-def ingest(
+def run_ingest(
     profile: Profile,
     settings: IngestSettings,
-    wishes: Wishes,
+    wishes: IngestOptions,
     *,
     stop: threading.Event,
     say: Callable[[str], None] = lambda _: None,
     freshness: Freshness | None = None,
-) -> Report:
+) -> IngestReport:
     """Land the topic; see :mod:`clickreel.ingest.loop`.
 
     Tables are made when they are absent. A Kafka or ClickHouse that is away is waited for.
@@ -61,21 +61,21 @@ def ingest(
     """
     profile.require_read_committed()
     freshness = freshness or Freshness()
-    client = _patiently(lambda: _tables(profile), settings, stop, say)
-    source = _patiently(
-        lambda: GroupSource(profile, settings.topic, settings.group, settings.instance), settings, stop, say
+    client = _retry_until_reachable(lambda: _tables(profile), settings, stop, say)
+    source = _retry_until_reachable(
+        lambda: ConsumerGroupSource(profile, settings.topic, settings.group, settings.instance), settings, stop, say
     )
     if client is None or source is None:
-        return Report()
+        return IngestReport()
     ask = schema_registry.connect(profile).by_id if profile.registry_url else None
     try:
-        with _told(freshness, settings, wishes.state):
+        with _serve_metrics(freshness, settings, wishes.state):
             ready.announce()  # to the stack that may have started this process
-            return Ingest(
+            return IngestLoop(
                 source,
                 client,
                 settings,
-                lookup=Schemas(ask, settings.topic),
+                lookup=SchemaLookup(ask, settings.topic),
                 freshness=freshness,
                 accept_loss=wishes.accept_loss,
                 accept_new_topic=wishes.accept_new_topic,
@@ -101,7 +101,7 @@ def credentials(profile: Profile) -> str:
     return f"USER '{profile.clickhouse_user}' PASSWORD '{quoted}'"
 
 
-def _patiently(
+def _retry_until_reachable(
     make: Callable[[], T], settings: IngestSettings, stop: threading.Event, say: Callable[[str], None]
 ) -> T | None:
     """Make something that needs a service, as often as it takes; None when told to stop."""
@@ -117,7 +117,7 @@ def _patiently(
 
 
 @contextmanager
-def _told(freshness: Freshness, settings: IngestSettings, state: Path | None) -> Iterator[None]:
+def _serve_metrics(freshness: Freshness, settings: IngestSettings, state: Path | None) -> Iterator[None]:
     """Serve the metrics and keep the state file while the block runs."""
     extra: dict[str, Any] = {}
     server = None

@@ -14,9 +14,9 @@ from clickreel.contract.encode import encode
 from clickreel.contract.samples import block
 from clickreel.contract.schema import Schema
 from clickreel.contract.vocabulary import FLAWS, MALFORMED
-from clickreel.ingest.batch import Batch, Headers
-from clickreel.ingest.judge import OTHER_WORD, Judged, Lookup, judge
-from clickreel.ingest.schemas import Schemas
+from clickreel.ingest.schema_lookup import SchemaLookup
+from clickreel.ingest.validate_batch import OTHER_WORD, Lookup, ValidatedBatch, validate_batch
+from clickreel.stream.record_batch import Headers, RecordBatch
 from tests.ingest.messages import event, message, nobody
 
 OLD, CURRENT, NEW = 4, 5, 6
@@ -36,16 +36,18 @@ def registry(named: int | str) -> Schema | None:
     return known.get(named)
 
 
-def one(value: bytes | None, key: bytes | None = None, headers: Headers = (), lookup: Lookup = registry) -> Judged:
-    """One message, judged."""
+def one(
+    value: bytes | None, key: bytes | None = None, headers: Headers = (), lookup: Lookup = registry
+) -> ValidatedBatch:
+    """One message, validated."""
     key = message(1)[0] if key is None else key
     found = {0: headers} if headers else {}
-    return judge(Batch.of(0, np.array([7]), np.array([0]), [key], [value], found), lookup)
+    return validate_batch(RecordBatch.from_values(0, np.array([7]), np.array([0]), [key], [value], found), lookup)
 
 
-def why(judged: Judged) -> tuple[str, str, str] | None:
+def why(validated: ValidatedBatch) -> tuple[str, str, str] | None:
     """Why it is dead."""
-    dead = judged.dead.get(0)
+    dead = validated.dead.get(0)
     return None if dead is None else (dead.error, dead.field, dead.rule)
 
 
@@ -62,16 +64,18 @@ def test_every_malformed_kind_is_dead_for_its_reason(flaw: str) -> None:
     deliveries = block(300, seed=3, flaw=flaw)
     encoded = encode(deliveries)
     keys, values = encoded.keys.to_pylist(), encoded.values.to_pylist()
-    judged = judge(Batch.of(0, np.arange(300), np.zeros(300, np.int64), keys, values), nobody)
+    validated = validate_batch(
+        RecordBatch.from_values(0, np.arange(300), np.zeros(300, np.int64), keys, values), nobody
+    )
     expected = {row: corrupt.reason(flaw, int(deliveries.variant[row])) for row in range(300)}
-    assert {row: (dead.field, dead.rule) for row, dead in judged.dead.items()} == expected
+    assert {row: (dead.field, dead.rule) for row, dead in validated.dead.items()} == expected
     for row in range(0, 300, 29):
         violation = check(keys[row], values[row])
         assert violation is not None
         assert (violation.field, violation.rule, violation.text) == (
-            judged.dead[row].field,
-            judged.dead[row].rule,
-            judged.dead[row].reason,
+            validated.dead[row].field,
+            validated.dead[row].rule,
+            validated.dead[row].reason,
         )
 
 
@@ -79,17 +83,19 @@ def test_every_malformed_kind_is_dead_for_its_reason(flaw: str) -> None:
 def test_every_other_flaw_is_good(flaw: str) -> None:
     """Late, out of order and duplicate events keep the contract."""
     encoded = encode(block(200, seed=4, flaw=flaw))
-    batch = Batch.of(0, np.arange(200), np.zeros(200, np.int64), encoded.keys.to_pylist(), encoded.values.to_pylist())
-    assert judge(batch, nobody).dead == {}
+    batch = RecordBatch.from_values(
+        0, np.arange(200), np.zeros(200, np.int64), encoded.keys.to_pylist(), encoded.values.to_pylist()
+    )
+    assert validate_batch(batch, nobody).dead == {}
 
 
 @pytest.mark.parametrize("how", ["prefix", "header"])
 @pytest.mark.parametrize("version", [OLD, CURRENT, NEW])
 def test_a_message_that_names_its_schema_is_good(how: str, version: int) -> None:
     """In front or in a header, old or new."""
-    judged = one(*_framed_args(orjson.dumps(event(1)), version, how))
-    assert why(judged) is None
-    assert judged.decoded.film[0] == event(1)["film_id"]
+    validated = one(*_framed_args(orjson.dumps(event(1)), version, how))
+    assert why(validated) is None
+    assert validated.decoded.film[0] == event(1)["film_id"]
 
 
 def _framed_args(value: bytes, version: int, how: str) -> tuple[bytes, None, Headers]:
@@ -99,17 +105,17 @@ def _framed_args(value: bytes, version: int, how: str) -> tuple[bytes, None, Hea
 
 def test_a_new_schemas_field_and_word_are_kept() -> None:
     """They have no column and no code, and are not lost."""
-    judged = one(*_framed_args(orjson.dumps(event(1, campaign="xmas", device="smart_tv")), NEW, "prefix"))
-    assert why(judged) is None
-    assert judged.extra == {0: b'{"campaign":"xmas"}'}
-    assert judged.words == {0: {"device": "smart_tv"}}
-    assert judged.decoded.device[0] == OTHER_WORD
+    validated = one(*_framed_args(orjson.dumps(event(1, campaign="xmas", device="smart_tv")), NEW, "prefix"))
+    assert why(validated) is None
+    assert validated.extra == {0: b'{"campaign":"xmas"}'}
+    assert validated.words == {0: {"device": "smart_tv"}}
+    assert validated.decoded.device[0] == OTHER_WORD
 
 
 def test_an_old_schemas_numbers_may_be_written_as_fractions() -> None:
     """331.0 is an integer in JSON Schema."""
-    judged = one(*_framed_args(orjson.dumps(event(1, film_id=331.0)), OLD, "header"))
-    assert (why(judged), judged.decoded.film[0]) == (None, 331)
+    validated = one(*_framed_args(orjson.dumps(event(1, film_id=331.0)), OLD, "header"))
+    assert (why(validated), validated.decoded.film[0]) == (None, 331)
 
 
 def test_what_an_old_schema_allows_and_no_column_holds_is_dead() -> None:
@@ -160,6 +166,6 @@ def test_a_registry_is_asked_once_for_what_it_does_not_know() -> None:
         asked.append(named)
         return None
 
-    lookup = Schemas(ask, "dvd_clicks")
+    lookup = SchemaLookup(ask, "dvd_clicks")
     assert [lookup(8), lookup(8), lookup(9)] == [None, None, None]
     assert asked == [8, 9]

@@ -17,7 +17,7 @@ _LOW_CARDINALITY = np.array([1], "<u8").tobytes()
 _WITH_KEYS = (1 << 9) | (1 << 10)
 
 
-class Block:
+class NativeBlock:
     """A block under construction.
 
     Args:

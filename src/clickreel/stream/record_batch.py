@@ -13,7 +13,7 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class RecordBatch:
     """Messages of one partition in offset order, n rows.
 
     Attributes:
@@ -33,7 +33,7 @@ class Batch:
     headers: Mapping[int, Headers] = field(default_factory=dict)
 
     @classmethod
-    def of(  # noqa: PLR0917 - the columns of a record, in the order of the class
+    def from_values(  # noqa: PLR0917 - the columns of a record, in the order of the class
         cls,
         partition: int,
         offsets: NDArray[np.int64],
@@ -41,13 +41,13 @@ class Batch:
         keys: Iterable[bytes | None],
         values: Iterable[bytes | None],
         headers: Mapping[int, Headers] | None = None,
-    ) -> Batch:
+    ) -> RecordBatch:
         """A batch of keys and values given one by one."""
         of_keys, of_values = (pa.array(column, pa.large_binary()) for column in (keys, values))
         return cls(partition, offsets, timestamps_ms, of_keys, of_values, headers or {})
 
     @classmethod
-    def joined(cls, batches: Sequence[Batch]) -> Batch:
+    def joined(cls, batches: Sequence[RecordBatch]) -> RecordBatch:
         """Batches of one partition, one after the other, as one."""
         if len(batches) == 1:
             return batches[0]
@@ -84,18 +84,18 @@ class Batch:
         found: bytes | None = self.values[row].as_py()
         return found
 
-    def after(self, offset: int) -> Batch:
+    def after(self, offset: int) -> RecordBatch:
         """The messages from an offset on."""
         return self._part(int(np.searchsorted(self.offsets, offset)), len(self))
 
-    def below(self, offset: int) -> Batch:
+    def below(self, offset: int) -> RecordBatch:
         """The messages before an offset."""
         return self._part(0, int(np.searchsorted(self.offsets, offset)))
 
-    def _part(self, first: int, end: int) -> Batch:
+    def _part(self, first: int, end: int) -> RecordBatch:
         if (first, end) == (0, len(self)):
             return self
-        return Batch(
+        return RecordBatch(
             self.partition,
             self.offsets[first:end],
             self.timestamps_ms[first:end],
@@ -104,7 +104,7 @@ class Batch:
             {row - first: headers for row, headers in self.headers.items() if first <= row < end},
         )
 
-    def bare(self, kept: Iterable[int]) -> Batch:
+    def without_payloads(self, kept: Iterable[int]) -> RecordBatch:
         """The same with the keys and values of some rows only; the others are null and take no memory."""
         mask = np.zeros(len(self), bool)
         mask[list(kept)] = True

@@ -1,6 +1,6 @@
 """The seam to the stream: all that ingest asks of Kafka.
 
-:mod:`.group` is a member of a consumer group, :mod:`.alone` reads any :class:`~clickreel.stream.broker.Broker`, the one in memory included.
+:mod:`.consumer_group` is a member of a consumer group, :mod:`.single_consumer` reads any :class:`~clickreel.stream.broker.Broker`, the one in memory included.
 """
 
 # The comment above a method is its contract for every implementation.
@@ -12,12 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from clickreel.errors import ClickreelError
-from clickreel.ingest.batch import Batch
 from clickreel.stream.broker import Bounds
-
-
-class LostError(ClickreelError):
-    """The group has gone on without this member: its partitions belong to others now."""
+from clickreel.stream.record_batch import RecordBatch
 
 
 class OutOfRangeError(ClickreelError):
@@ -38,7 +34,7 @@ class Source(Protocol):
     topic: str
     group: str
     instance: str
-    ended: dict[int, int]  # partitions whose end was met since they were begun, and the offset of that end
+    at_end: dict[int, int]  # partitions whose end was met since they were begun, and the offset of that end
 
     # The topic's id now; differs when the topic was deleted and made again.
     def topic_id(self) -> str: ...
@@ -48,17 +44,17 @@ class Source(Protocol):
     # First and next offset of each partition of the topic.
     def bounds(self) -> dict[int, Bounds]: ...
     # Begins to read each partition at its offset, whatever was read before.
-    def begin(self, starts: Mapping[int, int]) -> None: ...
+    def seek(self, starts: Mapping[int, int]) -> None: ...
     # Leaves off reading and stays in the group.
-    def rest(self) -> None: ...
+    def pause(self) -> None: ...
     # What has come, at most one batch a partition, at most `limit` messages; empty when the time is up or the assignment has changed.
     # Raises OutOfRangeError.
-    def poll(self, limit: int, timeout_s: float) -> list[Batch]: ...
+    def poll(self, limit: int, timeout_s: float) -> list[RecordBatch]: ...
     # Asks the broker whether this member is of the group's current generation, by a commit of what is landed: a broker takes it only
     # from the current generation. Raises UnreachableError when it is not, or not yet, and LostError when another process has its name.
-    def prove(self, landed: Mapping[int, int]) -> None: ...
+    def confirm_generation(self, landed: Mapping[int, int]) -> None: ...
     # Commits what is landed, for lag tools only; may be lost.
     def commit(self, landed: Mapping[int, int]) -> None: ...
     # The messages that Kafka still holds from one offset to another of a partition, in batches, beside what `poll` reads.
-    def fetch(self, partition: int, first: int, last: int) -> Iterable[Batch]: ...
+    def fetch(self, partition: int, first: int, last: int) -> Iterable[RecordBatch]: ...
     def close(self) -> None: ...

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from clickreel.contract.schema import Schema
-from clickreel.ingest.judge import Dead, Good, Lookup, judge_one
+from clickreel.ingest.validate_batch import Accepted, Lookup, Rejected, validate_message
 from clickreel.warehouse.client import Client
 
 VIEW = "dvd_clicks_dead_letters"
@@ -20,7 +20,7 @@ _BATCH = 1000
 
 
 @dataclass(frozen=True)
-class Where:
+class DeadLetterFilter:
     """Which dead letters are meant; None is any.
 
     Attributes:
@@ -52,7 +52,7 @@ class Where:
 
 
 @dataclass(frozen=True)
-class Letter:
+class DeadLetter:
     """One dead letter.
 
     Attributes:
@@ -82,7 +82,7 @@ class Letter:
     headers: list[tuple[str, bytes]]
 
 
-def tally(client: Client, where: Where) -> list[dict[str, Any]]:
+def count_dead_letters(client: Client, where: DeadLetterFilter) -> list[dict[str, Any]]:
     """How many dead letters there are, by reason, with the first and last instant."""
     condition, parameters = where.sql()
     names = ("error", "field", "rule", "count", "first", "last")
@@ -94,7 +94,7 @@ def tally(client: Client, where: Where) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in found]
 
 
-def letters(client: Client, where: Where, *, limit: int | None = None) -> Iterator[Letter]:
+def list_dead_letters(client: Client, where: DeadLetterFilter, *, limit: int | None = None) -> Iterator[DeadLetter]:
     """The dead letters, by partition and offset, a thousand at a time."""
     condition, parameters = where.sql()
     after: tuple[str, int, int] = ("", -1, -1)
@@ -115,9 +115,9 @@ def letters(client: Client, where: Where, *, limit: int | None = None) -> Iterat
         left = None if left is None else left - len(found)
 
 
-def _letter(row: Sequence[Any]) -> Letter:
+def _letter(row: Sequence[Any]) -> DeadLetter:
     topic_id, partition, offset, timestamp, error, field, rule, reason, key, value, names, data = row
-    return Letter(
+    return DeadLetter(
         topic_id,
         partition,
         offset,
@@ -133,11 +133,11 @@ def _letter(row: Sequence[Any]) -> Letter:
 
 
 @dataclass
-class Replayed:
+class ReplayReport:
     """What a replay did.
 
     Attributes:
-        looked: Dead letters that were judged again.
+        looked: Dead letters that were validated again.
         landed: How many of them are good now, and events in their place.
         still_dead: The others by (field, rule) of what is wrong now.
     """
@@ -149,13 +149,13 @@ class Replayed:
 
 def replay(
     client: Client,
-    where: Where,
+    where: DeadLetterFilter,
     lookup: Lookup,
     *,
     schema: Schema | None = None,
     dry: bool = False,
     landed: Callable[[int], None] = lambda _: None,
-) -> Replayed:
+) -> ReplayReport:
     """Judge dead letters again, and make those that are good now events, each at its own offset.
 
     A row is changed in place, so there is no second one at any instant. A replay that is cut short has changed whole parts of the
@@ -169,13 +169,13 @@ def replay(
         dry: Only judge.
         landed: Told of each batch's number of rows.
     """
-    report = Replayed(0, 0, Counter())
-    batch: dict[int, Good] = {}
+    report = ReplayReport(0, 0, Counter())
+    batch: dict[int, Accepted] = {}
     place: tuple[str, int] | None = None
-    for letter in letters(client, where):
+    for letter in list_dead_letters(client, where):
         report.looked += 1
-        found = judge_one(letter.key, letter.value, letter.headers, lookup, schema=schema)
-        if isinstance(found, Dead):
+        found = validate_message(letter.key, letter.value, letter.headers, lookup, schema=schema)
+        if isinstance(found, Rejected):
             report.still_dead[found.field, found.rule] += 1
             continue
         report.landed += 1
@@ -191,7 +191,7 @@ def replay(
     return report
 
 
-def _update(client: Client, place: tuple[str, int], rows: Mapping[int, Good]) -> None:
+def _update(client: Client, place: tuple[str, int], rows: Mapping[int, Accepted]) -> None:
     """Change rows of one partition from dead to good."""
     cells = {offset: {**good.event, **good.words} for offset, good in rows.items()}
     # Column of the table -> (the event's value as text, how it is made of text).

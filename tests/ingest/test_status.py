@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from clickreel.cli.stack import _landed
-from clickreel.ingest.freshness import Freshness
-from clickreel.ingest.rows import Made
-from clickreel.ingest.standing import STATE, standing
+from clickreel.ingest.freshness import STATUS_FILE, Freshness, read_status
+from clickreel.ingest.insert_block import InsertBlock
 from clickreel.stream.throughput_monitor import IntervalStats, as_json
 
 
@@ -22,7 +21,7 @@ def state(**changes: Any) -> dict[str, Any]:
     freshness = Freshness()
     freshness.assigned("dvd_clicks", {0: 0, 1: 0}, {0: 0, 1: 0})
     now_ms = time.time_ns() // 1_000_000
-    made = Made(
+    made = InsertBlock(
         (), b"", 3, {1: (0, 2)}, {("contract", "page", "enum"): 1}, {1: np.array([now_ms - 90, now_ms - 100, -1])}, {}
     )
     freshness.landed(made, now_ms, now_ms - 20)
@@ -40,16 +39,16 @@ def state(**changes: Any) -> dict[str, Any]:
 )
 def test_only_a_running_ingest_of_the_topic_is_told(tmp_path: Path, changes: dict[str, Any], there: bool) -> None:
     """A stale file, another topic and an ended process say nothing."""
-    (tmp_path / STATE).write_text(json.dumps(state(**changes)), encoding="utf-8")
-    assert (standing(tmp_path, "dvd_clicks") is not None) is there
+    (tmp_path / STATUS_FILE).write_text(json.dumps(state(**changes)), encoding="utf-8")
+    assert (read_status(tmp_path, "dvd_clicks") is not None) is there
 
 
 @pytest.mark.parametrize("text", [None, "", "{"])
 def test_no_file_or_half_a_file_is_no_ingest(tmp_path: Path, text: str | None) -> None:
     """Nothing raises."""
     if text is not None:
-        (tmp_path / STATE).write_text(text, encoding="utf-8")
-    assert standing(tmp_path, "dvd_clicks") is None
+        (tmp_path / STATUS_FILE).write_text(text, encoding="utf-8")
+    assert read_status(tmp_path, "dvd_clicks") is None
 
 
 def test_status_and_monitor_tell_the_quantiles() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
+import threading
 from typing import Literal, get_args
 
 from clickreel.errors import UsageError
 
-Point = Literal[
+FailpointName = Literal[
     "after-claim",
     "after-prove",
     "after-settle",
@@ -20,10 +20,10 @@ Point = Literal[
     "after-commit",
     "during-repair",
 ]
-POINTS: tuple[str, ...] = get_args(Point)
+FAILPOINTS: tuple[str, ...] = get_args(FailpointName)
 
 
-class Faults:
+class Failpoints:
     """At most one crash or sleep.
 
     Args:
@@ -37,15 +37,16 @@ class Faults:
     def __init__(self, text: str = "") -> None:
         self._signal = signal.SIGSTOP if text.startswith("stop:") else signal.SIGKILL
         point, _, count = text.removeprefix("stop:").partition(":")
-        if (point and point not in POINTS) or (count and not count.isdigit()):
-            raise UsageError(f"no fault {text!r}", hint=f"one of: {', '.join(POINTS)}, with :N behind it")
+        if (point and point not in FAILPOINTS) or (count and not count.isdigit()):
+            raise UsageError(f"no fault {text!r}", hint=f"one of: {', '.join(FAILPOINTS)}, with :N behind it")
         self._point = point
         self._left = int(count or 1)
 
-    def at(self, point: Point) -> None:
+    def trigger(self, point: FailpointName) -> None:
         """Come to a point."""
         if point != self._point:
             return
         self._left -= 1
         if self._left == 0:
-            os.kill(os.getpid(), self._signal)
+            # To this thread: a signal to the process may reach another one first, and this one would run on into its next step.
+            signal.pthread_kill(threading.get_ident(), self._signal)

@@ -1,4 +1,4 @@
-"""Judged batches to the one block that is inserted."""
+"""ValidatedBatch batches to the one block that is inserted."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickreel.contract.vocabulary import DEVICES, EVENT_TYPES, PAGES, REFERRERS
-from clickreel.ingest.batch import Headers
-from clickreel.ingest.judge import Dead, Judged
-from clickreel.ingest.native import Block
+from clickreel.ingest.native_block import NativeBlock
+from clickreel.ingest.validate_batch import Rejected, ValidatedBatch
+from clickreel.stream.record_batch import Headers
 
-GAP = Dead(
+GAP = Rejected(
     "gap", "", "", "Kafka has no record at this offset: a transaction's marker, or a record removed by compaction"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class InsertBlock:
     """A block, ready to be inserted.
 
     Attributes:
@@ -41,19 +41,19 @@ class Made:
     tokens: Mapping[int, int] = field(default_factory=dict)
 
 
-def make(
-    judged: Sequence[Judged],
+def build_insert_block(
+    validated: Sequence[ValidatedBatch],
     *,
     starts: Mapping[int, int],
     topic: str,
     topic_id: str,
     tokens: Mapping[int, int],
     keep_raw: bool = False,
-) -> Made:
-    """Make the block of some judged batches.
+) -> InsertBlock:
+    """Make the block of some validated batches.
 
     Args:
-        judged: Batches; those of one partition in offset order.
+        validated: Batches; those of one partition in offset order.
         starts: The offset that each partition's rows must begin with; what Kafka does not serve from there on becomes a gap's row.
         topic: The topic's name.
         topic_id: Its id.
@@ -61,33 +61,33 @@ def make(
         keep_raw: Whether the bytes of good rows are kept too.
     """
     # Rows in the order of the table's key: ClickHouse has nothing to sort.
-    judged = sorted(judged, key=lambda one: one.batch.partition)
-    counts = [len(one.batch) for one in judged]
-    offsets = np.concatenate([one.batch.offsets for one in judged])
-    partitions = np.repeat(np.array([one.batch.partition for one in judged], np.int32), counts)
+    validated = sorted(validated, key=lambda one: one.batch.partition)
+    counts = [len(one.batch) for one in validated]
+    offsets = np.concatenate([one.batch.offsets for one in validated])
+    partitions = np.repeat(np.array([one.batch.partition for one in validated], np.int32), counts)
     previous = np.empty_like(offsets)
     previous[1:] = offsets[:-1]
     firsts = np.flatnonzero(np.diff(partitions, prepend=-1))  # where a partition's rows begin
     previous[firsts] = [starts[int(partition)] - 1 for partition in partitions[firsts]]
     gaps = _gaps(partitions, offsets, previous)
-    block = Block(len(offsets) + len(gaps[0]))
-    cells = _Cells.of(judged, gaps, keep_raw=keep_raw)
+    block = NativeBlock(len(offsets) + len(gaps[0]))
+    cells = _MessageCells.from_batches(validated, gaps, keep_raw=keep_raw)
     places = cells.places
     block.constant("_topic", topic)
     block.constant("_topic_id", topic_id)
     block.fixed("_partition", "Int32", _with(places, partitions, gaps[0]))
     block.fixed("_offset", "Int64", _with(places, offsets, gaps[1]))
-    timestamps = np.concatenate([one.batch.timestamps_ms for one in judged])
+    timestamps = np.concatenate([one.batch.timestamps_ms for one in validated])
     block.fixed("_timestamp", "DateTime64(3, 'UTC')", _with(places, np.maximum(timestamps, 0), np.zeros_like(gaps[1])))
     cells.write(block)
-    of_row = np.array([tokens[one.batch.partition] for one in judged], np.uint64)
+    of_row = np.array([tokens[one.batch.partition] for one in validated], np.uint64)
     gap_tokens = np.array([tokens[int(partition)] for partition in gaps[0]], np.uint64)
     block.fixed("_token", "UInt64", _with(places, np.repeat(of_row, counts), gap_tokens))
-    return Made(
+    return InsertBlock(
         tuple(block.names),
         block.data(),
         block.rows,
-        {one.batch.partition: (starts[one.batch.partition], int(one.batch.offsets[-1])) for one in judged},
+        {one.batch.partition: (starts[one.batch.partition], int(one.batch.offsets[-1])) for one in validated},
         cells.tally(),
         {
             int(partition): part
@@ -123,12 +123,12 @@ def _with(
 
 
 @dataclass(frozen=True, slots=True)
-class _Cells:
+class _MessageCells:
     """The cells of a block that come from the messages' contents."""
 
-    judged: Sequence[Judged]
+    validated: Sequence[ValidatedBatch]
     places: tuple[NDArray[np.int64], NDArray[np.int64]]
-    dead: dict[int, Dead]
+    dead: dict[int, Rejected]
     extra: dict[int, bytes]
     words: dict[int, Mapping[str, str]]
     raw_keys: dict[int, bytes]
@@ -136,21 +136,21 @@ class _Cells:
     headers: dict[int, Headers]
 
     @classmethod
-    def of(cls, judged: Sequence[Judged], gaps: Gaps, *, keep_raw: bool) -> _Cells:
-        total = sum(len(one.batch) for one in judged)
+    def from_batches(cls, validated: Sequence[ValidatedBatch], gaps: Gaps, *, keep_raw: bool) -> _MessageCells:
+        total = sum(len(one.batch) for one in validated)
         # A gap's row stands before the message that it comes before, so each message moves down by the gaps in front of it.
         message_places = np.arange(total) + np.searchsorted(gaps[2], np.arange(total), "right")
         gap_places = gaps[2] + np.arange(len(gaps[2]))
-        cells = cls(judged, (message_places, gap_places), {}, {}, {}, {}, {}, {})
+        cells = cls(validated, (message_places, gap_places), {}, {}, {}, {}, {}, {})
         cells.dead.update(dict.fromkeys(gap_places.tolist(), GAP))
         first = 0
-        for one in judged:
+        for one in validated:
             places = message_places[first : first + len(one.batch)]
             cells._take(one, places, keep_raw=keep_raw)
             first += len(one.batch)
         return cells
 
-    def _take(self, one: Judged, places: NDArray[np.int64], *, keep_raw: bool) -> None:
+    def _take(self, one: ValidatedBatch, places: NDArray[np.int64], *, keep_raw: bool) -> None:
         batch = one.batch
         for row, dead in one.dead.items():
             self.dead[int(places[row])] = dead
@@ -169,7 +169,7 @@ class _Cells:
             if value is not None and (keep_raw or row in one.dead):
                 self.raw_values[int(places[row])] = value
 
-    def write(self, block: Block) -> None:
+    def write(self, block: NativeBlock) -> None:
         """Write the columns into the block."""
         block.arrays("_header_keys", {row: [name.encode() for name, _ in items] for row, items in self.headers.items()})
         block.arrays("_header_values", {row: [data or b"" for _, data in items] for row, items in self.headers.items()})
@@ -192,17 +192,17 @@ class _Cells:
         block.optional("raw_value", self.raw_values)
 
     def _column(self, name: str) -> NDArray[np.generic]:
-        column = np.concatenate([getattr(one.decoded, name) for one in self.judged])
+        column = np.concatenate([getattr(one.decoded, name) for one in self.validated])
         return _with(self.places, column, np.zeros(len(self.places[1]), column.dtype))
 
-    def _words(self, block: Block, name: str, words: Sequence[str], bad: NDArray[np.int64]) -> None:
+    def _words(self, block: NativeBlock, name: str, words: Sequence[str], bad: NDArray[np.int64]) -> None:
         codes = self._column(name).astype(np.uint8) + np.uint8(1)
         codes[bad] = 0  # a dead row has no word
         others = {row: found[name] for row, found in self.words.items() if name in found}
         _code(codes, others, dictionary := ["", *words], spare=f"other {name}")
         block.words(name, dictionary, codes)
 
-    def _reasons(self, block: Block, name: str) -> None:
+    def _reasons(self, block: NativeBlock, name: str) -> None:
         codes = np.zeros(block.rows, np.uint8)
         _code(codes, {row: getattr(dead, name) for row, dead in self.dead.items()}, dictionary := [""], spare="value")
         block.words(name, dictionary, codes)

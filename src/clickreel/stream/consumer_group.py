@@ -13,13 +13,13 @@ from typing import TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from clickreel.errors import ClickreelError, UnreachableError, UsageError
-from clickreel.ingest.batch import Batch
-from clickreel.ingest.fetch import PIECE_ROWS, batches, consume
-from clickreel.ingest.source import Assignment, LostError, OutOfRangeError
 from clickreel.profile import Profile
-from clickreel.stream.broker import Bounds
+from clickreel.stream.broker import Bounds, LostError
 from clickreel.stream.cluster import Cluster
+from clickreel.stream.fetch_batches import PIECE_ROWS, batches_from_messages, fetch_batches
 from clickreel.stream.kafka_errors import LOST, ClientErrors, explain, missing
+from clickreel.stream.record_batch import RecordBatch
+from clickreel.stream.source import Assignment, OutOfRangeError
 
 T = TypeVar("T")
 
@@ -46,11 +46,11 @@ _RETRYABLE = {
 }
 
 
-class GroupSource:
-    """See :class:`~clickreel.ingest.source.Source`.
+class ConsumerGroupSource:
+    """See :class:`~clickreel.stream.source.Source`.
 
     Args:
-        profile: Where Kafka is.
+        profile: DeadLetterFilter Kafka is.
         topic: The topic.
         group: The consumer group.
         instance: This process's name in the group: a static member, so that a restart takes its predecessor's place at once and the
@@ -65,7 +65,7 @@ class GroupSource:
         self._assignment = Assignment(0, frozenset(), -1)
         self._begun = False
         self._seen_s: float | None = None  # when the topic was last there
-        self.ended: dict[int, int] = {}
+        self.at_end: dict[int, int] = {}
         self._config = profile.consumer_config(group) | {
             "group.instance.id": f"{group}-{instance}",
             "client.id": f"clickreel-ingest-{instance}",
@@ -165,21 +165,21 @@ class GroupSource:
 
     # Reading
 
-    def begin(self, starts: Mapping[int, int]) -> None:
+    def seek(self, starts: Mapping[int, int]) -> None:
         """Read from these offsets on."""
         self._consumer.assign([TopicPartition(self.topic, partition, offset) for partition, offset in starts.items()])
         self._begun = True
-        self.ended = {}
+        self.at_end = {}
 
-    def rest(self) -> None:
+    def pause(self) -> None:
         """Leave off reading."""
         self._consumer.assign([])
         self._begun = False
 
-    def poll(self, limit: int, timeout_s: float) -> list[Batch]:
+    def poll(self, limit: int, timeout_s: float) -> list[RecordBatch]:
         """What has come."""
         number = self._assignment.number
-        found = consume(self._consumer, limit, timeout_s, self._good)
+        found = fetch_batches(self._consumer, limit, timeout_s, self._good)
         self._raise()
         return found if number == self._assignment.number else []
 
@@ -194,7 +194,7 @@ class GroupSource:
         if error is None:
             return False
         if error.code() == KafkaError._PARTITION_EOF:
-            self.ended[message.partition() or 0] = message.offset() or 0
+            self.at_end[message.partition() or 0] = message.offset() or 0
             return True
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise out_of_range(self.topic, message.partition() or 0, message.offset() or 0)
@@ -203,7 +203,7 @@ class GroupSource:
         self._client_errors.record(error)
         return True
 
-    def fetch(self, partition: int, first: int, last: int) -> Iterator[Batch]:
+    def fetch(self, partition: int, first: int, last: int) -> Iterator[RecordBatch]:
         """The messages of a run of offsets."""
         consumer = Consumer(self._config | {"group.id": f"{self.group}-repair", "group.instance.id": ""})
         try:
@@ -216,7 +216,7 @@ class GroupSource:
                     raise out_of_range(self.topic, partition, first)
                 good = [m for m in messages if m.error() is None]
                 wanted = [m for m in good if (m.offset() or 0) <= last]
-                yield from batches(wanted)
+                yield from batches_from_messages(wanted)
                 if ended or len(wanted) < len(good):
                     return
                 if good:
@@ -227,7 +227,7 @@ class GroupSource:
 
     # Committing
 
-    def prove(self, landed: Mapping[int, int]) -> None:
+    def confirm_generation(self, landed: Mapping[int, int]) -> None:
         """Commit and wait for the broker's word."""
         offsets = [TopicPartition(self.topic, partition, offset) for partition, offset in landed.items()]
         try:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from confluent_kafka import Consumer, Message
 
-from clickreel.ingest.batch import Batch, Headers
+from clickreel.stream.record_batch import Headers, RecordBatch
 
 # Messages are objects, 1 kB each with all that belongs to them. So many stay in the second-level cache from when they are made until their
 # bytes lie in a column: 0.7 us a message, where 50,000 at once take 1.4.
@@ -37,33 +37,33 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def consume(
+def fetch_batches(
     consumer: Consumer, limit: int, timeout_s: float, good: Callable[[list[Message]], list[Message]]
-) -> list[Batch]:
+) -> list[RecordBatch]:
     """Fetch messages, at most one batch a partition.
 
     Args:
-        consumer: Where from.
+        consumer: DeadLetterFilter from.
         limit: How many, at most.
         timeout_s: How long they are waited for.
         good: Leaves out what is no message.
     """
-    until, found = time.monotonic() + timeout_s, dict[int, list[Batch]]()
+    until, found = time.monotonic() + timeout_s, dict[int, list[RecordBatch]]()
     rows = size_bytes = 0
     while rows < limit and size_bytes < _POLL_BYTES:
         asked = min(PIECE_ROWS, limit - rows)
         with uncollected():
             messages = consumer.consume(asked, max(0.0, until - time.monotonic()))
-            for batch in batches(good(messages)):
+            for batch in batches_from_messages(good(messages)):
                 found.setdefault(batch.partition, []).append(batch)
                 size_bytes += batch.size_bytes
         rows += len(messages)
         if len(messages) < asked:
             break
-    return [Batch.joined(pieces) for pieces in found.values()]
+    return [RecordBatch.joined(pieces) for pieces in found.values()]
 
 
-def batches(messages: list[Message]) -> list[Batch]:
+def batches_from_messages(messages: list[Message]) -> list[RecordBatch]:
     """Messages by partition, as columns; none may be an error."""
     count = len(messages)
     keys, values = list(map(Message.key, messages)), list(map(Message.value, messages))
@@ -80,7 +80,7 @@ def batches(messages: list[Message]) -> list[Batch]:
         if first < end:
             runs.setdefault(int(partitions[first]), []).append(slice(first, end))
     return [
-        Batch.of(
+        RecordBatch.from_values(
             partition,
             np.concatenate([offsets[run] for run in mine]),
             np.concatenate([timestamps[run] for run in mine]),

@@ -6,11 +6,11 @@ import orjson
 import pytest
 
 from clickreel.contract.framing import prefix
-from clickreel.ingest import letters
-from clickreel.ingest.letters import Where
+from clickreel.ingest import dead_letters
+from clickreel.ingest.dead_letters import DeadLetterFilter
 from clickreel.warehouse.client import Client
 from tests.ingest.messages import NAME, Topic, event, land, message, nobody, offsets
-from tests.ingest.test_judge import NEW, newer, registry
+from tests.ingest.test_validate_batch import NEW, newer, registry
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def landed(topic: Topic, client: Client) -> Client:
 
 def test_they_are_counted_by_reason(landed: Client) -> None:
     """With the error, which tells an unknown schema from a broken contract."""
-    found = letters.tally(landed, Where(NAME))
+    found = dead_letters.count_dead_letters(landed, DeadLetterFilter(NAME))
     assert [(one["error"], one["field"], one["rule"], one["count"]) for one in found] == [
         ("contract", "device", "enum", 3),
         ("schema", "campaign", "additionalProperties", 2),
@@ -40,17 +40,17 @@ def test_they_are_counted_by_reason(landed: Client) -> None:
 
 def test_they_are_shown_with_their_bytes(landed: Client) -> None:
     """Exactly those that Kafka holds."""
-    shown = list(letters.letters(landed, Where(NAME, field="campaign")))
+    shown = list(dead_letters.list_dead_letters(landed, DeadLetterFilter(NAME, field="campaign")))
     assert [letter.value for letter in shown] == [
         prefix(orjson.dumps(event(number, campaign="xmas")), NEW) for number in (100, 101)
     ]
-    assert len(list(letters.letters(landed, Where(NAME), limit=4))) == 4
+    assert len(list(dead_letters.list_dead_letters(landed, DeadLetterFilter(NAME), limit=4))) == 4
 
 
 def test_a_registered_schema_brings_its_messages_to_life(landed: Client) -> None:
     """In their place, with the field that has no column; the others stay dead."""
     before = offsets(landed)
-    report = letters.replay(landed, Where(NAME), registry)
+    report = dead_letters.replay(landed, DeadLetterFilter(NAME), registry)
     assert (report.looked, report.landed, sum(report.still_dead.values())) == (6, 2, 4)
     assert offsets(landed) == before
     rows = landed.rows("SELECT user, extra FROM dvd_clicks_landing WHERE extra != '' ORDER BY user")
@@ -60,7 +60,7 @@ def test_a_registered_schema_brings_its_messages_to_life(landed: Client) -> None
 
 def test_a_given_schema_brings_messages_to_life_that_name_none(landed: Client) -> None:
     """Every column is the event's, the new word included."""
-    letters.replay(landed, Where(NAME, rule="enum"), nobody, schema=newer())
+    dead_letters.replay(landed, DeadLetterFilter(NAME, rule="enum"), nobody, schema=newer())
     rows = landed.rows(
         "SELECT * EXCEPT (_timestamp, _topic, _header_keys, _header_values) FROM dvd_clicks WHERE device = 'smart_tv' ORDER BY _partition"
     )
@@ -72,11 +72,11 @@ def test_a_given_schema_brings_messages_to_life_that_name_none(landed: Client) -
 
 def test_a_second_replay_finds_nothing_more_to_do(landed: Client) -> None:
     """A replay that was cut short is simply run again."""
-    letters.replay(landed, Where(NAME), registry)
-    assert letters.replay(landed, Where(NAME), registry).landed == 0
+    dead_letters.replay(landed, DeadLetterFilter(NAME), registry)
+    assert dead_letters.replay(landed, DeadLetterFilter(NAME), registry).landed == 0
 
 
 def test_a_dry_replay_changes_nothing(landed: Client) -> None:
     """It only counts."""
-    assert letters.replay(landed, Where(NAME), registry, dry=True).landed == 2
+    assert dead_letters.replay(landed, DeadLetterFilter(NAME), registry, dry=True).landed == 2
     assert landed.command("SELECT count() FROM dvd_clicks_dead_letters") == 6

@@ -11,15 +11,14 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from clickreel.errors import UnreachableError, UsageError
-from clickreel.ingest.batch import Batch
-from clickreel.ingest.source import Assignment, LostError, OutOfRangeError
 from clickreel.stream.broker import Bounds, Broker, Commit, Reader, Record
-from clickreel.stream.broker import LostError as TakenOverError
 from clickreel.stream.kafka_errors import missing
+from clickreel.stream.record_batch import RecordBatch
+from clickreel.stream.source import Assignment, OutOfRangeError
 
 
-class AloneSource:
-    """See :class:`~clickreel.ingest.source.Source`.
+class SingleConsumerSource:
+    """See :class:`~clickreel.stream.source.Source`.
 
     Args:
         broker: The broker.
@@ -33,7 +32,7 @@ class AloneSource:
         self._broker = broker
         self._reader: Reader | None = None
         self._positions: dict[int, int] = {}
-        self.ended: dict[int, int] = {}
+        self.at_end: dict[int, int] = {}
         self.topic_id()
         self._member = broker.join(group, topic, instance)
         self._assignment = Assignment(1, frozenset(self.bounds()), 1)
@@ -53,39 +52,39 @@ class AloneSource:
         """First and next offset of each partition."""
         return dict(enumerate(self._broker.bounds(self.topic)))
 
-    def begin(self, starts: Mapping[int, int]) -> None:
+    def seek(self, starts: Mapping[int, int]) -> None:
         """Read from these offsets on."""
-        self.rest()
+        self.pause()
         self._reader = self._broker.reader(self.topic, starts)
         self._positions = dict(starts)
 
-    def rest(self) -> None:
+    def pause(self) -> None:
         """Leave off reading."""
         if self._reader is not None:
             self._reader.close()
         self._reader = None
-        self.ended = {}
+        self.at_end = {}
 
-    def poll(self, limit: int, timeout_s: float) -> list[Batch]:
+    def poll(self, limit: int, timeout_s: float) -> list[RecordBatch]:
         """What has come."""
         if self._reader is None:
             return []
         try:
-            found = batches(self._reader.poll(limit, timeout_s))
+            found = batches_from_records(self._reader.poll(limit, timeout_s))
         except UsageError as exc:
             raise OutOfRangeError(exc.message, hint=exc.hint) from exc
         self._positions.update({batch.partition: int(batch.offsets[-1]) + 1 for batch in found})
-        self.ended = {partition: self._positions[partition] for partition in self._reader.ended}
+        self.at_end = {partition: self._positions[partition] for partition in self._reader.ended}
         return found
 
-    def fetch(self, partition: int, first: int, last: int) -> Iterator[Batch]:
+    def fetch(self, partition: int, first: int, last: int) -> Iterator[RecordBatch]:
         """The messages of a run of offsets."""
         reader = self._broker.reader(self.topic, {partition: first})
         try:
             while True:
                 records = reader.poll(10_000, 1.0)
                 wanted = [record for record in records if record.offset <= last]
-                yield from batches(wanted)
+                yield from batches_from_records(wanted)
                 if len(wanted) < len(records) or partition in reader.ended or (wanted and wanted[-1].offset == last):
                     return
                 if not records:
@@ -95,31 +94,28 @@ class AloneSource:
         finally:
             reader.close()
 
-    def prove(self, landed: Mapping[int, int]) -> None:
+    def confirm_generation(self, landed: Mapping[int, int]) -> None:
         """Commit; the broker takes it only from the newest member."""
-        try:
-            self._member.check()
-            self._member.commit({partition: Commit(offset, "") for partition, offset in landed.items()})
-        except TakenOverError as exc:
-            raise LostError(exc.message, hint=exc.hint) from exc
+        self._member.check()
+        self._member.commit({partition: Commit(offset, "") for partition, offset in landed.items()})
 
     def commit(self, landed: Mapping[int, int]) -> None:
         """Commit."""
-        self.prove(landed)
+        self.confirm_generation(landed)
 
     def close(self) -> None:
         """Stop reading and leave the group."""
-        self.rest()
+        self.pause()
         self._member.leave()
 
 
-def batches(records: list[Record]) -> list[Batch]:
+def batches_from_records(records: list[Record]) -> list[RecordBatch]:
     """Records by partition, as columns."""
     by_partition: dict[int, list[Record]] = {}
     for record in records:
         by_partition.setdefault(record.partition, []).append(record)
     return [
-        Batch.of(
+        RecordBatch.from_values(
             partition,
             np.array([record.offset for record in run], np.int64),
             np.array([record.timestamp_ms for record in run], np.int64),

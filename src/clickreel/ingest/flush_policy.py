@@ -10,7 +10,7 @@ _MEMORY_S = 1.0
 _BEHIND_S = 1.0
 
 
-class Pace:
+class FlushPolicy:
     """Decides when a block has waited long enough.
 
     Args:
