@@ -118,7 +118,7 @@ def open_workspace(gateway: RestGateway, stack: Stack, profile: Profile, home: H
             gateway,
             known or profile,
             FlinkSettings(**{"until_now": True, **settings}),
-            StatementStore(home),
+            StatementStore(home.data("flink")),
             tables=[table],
             catalogue=lambda: world.catalogue,
         )
@@ -154,7 +154,7 @@ def rows(workspace: Workspace, sql: str, limit: int | None = None) -> list[list[
 
 
 def at_rest(cluster: FlinkCluster) -> TaskSlots:
-    """Wait until only the anchor holds a slot; what a test before this one stopped may still be leaving."""
+    """Wait until only the keep-alive job holds a slot; what a test before this one stopped may still be leaving."""
     deadline = time.monotonic() + 10
     while (slots := cluster.slots()).free < slots.total - 1:
         assert time.monotonic() < deadline, slots

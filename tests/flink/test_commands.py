@@ -14,8 +14,9 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
+from clickreel.cli.flink_runner import FlinkRunner
 from clickreel.cli.sql_prompt import prompt
-from clickreel.cli.sql_runner import FlinkRunner, SqlOptions
+from clickreel.cli.sql_runner import SqlOptions
 from clickreel.events import Deliveries
 from clickreel.flink.changelog import ChangelogView
 from clickreel.flink.gateway_client import RestGateway, format_timestamp

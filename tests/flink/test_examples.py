@@ -219,8 +219,8 @@ def test_trending_is_written_to_a_topic_of_its_own(open_workspace: Open, stream:
     started = workspace.execute(insert).started
     assert started is not None
     deadline = time.monotonic() + 30
-    while statement_control.read_statement(started.name).state != "FINISHED":
-        assert time.monotonic() < deadline, statement_control.read_statement(started.name)
+    while statement_control.read_statement(workspace.statements, started.name).state != "FINISHED":
+        assert time.monotonic() < deadline, statement_control.read_statement(workspace.statements, started.name)
         time.sleep(0.1)
     hop, size = MINUTE_MS, 10 * MINUTE_MS
     opened: dict[int, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))

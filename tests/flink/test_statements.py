@@ -61,7 +61,7 @@ def cluster(open_workspace: Open, stream: Stream) -> FlinkCluster:
 
 def state(home: Home, name: str) -> str:
     """State of a statement, as its record says."""
-    entry = StatementStore(home).get(name)
+    entry = StatementStore(home.data("flink")).get(name)
     return entry.state if entry else ""
 
 
@@ -101,8 +101,12 @@ def test_a_query_is_stopped_from_another_process(home: Home, stream: Stream, clu
     process = command("sql", "-e", sql_on(stream[0], "select * from t"), "--csv", "--name", "elsewhere")
     assert process.stdout is not None
     process.stdout.readline()
-    assert [entry.name for entry in statement_control.list_statements(home) if entry.is_running] == ["elsewhere"]
-    assert statement_control.stop_statement("elsewhere", home).state == STOPPED
+    assert [
+        entry.name
+        for entry in statement_control.list_statements(StatementStore(home.data("flink")))
+        if entry.is_running
+    ] == ["elsewhere"]
+    assert statement_control.stop_statement(StatementStore(home.data("flink")), "elsewhere").state == STOPPED
     _, said = process.communicate(timeout=20)
     assert process.returncode == 0
     assert "elsewhere was stopped" in said
@@ -135,7 +139,7 @@ def test_an_insert_runs_on_is_listed_and_stopped(home: Home, stream: Stream, clu
     answer, _ = listed.communicate(timeout=20)
     (entry,) = json.loads(answer)["statements"]
     assert (entry["name"], entry["state"], entry["kind"]) == ("copying", "RUNNING", "insert")
-    assert statement_control.stop_statement("copying", home).state == STOPPED
+    assert statement_control.stop_statement(StatementStore(home.data("flink")), "copying").state == STOPPED
     assert at_rest(cluster) == before
 
 
@@ -147,14 +151,18 @@ def test_an_insert_that_ends_is_known_to_have_ended(open_workspace: Open, stream
     bad = workspace.execute(one("insert into sink select film_id / (film_id - film_id) from dvd_clicks")).started
     assert good is not None
     assert bad is not None
-    eventually(lambda: statement_control.read_statement(good.name, home).state == FINISHED)
-    eventually(lambda: statement_control.read_statement(bad.name, home).state == FAILED)
-    eventually(lambda: "/ by zero" in statement_control.read_statement(bad.name, home).error)
+    eventually(
+        lambda: statement_control.read_statement(StatementStore(home.data("flink")), good.name).state == FINISHED
+    )
+    eventually(lambda: statement_control.read_statement(StatementStore(home.data("flink")), bad.name).state == FAILED)
+    eventually(
+        lambda: "/ by zero" in statement_control.read_statement(StatementStore(home.data("flink")), bad.name).error
+    )
 
 
 def test_names_are_unique_while_they_run(home: Home) -> None:
     """A taken name and an impossible one are refused; numbers go up."""
-    statements = StatementStore(home)
+    statements = StatementStore(home.data("flink"))
     first = statements.begin("select 1", "query", name="mine")
     with pytest.raises(UsageError, match="a statement named mine runs already"):
         statements.begin("select 2", "query", name="mine")
@@ -171,7 +179,7 @@ def test_names_are_unique_while_they_run(home: Home) -> None:
 
 def test_only_the_last_fifty_that_ended_are_remembered(tmp_path: Path) -> None:
     """What runs is never forgotten."""
-    statements = StatementStore(Home(tmp_path))
+    statements = StatementStore(tmp_path)
     kept = statements.begin("select 0", "query", name="kept")
     for number in range(60):
         statements.end(statements.begin("select 1", "query", name=f"old-{number}").name, FINISHED)
@@ -209,7 +217,11 @@ def test_a_gateway_that_dies_under_a_query_is_named_comes_back_and_ends_when_idl
     assert answer == "EXPR$0\n1\n", said
     assert stack.address("flink") == gateway.url
     assert state(home, "bereft") == LOST
-    assert [entry.name for entry in statement_control.list_statements(home) if entry.is_running] == []
+    assert [
+        entry.name
+        for entry in statement_control.list_statements(StatementStore(home.data("flink")))
+        if entry.is_running
+    ] == []
     started = stack.record("flink")
     assert started is not None
     assert started.pid != record.pid

@@ -47,7 +47,7 @@ class Standing:
         resident_mb: Memory of the process; its heap grows up to its bound before anything is collected.
         threads: Threads.
         files: Entries of its temporary folder.
-        slots_taken: TaskSlots that something holds, the anchor's own included.
+        slots_taken: Slots that something holds, the keep-alive job's own included.
     """
 
     live_mb: int
@@ -79,7 +79,7 @@ def soak(
     Returns:
         What Java held after the warm rounds, and then after every tenth of the rounds.
     """
-    gateway, known = RestGateway(stack.address("flink")), StatementStore(stack.home)
+    gateway, known = RestGateway(stack.address("flink")), StatementStore(stack.home.data("flink"))
     session = gateway.open_session({})
     cluster = find_cluster(gateway, session)
     assert cluster is not None

@@ -61,7 +61,7 @@ def run(events: int = 1_000_000, repeats: int = 3) -> dict[str, Any]:
                 addresses["flink"],
                 profile,
                 FlinkSettings(until_now=True),
-                StatementStore(home),
+                StatementStore(home.data("flink")),
                 catalog.TopicTable(own.name, own.columns, own.required, topic),
             )
             truth = _clickhouse(profile, topic, sent)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clickreel.cli.row_printers import printer_for
+from clickreel.cli.sql_runner import SqlOptions
 from clickreel.flink.statement_splitter import Statement, split_statements
 from clickreel.profile import Profile
-
-if TYPE_CHECKING:
-    from clickreel.cli.sql_runner import SqlOptions
 
 # A result larger than this is cut: the prompt is for people, `export` and BI tools for the rest.
 _ROWS_MAX = 100_000

@@ -56,7 +56,7 @@ def sql(  # noqa: PLR0917 - one parameter an option
     Without a file a prompt opens; Ctrl-C stops the query that runs. A file may be the name of an example: sample,
     clicks_per_minute, top_films, sessions, funnel, late, dedup, duplicates, enrich, trending (their text: clickreel sql, then help).
     """
-    from clickreel.cli import sql_runner
+    from clickreel.cli import sql_engines, sql_runner
     from clickreel.errors import UsageError
 
     if file is not None and execute is not None:
@@ -71,13 +71,11 @@ def sql(  # noqa: PLR0917 - one parameter an option
         raise UsageError(f"--from is {start!r}", hint="one of: earliest, latest")
     flags: dict[str, Any] = {"start_from": start, "bad_records": bad_records, "until_now": until_now or None}
     source = sql_runner.source(file, execute, backslash=engine == "clickhouse")
-    with sql_runner.engine(engine, profile(profile_file), flags, options) as runner:
+    with sql_engines.engine(engine, profile(profile_file), flags, options) as runner:
         if source is None:
             from clickreel.cli.sql_prompt import prompt
-            from clickreel.flink.statement_store import StatementStore
-            from clickreel.local.home import Home
 
-            return prompt(runner, StatementStore(Home.default()).history)
+            return prompt(runner, sql_engines.home_statements().history)
         return runner.run(source)
 
 
@@ -88,9 +86,10 @@ def list_(
 
     Example: [bold]clickreel statement list --all[/bold]
     """
+    from clickreel.cli.sql_engines import home_statements
     from clickreel.flink import statement_control
 
-    entries = [entry for entry in statement_control.list_statements() if every or entry.is_running]
+    entries = [entry for entry in statement_control.list_statements(home_statements()) if every or entry.is_running]
     if json:
         print_json({"statements": [_shown(entry) for entry in entries]})
         return
@@ -106,9 +105,10 @@ def show(name: Annotated[str, typer.Argument(help="Its name.")], json: Json = Fa
 
     Example: [bold]clickreel statement show insert-1[/bold]
     """
+    from clickreel.cli.sql_engines import home_statements
     from clickreel.flink import statement_control
 
-    entry = statement_control.read_statement(name)
+    entry = statement_control.read_statement(home_statements(), name)
     if json:
         print_json(_shown(entry))
         return
@@ -132,13 +132,16 @@ def stop(
 
     Example: [bold]clickreel statement stop insert-1[/bold]
     """
+    from clickreel.cli.sql_engines import home_statements
     from clickreel.flink import statement_control
 
     wanted = (
-        [entry.name for entry in statement_control.list_statements() if entry.is_running] if names == ["all"] else names
+        [entry.name for entry in statement_control.list_statements(home_statements()) if entry.is_running]
+        if names == ["all"]
+        else names
     )
     begun = time.monotonic()
-    stopped = [statement_control.stop_statement(each) for each in wanted]
+    stopped = [statement_control.stop_statement(home_statements(), each) for each in wanted]
     if json:
         print_json({"stopped": [entry.name for entry in stopped], "seconds": round(time.monotonic() - begun, 3)})
         return

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from clickreel.errors import ClickreelError, UnreachableError
+from clickreel.flink import gateway_results
 from clickreel.flink.gateway_client import Gateway
 
 _TIMEOUT_S = 5.0
@@ -180,15 +181,7 @@ def find_cluster(gateway: Gateway, session: str) -> FlinkCluster | None:
     """
     options: dict[str, str] = {}
     with contextlib.suppress(ClickreelError):
-        operation = gateway.submit(session, "SET")
-        number: int | None = 0
-        while number is not None:
-            page = gateway.fetch(session, operation, number)
-            if page.ready:
-                number = page.next
-                options |= {str(cells[0]).strip("'"): str(cells[1]).strip("'") for _, cells in page.rows}
-            else:
-                time.sleep(_LOOK_S)
-        gateway.close_operation(session, operation)
+        rows = gateway_results.run(gateway, session, "SET").rows
+        options = {str(cells[0]).strip("'"): str(cells[1]).strip("'") for cells in rows}
     host = options.get("rest.address", "")
     return FlinkCluster(f"http://{host}:{options.get('rest.port', '8081')}") if host else None

@@ -1,67 +1,69 @@
-"""Look after the statements of a home from outside: which still run, and stop them."""
+"""Look after statements from outside the process that runs them: which still run, and stop them."""
 
 from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 
 from clickreel.errors import ClickreelError, UnreachableError
+from clickreel.flink import gateway_results
 from clickreel.flink.flink_cluster import FlinkCluster, find_cluster
 from clickreel.flink.gateway_client import RestGateway, SessionLostError
 from clickreel.flink.sql_errors import FlinkError, explain_trace
 from clickreel.flink.statement_store import FAILED, FINISHED, LOST, STOPPED, StatementRecord, StatementStore
-from clickreel.local.home import Home
 
+# Connects to the gateway that a record names; the caller adds what the gateway asks for (a password).
+Connect = Callable[[str], RestGateway]
 # How long a statement that is stopped at once may take to be planned.
 _STARTS_S = 10.0
 # States of a Flink job, as we call them.
 _ENDED = {"FINISHED": FINISHED, "CANCELED": STOPPED, "FAILED": FAILED}
 
 
-def list_statements(home: Home | None = None) -> list[StatementRecord]:
-    """All statements of a home, those that began last first, each asked for where it runs.
+def list_statements(statements: StatementStore, connect: Connect = RestGateway) -> list[StatementRecord]:
+    """List all statements, those that began last first; the state of each that runs is asked of its gateway.
 
     Args:
-        home: By default :meth:`Home.default`.
+        statements: Where they are recorded.
+        connect: Connects to a gateway.
     """
-    statements = StatementStore(home or Home.default())
     by_gateway: dict[str, list[StatementRecord]] = {}
     for entry in statements.running():
         by_gateway.setdefault(entry.gateway, []).append(entry)
     for url, entries in by_gateway.items():
-        _ask(statements, url, entries)
+        _update_states(statements, connect(url), entries)
     return list(statements)
 
 
-def read_statement(name: str, home: Home | None = None) -> StatementRecord:
-    """One statement, asked for where it runs.
+def read_statement(statements: StatementStore, name: str, connect: Connect = RestGateway) -> StatementRecord:
+    """Read one statement; its state is asked of its gateway where it runs.
 
     Raises:
         UsageError: There is none of this name.
     """
-    statements = StatementStore(home or Home.default())
     entry = statements.named(name)
     if entry.is_running:
-        _ask(statements, entry.gateway, [entry])
+        _update_states(statements, connect(entry.gateway), [entry])
     return statements.named(name)
 
 
-def stop_statement(name: str, home: Home | None = None) -> StatementRecord:
+def stop_statement(statements: StatementStore, name: str, connect: Connect = RestGateway) -> StatementRecord:
     """Stop a statement; its slots are free when this returns. One that is over is left as it is.
 
     Args:
+        statements: Where it is recorded.
         name: Its name.
-        home: By default :meth:`Home.default`.
+        connect: Connects to its gateway.
 
     Raises:
         UsageError: There is none of this name.
         UnreachableError: The gateway does not answer.
     """
-    statements = StatementStore(home or Home.default())
     entry = statements.named(name)
     if not entry.is_running:
         return entry
-    gateway = RestGateway(entry.gateway)
+    gateway = connect(entry.gateway)
     try:
         session = gateway.open_session({})
         cluster = find_cluster(gateway, session)
@@ -71,7 +73,7 @@ def stop_statement(name: str, home: Home | None = None) -> StatementRecord:
         if entry.kind == "query":
             gateway.cancel(entry.session, entry.operation)
         elif entry.job:
-            _finish(gateway, session, f"STOP JOB '{entry.job}'")
+            gateway_results.run(gateway, session, f"STOP JOB '{entry.job}'")
         gateway.close_session(session)
     except (SessionLostError, FlinkError):
         # It was over already: the gateway forgets what has ended.
@@ -94,15 +96,8 @@ def _started(statements: StatementStore, entry: StatementRecord, cluster: FlinkC
     return entry
 
 
-def _finish(gateway: RestGateway, session: str, sql: str) -> None:
-    operation = gateway.submit(session, sql)
-    while not gateway.fetch(session, operation, 0).ready:
-        time.sleep(0.02)
-
-
-def _ask(statements: StatementStore, url: str, entries: list[StatementRecord]) -> None:
-    """Bring the records of one gateway's statements up to date."""
-    gateway = RestGateway(url, timeout_s=5)
+def _update_states(statements: StatementStore, gateway: RestGateway, entries: list[StatementRecord]) -> None:
+    """Update the records of one gateway's statements."""
     try:
         session = gateway.open_session({})
     except ClickreelError:
@@ -111,7 +106,8 @@ def _ask(statements: StatementStore, url: str, entries: list[StatementRecord]) -
         gateway.disconnect()
         return
     try:
-        states, cluster = _jobs(gateway, session), find_cluster(gateway, session)
+        jobs = gateway_results.run(gateway, session, "SHOW JOBS").rows
+        states, cluster = {str(cells[0]): str(cells[2]) for cells in jobs}, find_cluster(gateway, session)
         for entry in entries:
             update_state(statements, entry, states, cluster)
         if cluster is not None:
@@ -121,18 +117,6 @@ def _ask(statements: StatementStore, url: str, entries: list[StatementRecord]) -
     finally:
         gateway.close_session(session)
         gateway.disconnect()
-
-
-def _jobs(gateway: RestGateway, session: str) -> dict[str, str]:
-    operation = gateway.submit(session, "SHOW JOBS")
-    number: int | None = 0
-    states: dict[str, str] = {}
-    while number is not None:
-        page = gateway.fetch(session, operation, number)
-        if page.ready:
-            number = page.next
-            states |= {str(cells[0]): str(cells[2]) for _, cells in page.rows}
-    return states
 
 
 def update_state(

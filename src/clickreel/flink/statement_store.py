@@ -1,8 +1,8 @@
-"""The statements of a home: what runs, what ran, and how to stop it, kept in files that outlive the command that started it.
+"""The statements of one folder: what runs, what ran, and how to stop it, kept in files that outlive the command that started it.
 
 ::
 
-    <home>/data/flink/
+    <folder>/
       statements/NAME.json   one a statement
       used                   its time is the last use of the gateway
       history                what was typed at the prompt
@@ -23,7 +23,6 @@ from pathlib import Path
 
 from clickreel.errors import UsageError
 from clickreel.json_files import read_json, write_json
-from clickreel.local.home import Home
 from clickreel.process import Process
 
 RUNNING, FINISHED, STOPPED, FAILED, LOST = "RUNNING", "FINISHED", "STOPPED", "FAILED", "LOST"
@@ -37,7 +36,7 @@ class StatementRecord:
     """A statement.
 
     Attributes:
-        name: Its name, unique in the home.
+        name: Its name, unique in the folder.
         sql: Its text.
         kind: ``query`` or ``insert``.
         state: ``RUNNING``, ``FINISHED``, ``STOPPED``, ``FAILED``, or ``LOST`` (the gateway that ran it is gone).
@@ -80,16 +79,16 @@ class StatementRecord:
 
 
 class StatementStore:
-    """The statements of a home.
+    """The statements that a folder remembers.
 
     Args:
-        home: Whose.
+        folder: The folder; it is made when absent.
     """
 
-    def __init__(self, home: Home) -> None:
-        self.folder = home.data("flink")
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._entries = self.folder / "statements"
-        self._entries.mkdir(exist_ok=True, mode=0o700)
+        self._entries.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @property
     def history(self) -> Path:

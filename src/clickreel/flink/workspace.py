@@ -17,6 +17,7 @@ from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.flink import catalog, create_table, films_view
 from clickreel.flink.flink_cluster import FlinkCluster, find_cluster
 from clickreel.flink.gateway_client import Column, Gateway, Page, SessionLostError, format_timestamp
+from clickreel.flink.gateway_results import OperationResult, read_all, read_pages
 from clickreel.flink.settings import FlinkSettings
 from clickreel.flink.sql_errors import FlinkError, SqlError
 from clickreel.flink.statement_splitter import Statement
@@ -27,8 +28,8 @@ from clickreel.simulate.films import Catalogue
 
 Row = tuple[str, list[Any]]
 
-# Between two questions for a page that is not there yet: short at first, because a warm statement has its first row in half a second.
-_WAIT_MIN_S, _WAIT_MAX_S = 0.005, 0.05
+# Between two requests for the page that names the job of a query that is to be stopped.
+_WAIT_S = 0.05
 # How long a query that is stopped at once may take to be planned.
 _STARTS_S = 10.0
 # How often a query looks whether another process stopped it.
@@ -107,27 +108,21 @@ class Query:
             FlinkError: The query failed; the error carries its place in the source.
             SessionLostError: The gateway restarted meanwhile.
         """
-        number: int | None = 0
-        wait_s = _WAIT_MIN_S
         looked = time.monotonic()
+        last: Page | None = None
         try:
-            while number is not None and self._open:
+            for page in read_pages(self._gateway, self.entry.session, self.entry.operation):
+                last = page
+                if page.ready:
+                    self._began(page)
+                self.rows += len(page.rows)
+                yield self._readable(page.rows)
+                if not self._open:
+                    return
                 if time.monotonic() - looked > _LOOK_S:
                     looked = time.monotonic()
                     self._stopped()
-                page = self._gateway.fetch(self.entry.session, self.entry.operation, number)
-                if page.ready:
-                    self._began(page)
-                    number = page.next
-                if page.rows:
-                    self.rows += len(page.rows)
-                    wait_s = _WAIT_MIN_S
-                    yield self._readable(page.rows)
-                elif number is not None:
-                    yield ()
-                    time.sleep(wait_s)
-                    wait_s = min(wait_s * 1.5, _WAIT_MAX_S)
-            self.finished = number is None
+            self.finished = last is not None
         except (FlinkError, UnreachableError) as exc:
             raise self._failed(exc) from exc
         finally:
@@ -192,7 +187,7 @@ class Query:
                 if page.ready:
                     self._began(page)
                     break
-                time.sleep(_WAIT_MAX_S)
+                time.sleep(_WAIT_S)
             if self.entry.job:
                 cluster.wait_until_started(self.entry.job)
 
@@ -301,21 +296,22 @@ class Workspace:
         starts = words[0] in {"INSERT", "EXECUTE", "BEGIN"} or (words[:2] == ["CREATE", "TABLE"] and "SELECT" in words)
         if not starts:
             try:
-                columns, rows, _ = self._ask(statement.text)
+                result = self._ask(statement.text)
             except FlinkError as exc:
                 raise self.explained(exc, statement) from exc
-            return StatementResult(columns, self._masked(rows))
+            return StatementResult(result.columns, self._masked(result.rows))
         entry = self._submitted(
             self.statements.begin(statement.text, "insert", name=name, gateway=self.gateway.url, session=self.session),
             statement,
         )
         try:
-            columns, rows, job = self._collected(entry.operation)
+            result = self._collected(entry.operation)
         except ClickreelError as exc:
             explained = self.explained(exc, statement)
             self.statements.end(entry.name, FAILED, error=explained.message)
             raise explained from exc
-        job = job or (str(rows[0][0]) if columns and columns[0].name == "job id" and rows else "")
+        columns, rows = result.columns, result.rows
+        job = result.job or (str(rows[0][0]) if columns and columns[0].name == "job id" and rows else "")
         if not job:
             self.statements.end(entry.name, FINISHED)
             return StatementResult(columns, self._masked(rows))
@@ -328,7 +324,7 @@ class Workspace:
         whole = create_table.add_topic_options(statement, table, self.profile)
         try:
             self._ask(whole.text)
-            _, columns, _ = self._ask(f"DESCRIBE {catalog.quote_name(table)}")
+            columns = self._ask(f"DESCRIBE {catalog.quote_name(table)}").rows
         except FlinkError as exc:
             raise self.explained(exc, statement) from exc
         try:
@@ -359,7 +355,7 @@ class Workspace:
         if not words & _CHANGING and self._sources(statement) <= self.tables.keys():
             return True  # known without asking: 0.1 s sooner to the first row
         try:
-            _, rows, _ = self._ask(f"EXPLAIN CHANGELOG_MODE {statement.text}")
+            rows = self._ask(f"EXPLAIN CHANGELOG_MODE {statement.text}").rows
         except FlinkError as exc:
             raise self.explained(exc, statement, shift=len("EXPLAIN CHANGELOG_MODE ")) from exc
         mode = _MODE.search(str(rows[0][0]) if rows else "")
@@ -409,30 +405,12 @@ class Workspace:
             entry, operation=operation
         )
 
-    def _ask(self, sql: str) -> tuple[tuple[Column, ...], tuple[list[Any], ...], str]:
+    def _ask(self, sql: str) -> OperationResult:
         return self._collected(self.gateway.submit(self.session, sql))
 
-    def _collected(self, operation: str) -> tuple[tuple[Column, ...], tuple[list[Any], ...], str]:
-        """All pages of an operation that ends by itself, which is then dropped."""
-        columns: tuple[Column, ...] = ()
-        rows: list[list[Any]] = []
-        number: int | None = 0
-        job, wait_s = "", _WAIT_MIN_S
-        try:
-            while number is not None:
-                # What prepares a statement, the tables of a new session first of all, is no entry of the list, and takes long when cold.
-                self.statements.touch()
-                page = self.gateway.fetch(self.session, operation, number)
-                if page.ready:
-                    columns, number, job = page.columns or columns, page.next, job or page.job
-                    rows += [cells for _, cells in page.rows]
-                if number is not None and not page.rows:
-                    time.sleep(wait_s)
-                    wait_s = min(wait_s * 1.5, _WAIT_MAX_S)
-        finally:
-            with contextlib.suppress(UnreachableError):
-                self.gateway.close_operation(self.session, operation)
-        return columns, tuple(rows), job
+    def _collected(self, operation: str) -> OperationResult:
+        # What prepares a statement, the tables of a new session first of all, is no entry of the list, and takes long when cold.
+        return read_all(self.gateway, self.session, operation, before_request=self.statements.touch)
 
     def _masked(self, rows: Sequence[list[Any]]) -> tuple[list[Any], ...]:
         """Rows of words about tables (SHOW CREATE TABLE, EXPLAIN) without the secrets of the connection."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clickreel.flink.part import FLINK
+from clickreel.local.flink_service import FLINK
 from clickreel.local.kafka_service import KAFKA
 from clickreel.local.registry_service import REGISTRY
 from clickreel.local.service import InitTask, Service

@@ -1,15 +1,28 @@
 """Service ``flink``: Flink's SQL gateway with a small cluster of its own in the same Java process, started by the first statement.
 
-The process of the part is :mod:`clickreel.flink.gateway_supervisor`; it starts Java with the command line made here.
+``python -m clickreel.local.flink_service PORT CLUSTER_PORT`` is the service's process. It runs a
+:class:`clickreel.flink.gateway_supervisor.GatewaySupervisor`, which starts Java with the command line made here.
 """
 
 from __future__ import annotations
 
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
 import sys
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
-from clickreel.local import jars, ports
+from clickreel import settings as stage_settings
+from clickreel.flink.flink_cluster import FlinkCluster
+from clickreel.flink.gateway_client import RestGateway
+from clickreel.flink.gateway_supervisor import GatewaySupervisor
+from clickreel.flink.settings import FlinkSettings
+from clickreel.flink.statement_store import StatementStore
+from clickreel.local import jars, ports, ready
 from clickreel.local.home import Home
 from clickreel.local.service import Launch, Service, StartContext, jvm
 from clickreel.local.settings import LocalSettings
@@ -33,6 +46,7 @@ _OPENED = (
     "java.base/sun.net.util",
     "java.base/sun.nio.ch",
 )
+_PR_SET_PDEATHSIG = 1
 _EXPORTED = ("java.base/sun.net.util", "java.management/sun.management")
 
 
@@ -43,11 +57,11 @@ def configuration(*, gateway_port: int, cluster_port: int, scratch: Path, slots:
         gateway_port: Where the SQL gateway listens.
         cluster_port: Where the cluster's own REST interface listens (metrics, jobs).
         scratch: Folder of all temporary files.
-        slots: Statements that can run at once, the anchor included.
+        slots: Statements that can run at once, the keep-alive job included.
     """
     host = ports.HOST
     return {
-        # Statements go to the cluster that the anchor keeps up (gateway_supervisor.py), not to a new one each: 1 s less a statement.
+        # Statements go to the cluster that the keep-alive job holds up, not to a new one each: 1 s less a statement.
         "execution.target": "remote",
         "rest.address": host,
         "rest.bind-address": host,
@@ -92,7 +106,7 @@ def command(home: Home, settings: LocalSettings, scratch: Path) -> tuple[str, ..
         "flink",
         heap_mb=settings.flink_heap_mb,
         properties={
-            "log4j2.configurationFile": str(files("clickreel.flink").joinpath("log4j2.properties")),
+            "log4j2.configurationFile": str(files("clickreel.local").joinpath("flink-log4j2.properties")),
             "log4j.shutdownHookEnabled": "false",
         },
         program=(
@@ -123,10 +137,60 @@ def _launch(where: StartContext) -> Launch:
     port = ports.take(where.home, "flink", where.settings.flink_port)
     cluster = ports.take(where.home, "flink-cluster")
     return Launch(
-        (sys.executable, "-m", "clickreel.flink.gateway_supervisor", str(port), str(cluster)),
+        (sys.executable, "-m", "clickreel.local.flink_service", str(port), str(cluster)),
         address=f"http://{ports.HOST}:{port}",
         version=jars.version("flink"),
     )
 
 
 FLINK = Service("flink", _launch, jars=("flink",))
+
+
+def _start_java(home: Home, port: int, cluster_port: int, slots: int) -> subprocess.Popen[bytes]:
+    work = home.work("flink")
+    _remove_scratch(home)  # what a killed predecessor left: Java unpacks 60 MB of planner and RPC system at every start
+    for name in ("tmp", "conf"):
+        (work / name).mkdir(mode=0o700)
+    options = configuration(gateway_port=port, cluster_port=cluster_port, scratch=work / "tmp", slots=slots)
+    lines = "".join(f'{name}: "{value}"\n' for name, value in options.items())
+    (work / "conf" / "config.yaml").write_text(lines, encoding="utf-8")
+    return subprocess.Popen(
+        command(home, stage_settings.load(LocalSettings, "local"), work / "tmp"),
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "FLINK_CONF_DIR": str(work / "conf")},
+        preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one thread, one system call
+    )
+
+
+def _remove_scratch(home: Home) -> None:
+    for name in ("tmp", "conf"):
+        shutil.rmtree(home.work("flink") / name, ignore_errors=True)
+
+
+def _die_with_parent() -> None:
+    # `kill -9` of this process must not leave Java behind, even when the process above it is gone too.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the gateway of the home that the environment names."""
+    home, port, cluster_port = Home.default(), int(arguments[0]), int(arguments[1])
+    settings = stage_settings.load(FlinkSettings, "flink")
+    supervisor = GatewaySupervisor(
+        RestGateway(f"http://{ports.HOST}:{port}"),
+        FlinkCluster(f"http://{ports.HOST}:{cluster_port}"),
+        StatementStore(home.data("flink")),
+        settings,
+        start_java=partial(_start_java, home, port, cluster_port, settings.slots + 1),
+        on_ready=ready.announce,
+        # Without its record the stack does not take the end for a crash.
+        on_idle=lambda: home.record("flink").unlink(missing_ok=True),
+    )
+    try:
+        return supervisor.run()
+    finally:
+        _remove_scratch(home)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
