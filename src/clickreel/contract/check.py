@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import functools
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 
 from clickreel.contract import framing, schema
-from clickreel.contract.rules import COMPILED as RULES
-from clickreel.contract.rules import Violation, compile_schema, fast_path_pattern, preview
+from clickreel.contract.rules import Violation, compile_schema, preview
 
 __all__ = ["Contract", "Headers", "Violation", "check", "contract"]
 
@@ -34,18 +32,9 @@ class Contract:
     def __init__(self, value: schema.Schema | None = None, key: schema.Schema | None = None) -> None:
         self.value_schema = value or schema.current("value")
         self.key_schema = key or schema.current("key")
-        self._value = compile_schema(self.value_schema.body, "value")
-        self._key = compile_schema(self.key_schema.body, "key")
+        self._value = compile_schema(self.value_schema.rules, "value")
+        self._key = compile_schema(self.key_schema.rules, "key")
         self._has_user = "user_id" in self.value_schema.fields
-        self._matches_fast_path = self._fast_path()
-
-    def _fast_path(self) -> Callable[[bytes], re.Match[bytes] | None] | None:
-        """The quick way to know a message good, where key and user_id are under the same rules."""
-        user, key, said = self.value_schema.fields.get("user_id", {}), self.key_schema.body, {"type", "pattern"}
-        if not said <= user.keys() or any(user.get(rule) != key.get(rule) for rule in RULES):
-            return None
-        form = fast_path_pattern(self.value_schema.body)
-        return form.fullmatch if form else None
 
     def check(self, key: bytes | None, value: bytes | None, headers: Headers = None) -> Violation | None:
         """Check one message, key first.
@@ -56,48 +45,47 @@ class Contract:
             headers: Its headers, which may hold schema ids.
 
         Returns:
-            The first violation, or None when the message is good.
+            The first violation, with all others in :attr:`Violation.others`, or None when the message is good.
         """
-        if self._matches_fast_path is not None and value is not None and not headers:
-            match = self._matches_fast_path(value)
-            if match and key == b'"' + match["user_id"] + b'"':
-                return None
         found = self.read(key, value, headers)
         return found if isinstance(found, Violation) else None
 
     def check_value(self, value: bytes | None, headers: Headers = None) -> Violation | None:
         """Check a value whose key is not known."""
-        if self._matches_fast_path is not None and value is not None and not headers and self._matches_fast_path(value):
-            return None
-        found = self._read_value(value, framing.schema_headers(headers)[1] if headers else None)
-        return found if isinstance(found, Violation) else None
+        event, violations = self._read_value(value, framing.schema_headers(headers)[1] if headers else None)
+        del event
+        return Violation.first_of(violations)
 
     def read(self, key: bytes | None, value: bytes | None, headers: Headers = None) -> dict[str, Any] | Violation:
         """Check one message as :meth:`check` does, and return its event when it is good."""
         key_header, value_header = framing.schema_headers(headers) if headers else (None, None)
-        user, _ = _parse("key", key, key_header)
-        broken = user if isinstance(user, Violation) else self._key(user)
-        if broken:
+        user, _, violations = _parse("key", key, key_header)
+        if not violations and not self._key.is_valid(user):
+            violations = self._key.violations(user)
+        event, more = self._read_value(value, value_header)
+        # A key that is wrong by itself is not also the key of somebody else, nor is a user_id.
+        wrong = violations or any(broken.field == "user_id" for broken in more)
+        if not wrong and type(event) is dict and self._has_user and user != event.get("user_id", user):
+            text = f"key is {preview(user)}, but user_id is {preview(event.get('user_id'))}"
+            more = [*more, Violation("key", "same_user", text)]
+        broken = Violation.first_of([*violations, *more])
+        if broken is not None:
             return broken
-        event = self._read_value(value, value_header)
-        if isinstance(event, Violation):
-            return event
-        if self._has_user and user != event.get("user_id"):
-            return Violation(
-                "key", "same_user", f"key is {preview(user)}, but user_id is {preview(event.get('user_id'))}"
-            )
+        assert type(event) is dict, "a value without violations is an object"
         return event
 
-    def _read_value(self, value: bytes | None, header: bytes | None) -> dict[str, Any] | Violation:
-        event, payload = _parse("value", value, header)
-        broken = event if isinstance(event, Violation) else self._value(event)
-        if broken:
-            return broken
+    def _read_value(self, value: bytes | None, header: bytes | None) -> tuple[Any, list[Violation]]:
+        """The parsed value, None where it is not JSON; and all that is wrong with it."""
+        event, payload, violations = _parse("value", value, header)
+        if violations:
+            return None, violations
+        if not self._value.is_valid(event):
+            violations = self._value.violations(event)
         if type(event) is not dict:
-            return Violation("value", "type", f"value is {preview(event)}, not an object")
+            return event, violations or [Violation("value", "type", f"value is {preview(event)}, not an object")]
         if _repeats(event, payload):
-            return Violation("value", "unique", "value holds a field twice")
-        return event
+            violations = [*violations, Violation("value", "unique", "value holds a field twice")]
+        return event, violations
 
 
 @functools.cache
@@ -111,25 +99,26 @@ def check(key: bytes | None, value: bytes | None, headers: Headers = None) -> Vi
     return contract().check(key, value, headers)
 
 
-def _parse(part: str, data: bytes | None, header: bytes | None) -> tuple[Any, bytes]:
-    """The parsed payload (or a violation), and the payload's bytes."""
+def _parse(part: str, data: bytes | None, header: bytes | None) -> tuple[Any, bytes, list[Violation]]:
+    """The parsed payload, its bytes, and why it cannot be parsed."""
     if data is None:
-        return Violation(part, "type", f"{part} is null"), b""
+        return None, b"", [Violation(part, "type", f"{part} is null")]
     if header is not None or data[:1] == b"\0":
         unframed = framing.unframe(data, header)
         if unframed is None:
             where = "prefix" if header is None else "header"
-            return Violation(part, "framing", f"{part} has a damaged schema id in its {where}"), data
+            return None, data, [Violation(part, "framing", f"{part} has a damaged schema id in its {where}")]
         data = unframed.payload
     try:
-        return orjson.loads(data), data
+        return orjson.loads(data), data, []
     except orjson.JSONDecodeError as exc:
         reason = str(exc)
     try:
         data.decode()
     except UnicodeDecodeError as exc:
-        return Violation(part, "encoding", f"{part} is not UTF-8: byte 0x{data[exc.start]:02x} at {exc.start}"), data
-    return Violation(part, "json", f"{part} is not JSON: {reason}"), data
+        text = f"{part} is not UTF-8: byte 0x{data[exc.start]:02x} at {exc.start}"
+        return None, data, [Violation(part, "encoding", text)]
+    return None, data, [Violation(part, "json", f"{part} is not JSON: {reason}")]
 
 
 def _repeats(event: dict[str, Any], payload: bytes) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clickreel.contract.diff import Change, compare
+from clickreel.contract.rules import schema_fault
 from clickreel.contract.schema import Schema
 from clickreel.contract.schema_registry import breaking
 from clickreel.errors import UsageError
@@ -237,9 +238,6 @@ def _unset(body: dict[str, Any], text: str) -> None:
 
 
 def _valid(body: dict[str, Any], edit: str) -> None:
-    import jsonschema
-
-    try:
-        jsonschema.Draft7Validator.check_schema(body)
-    except jsonschema.SchemaError as exc:
-        raise UsageError(f"{edit} gives no JSON Schema: {exc.message}", hint=_HINT) from exc
+    fault = schema_fault(body)
+    if fault:
+        raise UsageError(f"{edit} gives no JSON Schema: {fault}", hint=_HINT)

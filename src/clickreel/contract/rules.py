@@ -1,25 +1,27 @@
-"""JSON Schema compiled to closures: the rules that a contract uses, each with its own words.
+"""A JSON Schema compiled: whether a value keeps it, and every rule that it breaks, in words.
 
-A general validator takes longer to find a message good than Kafka takes to bring it. These closures cover what the contract's
-schemas use (:data:`COMPILED`); a schema with any other rule is handed to ``jsonschema`` whole, so that no rule is ever skipped.
+``jsonschema-rs`` decides, by the draft that the schema names (draft-07 where it names none). Nothing is ever fetched from a network or a
+disk: what a schema refers to is in it, or the registry brought it along (:mod:`clickreel.contract.schema_registry`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_SHOWN_MAX = 60
-_TEXT_MAX = 300
-_ABSENT = object()
+import jsonschema_rs
 
-COMPILED = frozenset(
-    {"type", "enum", "pattern", "minimum", "maximum", "properties", "required", "additionalProperties"}
-)
-"""The keywords that are compiled here."""
+from clickreel.contract.ecma_pattern import OPTIONS, matcher, strict
+
+_PREVIEW_MAX = 60
+_TEXT_MAX = 300
+_PATTERN_MAX = 160
+# What is named of one message, however broken it is.
+_VIOLATIONS_MAX = 50
+_DEPTH_MAX = 200
 
 ANNOTATIONS = frozenset(
     {
@@ -33,9 +35,34 @@ ANNOTATIONS = frozenset(
         "format",
         "connect.index",
         "connect.type",
+        "definitions",
+        "$defs",
     }
 )
 """Keywords that say nothing a message could break: in draft-07 that goes for ``format`` too."""
+
+# Among several faults of one field: the order in which they are named.
+_ORDER = ("required", "type", "enum", "const", "pattern", "minimum", "maximum")
+_DRAFTS = {
+    "draft-04": jsonschema_rs.Draft4Validator,
+    "draft-06": jsonschema_rs.Draft6Validator,
+    "draft-07": jsonschema_rs.Draft7Validator,
+    "2019-09": jsonschema_rs.Draft201909Validator,
+    "2020-12": jsonschema_rs.Draft202012Validator,
+}
+_CLOSED = "additionalProperties"
+_ARTICLES = {
+    "integer": "an integer",
+    "object": "an object",
+    "array": "an array",
+    "boolean": "true or false",
+    "null": "null",
+}
+
+INSTANTS = ("2025-12-27 12:18:51.766", "1999-01-31 00:00:00.000")
+"""Instants as the contract writes them."""
+
+_NO_INSTANTS = ("", "word", "x" * 23, "2" * 23, "abcd-ef-gh ij:kl:mn.opq", "2025/12/27_12.18.51-766")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,210 +73,179 @@ class Violation:
         field: The field at fault, or ``key`` or ``value`` when the whole is.
         rule: A keyword of JSON Schema (``required``, ``type``, ``enum``, ``pattern``, ``minimum``, ``additionalProperties``, ...), or
             one of ``framing`` (damaged), ``encoding`` (not UTF-8), ``json`` (cannot be parsed), ``unique`` (a field stands twice),
-            ``same_user`` (key and value name different users).
+            ``same_user`` (key and value name different users), ``schema`` (the schema itself cannot be applied).
         text: What is wrong, the value at fault and what is allowed, in one line.
+        others: The message's further violations; they play no part in comparisons.
     """
 
     field: str
     rule: str
     text: str
+    others: tuple[Violation, ...] = dataclasses.field(default=(), compare=False)
+
+    @property
+    def all(self) -> tuple[Violation, ...]:
+        """Every violation of the message, this one first."""
+        return (Violation(self.field, self.rule, self.text), *self.others)
+
+    @property
+    def texts(self) -> str:
+        """What is wrong with the message, all of it, in one line."""
+        return "; ".join(one.text for one in self.all)
+
+    @classmethod
+    def first_of(cls, violations: Sequence[Violation]) -> Violation | None:
+        """The first of a message's violations, with the others in it; None when there is none."""
+        if not violations:
+            return None
+        first, *others = violations[:_VIOLATIONS_MAX]
+        return cls(first.field, first.rule, first.text, tuple(others))
 
 
-Test = Callable[[Any], Violation | None]
-
-
-def compile_schema(body: dict[str, Any], name: str) -> Test:
-    """Make a test out of a schema.
+class CompiledSchema:
+    """The rules of one schema.
 
     Args:
-        body: A draft-07 schema.
-        name: What violations of the whole are said to be in: ``key`` or ``value``; those of an object's property carry its name.
-
-    Returns:
-        A function that takes a parsed value and returns its first violation in the schema's order, or None. It never raises: a value
-        that a foreign schema cannot be applied to breaks the rule ``schema``.
+        body: The schema: an object, or true or false. Anything else, and a schema that cannot be applied (a broken reference, a pattern
+            that is none), breaks the rule ``schema`` for every value.
+        name: What violations of the whole are said to be in: ``key`` or ``value``; those of a property carry its name.
     """
-    if not _compilable(body):
-        return _general(body, name)
-    if "properties" in body or "required" in body or "additionalProperties" in body:
-        return _object(body, name)
-    return _scalar(body, name)
+
+    def __init__(self, body: Any, name: str) -> None:
+        self._name = name
+        self._body = body if isinstance(body, dict) else {}
+        properties = self._body.get("properties")
+        self._places = {name: place for place, name in enumerate(properties)} if isinstance(properties, dict) else {}
+        self._fault = ""
+        try:
+            self._validator = _validator(body)
+            self.is_valid: Callable[[Any], bool] = self._validator.is_valid
+        except Exception as exc:  # noqa: BLE001 - whatever a foreign schema holds
+            self._fault = f"{name} cannot be checked: its schema does not work: {_first_line(exc)}"[:_TEXT_MAX]
+            self.is_valid = lambda _value: False
+
+    def violations(self, value: Any) -> list[Violation]:
+        """Every rule that a parsed value breaks, in the order of the schema's fields; never an exception."""
+        if self._fault:
+            return [Violation(self._name, "schema", self._fault)]
+        try:
+            errors = list(self._validator.iter_errors(value))
+        except Exception as exc:  # noqa: BLE001 - a value nested too deeply for its schema
+            return [Violation(self._name, "schema", f"{self._name} cannot be checked: {_first_line(exc)}"[:_TEXT_MAX])]
+        found = sorted((broken for error in errors for broken in self._translated(error)), key=self._rank)
+        # What is of another type is not also "not one of" and "does not match": one fault, one line.
+        mistyped = {broken.field for broken in found if broken.rule == "type"}
+        return [broken for broken in found if broken.rule == "type" or broken.field not in mistyped]
+
+    def _rank(self, broken: Violation) -> tuple[int, int]:
+        place = self._places.get(broken.field.split(".")[0], len(self._places))
+        return place, _ORDER.index(broken.rule) if broken.rule in _ORDER else len(_ORDER)
+
+    def _translated(self, error: jsonschema_rs.ValidationError) -> list[Violation]:
+        """An error in our words; several where one error names several fields."""
+        path = [str(part) for part in error.instance_path]
+        kind, rule = error.kind, error.kind.name
+        if rule == "required":
+            name = ".".join([*path, str(kind.as_dict()["property"])])
+            return [Violation(name, rule, f"{name[:_PREVIEW_MAX]} is missing")]
+        if rule == _CLOSED or (rule == "falseSchema" and error.schema_path[-1:] == [_CLOSED]):
+            strangers = kind.as_dict().get("unexpected", path[-1:])
+            prefix = path if rule == _CLOSED else path[:-1]
+            names = [".".join([*prefix, str(name)])[:_PREVIEW_MAX] for name in strangers]
+            return [Violation(name, _CLOSED, f"{name} is not a field of the contract") for name in names]
+        name = ".".join(path) or self._name
+        return [Violation(name, "schema" if rule == "falseSchema" else rule, f"{name[:_PREVIEW_MAX]}{_words(error)}")]
 
 
-# Patterns whose matches need no escape in JSON: plain characters, classes of letters and digits, groups, repeats.
-_PLAIN_PATTERN = re.compile(r"\^(?:[A-Za-z0-9_ :(){}|?*+,-]|\[[A-Za-z0-9-]+\]|\\\.)*\$")
+def compile_schema(body: Any, name: str) -> CompiledSchema:
+    """Compile a schema; see :class:`CompiledSchema`. It never raises."""
+    return CompiledSchema(body, name)
 
 
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
-
-
-def _is_pattern(text: Any) -> bool:
-    """Whether Python knows the pattern; JSON Schema's dialect has a few forms that it does not."""
+def schema_fault(body: Any) -> str | None:
+    """What is wrong with a schema, in words; None when it can be applied."""
     try:
-        re.compile(text)
-    except (re.error, TypeError):
-        return False
-    return True
-
-
-# The forms of the rules that are compiled; a schema may hold others, which are the general validator's business.
-_FORMS: dict[str, Callable[[Any], bool]] = {
-    "type": lambda kind: isinstance(kind, str) and kind in _TYPES,
-    "enum": _is_texts,
-    "pattern": _is_pattern,
-    "minimum": lambda bound: type(bound) in {int, float},
-    "maximum": lambda bound: type(bound) in {int, float},
-    "properties": lambda fields: isinstance(fields, dict),
-    "required": _is_texts,
-    "additionalProperties": lambda more: isinstance(more, bool),
-}
-
-
-def fast_path_pattern(body: dict[str, Any]) -> re.Pattern[bytes] | None:
-    """A pattern of the usual spelling of an object: fields in the schema's order, compact or with a blank behind commas and colons.
-
-    Whatever matches keeps the schema, field ``x`` being group ``x``; what does not match may still do so. None for a schema that has no
-    such form. One match costs a quarter of parsing and testing.
-    """
-    if (
-        not _compilable(body)
-        or body.get("type") != "object"
-        or set(body.get("required", ())) != set(body.get("properties", ()))
-    ):
-        return None
-    cells = []
-    for name, rules in body["properties"].items():
-        cell = _fast_path_cell(rules)
-        if cell is None or not name.isidentifier() or not name.isascii():
-            return None
-        cells.append(f'"{name}": ?' + cell.replace("(?P<>", f"(?P<{name}>"))
-    return re.compile((r"\{" + ", ?".join(cells) + r"\}").encode())
-
-
-def _fast_path_cell(rules: dict[str, Any]) -> str | None:
-    match rules:
-        case {"type": "string", "enum": words} if all(word.isidentifier() and word.isascii() for word in words):
-            return f'"(?P<>{"|".join(words)})"'
-        case {"type": "string", "pattern": pattern} if "enum" not in rules and _PLAIN_PATTERN.fullmatch(pattern):
-            return f'"(?P<>{pattern[1:-1]})"'
-        case {"type": "integer", "minimum": low, "maximum": high} if low <= 1 and high >= 10 and "enum" not in rules:
-            return f"(?P<>[1-9][0-9]{{0,{len(str(int(high))) - 2}}})"
+        jsonschema_rs.meta.validate(_strict_patterns(body))
+        _validator(body)
+    except Exception as exc:  # noqa: BLE001 - whatever a foreign schema holds
+        return _first_line(exc)
     return None
+
+
+def _words(error: jsonschema_rs.ValidationError) -> str:
+    """What is wrong with a value, to stand behind its name."""
+    value, rule = preview(error.instance), error.kind.name
+    said = error.kind.as_dict()
+    match rule:
+        case "type":
+            kinds = [_ARTICLES.get(kind, f"a {kind}") for kind in said["types"]]
+            return f" is {value}, not {' or '.join(kinds)}"
+        case "enum":
+            words = [word if isinstance(word, str) else json.dumps(word) for word in said["options"]]
+            return f" is {value}, not one of {', '.join(words)}"[:_TEXT_MAX]
+        case "minimum":
+            return f" is {value}, less than {said['limit']}"
+        case "maximum":
+            return f" is {value}, more than {said['limit']}"
+        case "pattern" if error.message.startswith("Error executing"):
+            return f" is {value}, for which its pattern takes too long"
+        case "pattern" if is_instant(said["pattern"]):
+            return f" is {value}: write YYYY-MM-DD HH:MM:SS.mmm in UTC"
+        case "pattern":
+            pattern = said["pattern"]
+            return f" is {value}, which does not match {pattern if len(pattern) <= _PATTERN_MAX else pattern[:_PATTERN_MAX] + '...'}"
+        case "falseSchema":
+            return f" is {value}, where the schema allows nothing"
+    return f": {error.message}"[:_TEXT_MAX]
+
+
+def is_instant(pattern: str) -> bool:
+    """Whether a pattern takes instants as the contract writes them, and nothing of another form."""
+    return takes_only(pattern, INSTANTS, _NO_INSTANTS)
+
+
+def takes_only(pattern: str, examples: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether a pattern takes all of the examples and none of the others."""
+    matches = matcher(pattern)
+    return matches is not None and all(map(matches, examples)) and not any(map(matches, others))
 
 
 def preview(value: Any) -> str:
     """A value as it may stand in a message: JSON, ASCII, cut when it is long."""
     text = json.dumps(value, default=str)
-    return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}..."
+    return text if len(text) <= _PREVIEW_MAX else f"{text[:_PREVIEW_MAX]}..."
 
 
-def _compilable(body: Any) -> bool:
-    """Whether every rule of the schema is one of ours, in a form that is ours."""
-    if not isinstance(body, dict) or not body.keys() <= COMPILED | ANNOTATIONS:
-        return False
-    if not all(fits(body[rule]) for rule, fits in _FORMS.items() if rule in body):
-        return False
-    return all(_compilable(rules) and "properties" not in rules for rules in body.get("properties", {}).values())
+def draft(body: Any) -> Any:
+    """The validator class of the draft that a schema names; draft-07 where it names none that is known."""
+    named = body.get("$schema") if isinstance(body, dict) else None
+    return next((kind for name, kind in _DRAFTS.items() if name in str(named)), jsonschema_rs.Draft7Validator)
 
 
-def _object(body: dict[str, Any], name: str) -> Test:
-    required = frozenset(body.get("required", ()))
-    properties = body.get("properties", {})
-    fields = tuple((field, field in required, _scalar(rules, field)) for field, rules in properties.items())
-    beyond = tuple(field for field in required if field not in properties)
-    closed = not body.get("additionalProperties", True)
-    must_be_object = body.get("type") == "object"
-    is_type = _scalar({key: body[key] for key in body.keys() & {"type", "enum"}}, name)
-
-    def test(value: Any) -> Violation | None:
-        if type(value) is not dict:
-            return is_type(value) if must_be_object or "type" in body else None
-        known = 0
-        for field, wanted, rule in fields:
-            cell = value.get(field, _ABSENT)
-            if cell is _ABSENT:
-                if wanted:
-                    return Violation(field, "required", f"{field} is missing")
-                continue
-            known += 1
-            broken = rule(cell)
-            if broken:
-                return broken
-        for field in beyond:
-            if field not in value:
-                return Violation(field, "required", f"{field} is missing")
-        if closed and known != len(value):
-            stranger = next(field for field in value if field not in properties)[:_SHOWN_MAX]
-            return Violation(stranger, "additionalProperties", f"{stranger} is not a field of the contract")
-        return None
-
-    return test
+def _validator(body: Any) -> Any:
+    return draft(body)(_strict_patterns(body), pattern_options=OPTIONS, validate_formats=False, offline=True)
 
 
-def _is_integer(value: Any) -> bool:
-    # 331.0 is an integer in JSON Schema, True is not one.
-    return type(value) is int or (type(value) is float and value.is_integer())
+def _first_line(exc: Exception) -> str:
+    return (str(exc) or type(exc).__name__).split("\n", 1)[0]
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) is int or type(value) is float
-
-
-_TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "string": ("a string", lambda value: type(value) is str),
-    "integer": ("an integer", _is_integer),
-    "number": ("a number", _is_number),
-    "boolean": ("true or false", lambda value: type(value) is bool),
-    "null": ("null", lambda value: value is None),
-    "object": ("an object", lambda value: type(value) is dict),
-    "array": ("an array", lambda value: type(value) is list),
-}
-
-
-def _scalar(rules: dict[str, Any], name: str) -> Test:
-    """The rules of one value, in the order in which they are tried: type, enum, pattern, bounds."""
-    kind, words = rules.get("type"), rules.get("enum")
-    allowed = frozenset(words) if words is not None else None
-    # `$` of JSON Schema is the end; Python's lets a line feed follow.
-    pattern = re.compile(rules["pattern"].replace("$", r"\Z"), re.ASCII).search if "pattern" in rules else None
-    low, high = rules.get("minimum"), rules.get("maximum")
-    article, is_type = _TYPES[kind] if kind else ("", lambda _value: True)
-    exact: type | None = {"string": str, "integer": int}.get(kind or "")
-
-    def test(value: Any) -> Violation | None:
-        if type(value) is not exact and not is_type(value):
-            return Violation(name, "type", f"{name} is {preview(value)}, not {article}")
-        if allowed is not None and (type(value) is not str or value not in allowed):
-            return Violation(name, "enum", f"{name} is {preview(value)}, not one of {', '.join(words or ())}")
-        if pattern is not None and type(value) is str and pattern(value) is None:
-            return Violation(name, "pattern", f"{name} is {preview(value)}, which does not match {rules['pattern']}")
-        if low is not None and _is_number(value) and value < low:
-            return Violation(name, "minimum", f"{name} is {preview(value)}, less than {low}")
-        if high is not None and _is_number(value) and value > high:
-            return Violation(name, "maximum", f"{name} is {preview(value)}, more than {high}")
-        return None
-
-    return test
-
-
-def _general(body: dict[str, Any], name: str) -> Test:
-    import jsonschema
-    import referencing
-
-    # A registry of its own, which fetches nothing: a schema must not make us ask an address in it.
-    validator = jsonschema.Draft7Validator(body, registry=referencing.Registry())
-
-    def test(value: Any) -> Violation | None:
-        try:
-            errors = sorted(
-                validator.iter_errors(value), key=lambda error: (list(map(str, error.path)), error.validator)
-            )
-        except Exception as exc:  # noqa: BLE001 - a broken reference, a pattern of another dialect: whatever the schema holds
-            return Violation(name, "schema", f"{name} cannot be checked: {type(exc).__name__}: {exc}"[:_TEXT_MAX])
-        if not errors:
-            return None
-        field = str(errors[0].path[0]) if errors[0].path else name
-        return Violation(field, str(errors[0].validator), f"{field}: {errors[0].message}"[:_TEXT_MAX])
-
-    return test
+def _strict_patterns(body: Any, depth: int = 0) -> Any:
+    """A schema with its patterns in the strict form; what is data in it (enum, const, examples) stays as it is."""
+    if depth > _DEPTH_MAX:
+        raise ValueError("nested too deeply")
+    if isinstance(body, list):
+        return [_strict_patterns(part, depth + 1) for part in body]
+    if not isinstance(body, dict):
+        return body
+    found = {}
+    for name, part in body.items():
+        if name in {"enum", "const", "examples", "default"}:
+            found[name] = part
+        elif name == "pattern" and isinstance(part, str):
+            found[name] = strict(part)
+        elif name == "patternProperties" and isinstance(part, dict):
+            found[name] = {strict(pattern): _strict_patterns(rules, depth + 1) for pattern, rules in part.items()}
+        else:
+            found[name] = _strict_patterns(part, depth + 1)
+    return found

@@ -38,17 +38,22 @@ class Schema:
     id: int | None = None
 
     @functools.cached_property
+    def rules(self) -> Any:
+        """The parsed schema, whatever it is: an object, true or false, or nonsense; None when the text is no JSON."""
+        try:
+            return json.loads(self.text)
+        except (ValueError, RecursionError):
+            return None
+
+    @property
     def body(self) -> dict[str, Any]:
-        """The schema as a mapping; do not change it.
+        """The schema as a mapping, ``true`` as ``{}`` and ``false`` as ``{"not": {}}``; do not change it.
 
         Raises:
-            ContractError: The text is no JSON object.
+            ContractError: The text is no JSON Schema.
         """
-        try:
-            body = json.loads(self.text)
-        except (ValueError, RecursionError):
-            body = None
-        if not isinstance(body, dict):
+        body = as_object(self.rules)
+        if body is None:
             raise ContractError(
                 f"version {self.version} of {self.subject} is no JSON Schema with rules", hint="clickreel contract list"
             )
@@ -57,13 +62,21 @@ class Schema:
     @property
     def canonical(self) -> str:
         """The schema without insignificant white space: equal texts, equal schemas."""
-        return json.dumps(self.body, separators=(",", ":"), ensure_ascii=False)
+        return json.dumps(self.rules, separators=(",", ":"), ensure_ascii=False)
 
-    @property
+    @functools.cached_property
     def fields(self) -> dict[str, dict[str, Any]]:
-        """The properties by name, in the schema's order; empty for a key that is no object."""
-        fields: dict[str, dict[str, Any]] = self.body.get("properties", {})
-        return fields
+        """The properties by name, in the schema's order, ``true`` and ``false`` as :attr:`body` has them; empty for what is no object."""
+        properties = self.rules.get("properties") if isinstance(self.rules, dict) else None
+        held = properties if isinstance(properties, dict) else {}
+        return {name: as_object(rules) or {} for name, rules in held.items()}
+
+
+def as_object(rules: Any) -> dict[str, Any] | None:
+    """A schema as an object: ``true`` takes everything, ``false`` nothing; None for what is no schema."""
+    if isinstance(rules, bool):
+        return {} if rules else {"not": {}}
+    return rules if isinstance(rules, dict) else None
 
 
 def subject(part: Part, topic: str = TOPIC) -> str:

@@ -16,7 +16,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from clickreel.contract.schema import Schema
+from clickreel.contract.rules import schema_fault
+from clickreel.contract.schema import Schema, as_object
 from clickreel.errors import ContractError, UsageError
 
 KINDS = ("data-contract", "schema")
@@ -94,15 +95,13 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _checked(path: Path, schema: Schema) -> Schema:
-    import jsonschema
-
     try:
         body = json.loads(schema.text)
-        jsonschema.Draft7Validator.check_schema(body)
     except (ValueError, RecursionError) as exc:
         raise ContractError(f"{path}: the schema in it is not JSON: {exc}", hint="export the schema again") from exc
-    except jsonschema.SchemaError as exc:
-        raise ContractError(f"{path} holds no JSON Schema: {exc.message}", hint="export the schema again") from exc
-    if not isinstance(body, dict):
+    if as_object(body) is None:
         raise ContractError(f"{path} holds no schema with rules", hint="export the schema again")
+    fault = schema_fault(body)
+    if fault:
+        raise ContractError(f"{path} holds no JSON Schema: {fault}", hint="export the schema again")
     return schema

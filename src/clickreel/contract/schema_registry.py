@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import httpx
 
 from clickreel.contract.diff import Change, compare
+from clickreel.contract.rules import schema_fault
 from clickreel.contract.schema import Schema
 from clickreel.errors import ContractError, UnreachableError, UsageError
 from clickreel.profile import split_login
@@ -358,12 +359,9 @@ class MemoryRegistry:
 
 
 def _check_schema(schema: Schema) -> None:
-    import jsonschema
-
-    try:
-        jsonschema.Draft7Validator.check_schema(schema.body)
-    except jsonschema.SchemaError as exc:
+    fault = schema_fault(schema.rules)
+    if fault:
         raise ContractError(
-            f"memory: refuses it: the schema of {schema.subject} is no JSON Schema: {exc.message}",
+            f"memory: refuses it: the schema of {schema.subject} is no JSON Schema: {fault}",
             hint="clickreel contract show --schema",
-        ) from exc
+        )
