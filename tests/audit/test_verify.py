@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from clickreel.audit.verify import Report
+from clickreel.audit.verification import VerificationReport
 from clickreel.errors import VerificationError
 from clickreel.warehouse.client import Client
 from tests.audit.worlds import SPAN_MS, Streamed
 
 
-def figures(report: Report, *names: str) -> list[tuple[int, ...]]:
+def figures(report: VerificationReport, *names: str) -> list[tuple[int, ...]]:
     """Some figures of each partition."""
     return [tuple(getattr(one, name) for name in names) for one in report.partitions]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from clickreel.audit.expected import Run
-from clickreel.audit.reading import of_broker
-from clickreel.audit.verify import Report, Verification
+from clickreel.audit.regenerate import ExpectedRun
+from clickreel.audit.topic_reader import of_broker
+from clickreel.audit.verification import Verification, VerificationReport
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from clickreel.stream.encoded_batch import encode_batch
@@ -25,7 +25,7 @@ class Streamed:
         self.client = client
         self.topic = Topic(MemoryBroker(queue_records=100_000, stored_per_poll=10_000))
         self.world = World(WorldSettings(rate=10.0, films=50, **settings))
-        self.run = Run(self.world, START_MS, START_MS + SPAN_MS)
+        self.run = ExpectedRun(self.world, START_MS, START_MS + SPAN_MS)
         self.produced_ms = START_MS
         self.produce(SPAN_MS)
         self.landed = 0
@@ -70,6 +70,6 @@ class Streamed:
             run=None if foreign else self.run,
         )
 
-    def verify(self, *, complete: bool = True, foreign: bool = False) -> Report:
+    def verify(self, *, complete: bool = True, foreign: bool = False) -> VerificationReport:
         """Verify it."""
         return self.verification(foreign=foreign).advance(complete=complete, wait_s=0.2)

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from clickreel.audit.realism import Evidence, Ledger, timeline
-from clickreel.audit.realism.bursts import bursts, episodes, fade, hourly_viewers, overlap
+from clickreel.audit.realism.burst_detection import bursts, episodes, fade, hourly_viewers, overlap
 from clickreel.audit.realism.columns import HOUR_MS
-from clickreel.audit.realism.ledger import Bursts, Flaws
+from clickreel.audit.realism.ledger_reader import Bursts, Flaws
 from clickreel.insight.trending import TrendingRule, trending
 from tests.realism.build import stream
 

@@ -1,6 +1,6 @@
 from clickreel.audit.realism import timeline
 from clickreel.audit.realism.columns import Columns, copies
-from clickreel.audit.realism.flaws import behind_ms, relative_error
+from clickreel.audit.realism.flaw_rates import behind_ms, relative_error
 from tests.realism.build import stream
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from clickreel.audit.realism import TESTS
-from clickreel.audit.realism.worlds import MARKS
+from clickreel.audit.realism.world_columns import MARKS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "realism.md").read_text(encoding="utf-8")
 TABLE = PAGE.partition(MARKS[0])[2].partition(MARKS[1])[0]

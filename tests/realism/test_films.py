@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from clickreel.audit.realism import timeline
-from clickreel.audit.realism.films import (
+from clickreel.audit.realism.popularity import (
     click_slope,
     click_through,
     popularity,

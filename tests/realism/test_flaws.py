@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from clickreel.audit.realism import Evidence, Ledger, timeline
-from clickreel.audit.realism.flaws import flaws, unmatched
-from clickreel.audit.realism.ledger import Bursts, Flaws
+from clickreel.audit.realism.flaw_rates import flaws, unmatched
+from clickreel.audit.realism.ledger_reader import Bursts, Flaws
 from clickreel.contract.vocabulary import FLAWS
 from tests.realism.build import stream
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clickreel.audit.realism import timeline
-from clickreel.audit.realism.ledger import SHAPE, of_table, read_ledger
+from clickreel.audit.realism.ledger_reader import SHAPE, of_table, read_ledger
 from clickreel.contract.vocabulary import FLAWS
 from clickreel.errors import MissingError, UsageError
 from tests.realism.build import stream

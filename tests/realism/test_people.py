@@ -3,7 +3,7 @@ import pytest
 
 from clickreel.audit.realism import timeline
 from clickreel.audit.realism.columns import DAY_MS
-from clickreel.audit.realism.people import events_per_user, repeat_share, return_hazard, top_share
+from clickreel.audit.realism.user_skew import events_per_user, repeat_share, return_hazard, top_share
 from tests.realism.build import stream
 
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clickreel.audit.realism import Columns
-from clickreel.audit.realism.read import read
+from clickreel.audit.realism.file_columns import read
 from clickreel.errors import ClickreelError, MissingError, UsageError
 
 GOOD = {

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clickreel.audit.realism import Columns, Floor, score
+from clickreel.audit.realism import Columns, MinimumSize, score
 from clickreel.errors import UsageError
 from tests.realism.build import stream
 from tests.realism.naive import naive
 
-ANY = Floor(0, 0, 0)
+ANY = MinimumSize(0, 0, 0)
 
 
 @settings(max_examples=30, deadline=None)
@@ -33,13 +33,13 @@ def test_one_event_is_scored() -> None:
 @pytest.mark.parametrize(
     ("columns", "floor", "what"),
     [
-        (stream(ts_ms=[0]), Floor(), "1 events are too few"),
-        (stream(ts_ms=[0, 1]), Floor(events=2), "0.0 days are too few"),
-        (stream(ts_ms=[0, 10**10]), Floor(events=2), "1 films are too few"),
+        (stream(ts_ms=[0]), MinimumSize(), "1 events are too few"),
+        (stream(ts_ms=[0, 1]), MinimumSize(events=2), "0.0 days are too few"),
+        (stream(ts_ms=[0, 10**10]), MinimumSize(events=2), "1 films are too few"),
         (stream(ts_ms=np.empty(0, np.int64)), ANY, "the stream holds no valid event"),
     ],
 )
-def test_a_stream_under_the_floor_is_refused_in_words(columns: Columns, floor: Floor, what: str) -> None:
+def test_a_stream_under_the_floor_is_refused_in_words(columns: Columns, floor: MinimumSize, what: str) -> None:
     """What is too small, and what would do."""
     with pytest.raises(UsageError, match=what):
         score(columns, floor=floor)

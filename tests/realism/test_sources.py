@@ -5,8 +5,8 @@ import pytest
 
 from clickreel.audit.realism import Columns
 from clickreel.audit.realism.topic_columns import read_topic
-from clickreel.audit.realism.warehouse import read_warehouse
-from clickreel.audit.realism.worlds import columns_of_world
+from clickreel.audit.realism.warehouse_columns import read_warehouse
+from clickreel.audit.realism.world_columns import columns_of_world
 from clickreel.errors import UsageError
 from clickreel.profile import Profile
 from clickreel.simulate.settings import WorldSettings

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clickreel.audit.realism import TESTS, Columns, Evidence, Ledger, Result, timeline
+from clickreel.audit.realism import TESTS, Columns, Evidence, Ledger, RealismResult, timeline
 from clickreel.audit.realism.columns import DAY_MS, HOUR_MS
-from clickreel.audit.realism.worlds import columns_of_world, ledger_of_world, weeks
+from clickreel.audit.realism.world_columns import columns_of_world, ledger_of_world, weeks
 from clickreel.contract.vocabulary import EVENT_TYPES
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
@@ -31,7 +31,7 @@ def world() -> World_:
 
 def _outside(columns: Columns, ledger: Ledger, test_id: str) -> tuple[str, ...]:
     test = next(test for test in TESTS if test.id == test_id)
-    return Result(test, test.function(Evidence(columns, timeline(columns), ledger))).outside()
+    return RealismResult(test, test.function(Evidence(columns, timeline(columns), ledger))).outside()
 
 
 def _split_sessions(columns: Columns, rng: np.random.Generator) -> dict[str, Any]:

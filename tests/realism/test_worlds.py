@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clickreel.audit.realism import Floor, score, timeline
-from clickreel.audit.realism.worlds import (
+from clickreel.audit.realism import MinimumSize, score, timeline
+from clickreel.audit.realism.world_columns import (
     MARKS,
     Medians,
     columns_of_world,
@@ -25,7 +25,7 @@ from tests.realism.naive import naive
 @pytest.fixture(scope="module")
 def medians() -> Medians:
     """Two naive seeds."""
-    return Medians((1, 2), tuple(score(naive(20_000, seed=seed), floor=Floor(0, 0, 0)) for seed in (1, 2)))
+    return Medians((1, 2), tuple(score(naive(20_000, seed=seed), floor=MinimumSize(0, 0, 0)) for seed in (1, 2)))
 
 
 def test_a_world_and_its_ledger_fit_each_other() -> None:

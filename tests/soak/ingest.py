@@ -25,9 +25,9 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
-from clickreel.audit.expected import Run
-from clickreel.audit.run import verification
-from clickreel.audit.verify import Report
+from clickreel.audit.regenerate import ExpectedRun
+from clickreel.audit.verification import VerificationReport
+from clickreel.audit.verify import verification
 from clickreel.errors import ClickreelError, VerificationError
 from clickreel.local import ports
 from clickreel.local.home import Home
@@ -55,7 +55,7 @@ LONGEST_WAIT_S = 0.8
 class Feed:
     """The producer: the run's deliveries, in order, through every kill of the broker."""
 
-    def __init__(self, profile: Profile, run: Run) -> None:
+    def __init__(self, profile: Profile, run: ExpectedRun) -> None:
         self._cursor = run.world.cursor(run.start_ms)
         self._at = run.start_ms
         self._producer = Producer(
@@ -104,7 +104,7 @@ class Figures:
     seconds: float = 0.0
     verify_s: float = 0.0
 
-    def take(self, report: Report) -> None:
+    def take(self, report: VerificationReport) -> None:
         """Add what a verification found."""
         self.rows = report.rows
         self.dead = sum(one.dead for one in report.partitions)
@@ -134,7 +134,7 @@ class Soak:
         )
         Cluster(self.profile).create(TOPIC, PARTITIONS, 1, {"retention.ms": "-1"})
         migrate.migrate(connect(self.profile))
-        self.run = Run(World(WorldSettings(seed=seed, rate=RATE, flaws=FLAWS)), START_MS)
+        self.run = ExpectedRun(World(WorldSettings(seed=seed, rate=RATE, flaws=FLAWS)), START_MS)
         self.feed = Feed(self.profile, self.run)
         self.verification = verification(self.profile, TOPIC, self.run)
         self.figures = Figures(seed)
@@ -180,7 +180,7 @@ class Soak:
         before.close()
         self.stack.ensure([victim], attached=True)
 
-    def round(self, events: int) -> Report:
+    def round(self, events: int) -> VerificationReport:
         """Events, one to three kills among them, and the proof."""
         sender = threading.Thread(target=self.feed.send, args=(events,))
         sender.start()
@@ -200,7 +200,7 @@ class Soak:
         self.figures.take(report)
         return report
 
-    def verify(self) -> Report:
+    def verify(self) -> VerificationReport:
         """The proof, from where the last one ended; a connection that a kill has cut is opened again."""
         for left in reversed(range(20)):
             try:

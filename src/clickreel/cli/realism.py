@@ -12,8 +12,8 @@ from clickreel.cli.target_options import ProfileFile, TopicName
 from clickreel.cli.world_options import Flaws, Scenario
 
 if TYPE_CHECKING:
-    from clickreel.audit.realism import Columns, Ledger, Report, Result
-    from clickreel.audit.realism.worlds import Medians
+    from clickreel.audit.realism import Columns, Ledger, RealismResult, Scorecard
+    from clickreel.audit.realism.world_columns import Medians
 
 Source = Annotated[
     str,
@@ -67,7 +67,7 @@ def realism(
     import sklearn  # noqa: F401 - before the long work, not after it
 
     from clickreel.audit.realism import evidence, judge
-    from clickreel.audit.realism.ledger import read_ledger
+    from clickreel.audit.realism.ledger_reader import read_ledger
     from clickreel.audit.realism.picture import checked, draw
 
     picture = checked(picture) if picture else None
@@ -91,12 +91,12 @@ def realism(
 
 
 def _floor(anyway: bool) -> Any:
-    from clickreel.audit.realism import Floor
+    from clickreel.audit.realism import MinimumSize
 
-    return Floor(0, 0, 0) if anyway else Floor()
+    return MinimumSize(0, 0, 0) if anyway else MinimumSize()
 
 
-def _verdict(reports: list[Report]) -> None:
+def _verdict(reports: list[Scorecard]) -> None:
     from clickreel.audit.realism.suite import fallen
     from clickreel.errors import VerificationError
 
@@ -117,7 +117,7 @@ def _columns(source: str, topic: str | None, profile: Path | None) -> Columns:
 def _own_ledger(source: str, topic: str | None, columns: Columns) -> Ledger | None:
     """The ledger of the run that was last produced from here, when it is the topic or the warehouse that is scored."""
     from clickreel.audit.realism.sources import TOPIC, WAREHOUSE
-    from clickreel.audit.realism.worlds import ledger_of_saved_run
+    from clickreel.audit.realism.world_columns import ledger_of_saved_run
     from clickreel.cli.target_options import topic_name
     from clickreel.local.home import Home
 
@@ -144,7 +144,7 @@ def _worlds(
 
     from clickreel.audit.realism import evidence, judge
     from clickreel.audit.realism.picture import draw
-    from clickreel.audit.realism.worlds import (
+    from clickreel.audit.realism.world_columns import (
         Medians,
         columns_of_world,
         ledger_of_world,
@@ -188,7 +188,7 @@ def show_medians(medians: Medians) -> None:
     print_err("[A]: an assumption, no published figure stands behind the band")
 
 
-def show(report: Report) -> None:
+def show(report: Scorecard) -> None:
     """Print the table: one line a figure; notes and sources below."""
     print_err(
         f"{report.events:,} events of {report.users:,} users in {report.sessions:,} sessions, "
@@ -202,7 +202,7 @@ def show(report: Report) -> None:
         print_err(f"{result.test.id}: {result.test.source}{note}")
 
 
-def _rows(result: Result) -> list[tuple[Any, ...]]:
+def _rows(result: RealismResult) -> list[tuple[Any, ...]]:
     rows = []
     for place, band in enumerate(result.test.bands):
         value = result.found.values.get(band.name)

@@ -11,8 +11,8 @@ from clickreel.cli.target_options import ProfileFile, TopicName
 from clickreel.cli.world_options import Films, Flaws, MeanRate, Rate, Scenario, Seed, Users
 
 if TYPE_CHECKING:
-    from clickreel.audit.expected import Run
-    from clickreel.audit.verify import Report
+    from clickreel.audit.regenerate import ExpectedRun
+    from clickreel.audit.verification import VerificationReport
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +52,7 @@ def verify(  # noqa: PLR0917 - one parameter an option
 
     A running stream is verified up to where it was at the start. Ends with 6 when anything differs.
     """
-    from clickreel.audit import run as audit
+    from clickreel.audit import verify as audit
     from clickreel.cli.target_options import profile, topic_name
 
     options = {
@@ -75,14 +75,16 @@ def verify(  # noqa: PLR0917 - one parameter an option
         raise typer.Exit(6)
 
 
-def _run(topic: str, name: str | None, options: dict[str, Any], span: tuple[str | None, str | None, int | None]) -> Run:
+def _run(
+    topic: str, name: str | None, options: dict[str, Any], span: tuple[str | None, str | None, int | None]
+) -> ExpectedRun:
     """The run that is meant: from the flags when they say where it begins, else as it was saved when it was produced."""
     import dataclasses
     from pathlib import Path
 
     from clickreel import timespec
-    from clickreel.audit import run as audit
-    from clickreel.audit.expected import Run
+    from clickreel.audit import verify as audit
+    from clickreel.audit.regenerate import ExpectedRun
     from clickreel.cli.world_options import world as make_world
     from clickreel.errors import UsageError
     from clickreel.local.home import Home
@@ -95,17 +97,17 @@ def _run(topic: str, name: str | None, options: dict[str, Any], span: tuple[str 
     now = wall_clock()
     until_ms = None if until is None else timespec.instant_ms(until, now, "--until")
     if start is not None:
-        return Run(make_world(run=name, **options), timespec.instant_ms(start, now, "--from"), until_ms, count)
+        return ExpectedRun(make_world(run=name, **options), timespec.instant_ms(start, now, "--from"), until_ms, count)
     if any(value is not None for value in options.values()):
         raise UsageError("a run that is given by its settings needs its beginning", hint="give --from, or --run only")
     entry = audit.saved(Home.default().path, topic, name)
     settings = runs.settings(entry)
     csv = settings.films_csv
     world = World(dataclasses.replace(settings, run=entry["run"]), read_csv(Path(csv)) if csv else None)
-    return Run(world, int(entry["start_ms"]), until_ms, count)
+    return ExpectedRun(world, int(entry["start_ms"]), until_ms, count)
 
 
-def _show(report: Report) -> None:
+def _show(report: VerificationReport) -> None:
     names = ("partition", "expected", "kafka", "landed", "missing", "doubled", "out_of_place", "wrong", "extra", "dead")
     print_table(
         [f"{name.replace('_', ' ')}>" for name in names] + ["content"],

@@ -71,7 +71,7 @@ def films(
 
 def _catalogue(topic: str) -> Catalogue:
     """The films of the run that was produced last from here into the topic; without one, the invented ones."""
-    from clickreel.audit import run as audit
+    from clickreel.audit import verify as audit
     from clickreel.errors import UsageError
     from clickreel.local.home import Home
     from clickreel.stream import runs

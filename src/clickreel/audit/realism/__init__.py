@@ -1,22 +1,22 @@
 """Does the stream look like people? Thirteen figures against published ones."""
 
-from clickreel.audit.realism.bands import Band, Evidence, Found, Result, Test
-from clickreel.audit.realism.columns import Columns, Timeline, timeline
-from clickreel.audit.realism.ledger import Ledger
-from clickreel.audit.realism.suite import TESTS, Floor, Report, evidence, judge, score
+from clickreel.audit.realism.bands import Band, Evidence, Measurement, RealismResult, RealismTest
+from clickreel.audit.realism.columns import Columns, EventTable, timeline
+from clickreel.audit.realism.ledger_reader import Ledger
+from clickreel.audit.realism.suite import TESTS, MinimumSize, Scorecard, evidence, judge, score
 
 __all__ = [
     "TESTS",
     "Band",
     "Columns",
+    "EventTable",
     "Evidence",
-    "Floor",
-    "Found",
     "Ledger",
-    "Report",
-    "Result",
-    "Test",
-    "Timeline",
+    "Measurement",
+    "MinimumSize",
+    "RealismResult",
+    "RealismTest",
+    "Scorecard",
     "evidence",
     "judge",
     "score",

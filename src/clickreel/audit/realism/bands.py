@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clickreel.audit.realism.columns import Columns, Timeline
-    from clickreel.audit.realism.ledger import Ledger
+    from clickreel.audit.realism.columns import Columns, EventTable
+    from clickreel.audit.realism.ledger_reader import Ledger
 
 
 def ratio(part: float, whole: float) -> float:
@@ -68,12 +68,12 @@ class Evidence:
     """
 
     columns: Columns
-    timeline: Timeline
+    timeline: EventTable
     ledger: Ledger | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Measurement:
     """What a test's function measured.
 
     Attributes:
@@ -86,7 +86,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class RealismTest:
     """One test of realism.
 
     Attributes:
@@ -104,11 +104,11 @@ class Test:
     name: str
     bands: tuple[Band, ...]
     source: str
-    function: Callable[[Evidence], Found]
+    function: Callable[[Evidence], Measurement]
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class RealismResult:
     """A test's outcome.
 
     Attributes:
@@ -117,8 +117,8 @@ class Result:
         seconds: How long it took.
     """
 
-    test: Test
-    found: Found
+    test: RealismTest
+    found: Measurement
     seconds: float = field(default=0.0, compare=False)
 
     @property

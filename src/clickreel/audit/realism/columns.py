@@ -112,7 +112,7 @@ def copies(columns: Columns) -> NDArray[np.bool_]:
 
 
 @dataclass(frozen=True)
-class Timeline:
+class EventTable:
     """Each event once, sorted by user, then by session in the order of their starts, then by event time.
 
     ``user``, ``session`` and ``film`` are dense codes from 0 here (``session`` never falls from row to row); ``users``,
@@ -186,7 +186,7 @@ class Timeline:
         return slice(None) if later.all() else np.lexsort((self.ts_ms, self.user))
 
 
-def timeline(columns: Columns) -> Timeline:
+def timeline(columns: Columns) -> EventTable:
     """Sort a stream into a timeline; of the copies of an event the first delivered stays."""
     keep = ~copies(columns)
     kept = slice(None) if keep.all() else np.flatnonzero(keep)
@@ -201,7 +201,7 @@ def timeline(columns: Columns) -> Timeline:
     rank[by_start] = np.arange(len(sessions), dtype=np.int32)
     order = order[np.argsort(rank[session[order]], kind="stable")]
     ranked = rank[session[order]]
-    return Timeline(
+    return EventTable(
         ts_ms=ts_ms[order],
         user=user[order].astype(np.int32),
         session=ranked,

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clickreel.audit.realism.bands import Band, Evidence, Found, Test, ratio
-from clickreel.audit.realism.columns import Timeline
+from clickreel.audit.realism.bands import Band, Evidence, Measurement, RealismTest, ratio
+from clickreel.audit.realism.columns import EventTable
 from clickreel.contract.vocabulary import EVENT_TYPES
 
 DETAIL = EVENT_TYPES.index("detail_view")
@@ -53,7 +53,7 @@ class Score:
     mrr20: float
 
 
-def clicks(timeline: Timeline) -> Clicks:
+def clicks(timeline: EventTable) -> Clicks:
     """The detail views of a timeline, split in time."""
     rows = np.flatnonzero(timeline.event_type == DETAIL)
     session = timeline.session[rows].astype(np.int64)
@@ -154,11 +154,11 @@ def compete(seen: Clicks) -> tuple[Score, Score, Score]:
     return by_pop, by_session, by_neighbour
 
 
-def learnable(evidence: Evidence) -> Found:
+def learnable(evidence: Evidence) -> Measurement:
     """R10: item-kNN against POP and S-POP, and the control."""
     seen = clicks(evidence.timeline)
     if len(questions(seen)) < 100:
-        return Found({}, "fewer than 100 next films to predict in the last fifth of the days: not measured")
+        return Measurement({}, "fewer than 100 next films to predict in the last fifth of the days: not measured")
     pop, session_pop, knn = compete(seen)
     control_pop, _, control_knn = compete(permuted(seen))
     better = max(pop.mrr20, session_pop.mrr20)
@@ -172,11 +172,11 @@ def learnable(evidence: Evidence) -> Found:
     }
     scores = zip(("POP", "S-POP", "kNN"), (pop, session_pop, knn), strict=True)
     told = "; ".join(f"{name} HR@10 {s.hr10:.3f} HR@20 {s.hr20:.3f} MRR@20 {s.mrr20:.3f}" for name, s in scores)
-    return Found(values, f"lift 1 = twice the MRR@20, or 10 points of HR@10; {told}")
+    return Measurement(values, f"lift 1 = twice the MRR@20, or 10 points of HR@10; {told}")
 
 
 TESTS = (
-    Test(
+    RealismTest(
         "R10",
         "learnable",
         (

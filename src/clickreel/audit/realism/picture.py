@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from clickreel.audit.realism import films, rhythm, sessions
+from clickreel.audit.realism import popularity as films
+from clickreel.audit.realism import rhythm, sessions
 from clickreel.audit.realism.bands import Evidence
-from clickreel.audit.realism.columns import Timeline
+from clickreel.audit.realism.columns import EventTable
 from clickreel.contract.vocabulary import EVENT_TYPES
 from clickreel.errors import ClickreelError, UsageError
 
@@ -130,7 +131,7 @@ def draw(evidence: Evidence, path: Path) -> None:
             raise ClickreelError(f"cannot write {path}: {exc.strerror}", hint="choose a folder that exists") from exc
 
 
-def _caption(timeline: Timeline) -> str:
+def _caption(timeline: EventTable) -> str:
     return (
         f"{len(timeline):,} events, {len(timeline.users):,} users, {len(timeline.sessions):,} sessions, "
         f"{len(timeline.films):,} films, {timeline.days:.0f} days"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clickreel.audit.realism.bands import Band, Evidence, Found, Test, ratio
-from clickreel.audit.realism.columns import DAY_MS, HOUR_MS, MINUTE_MS, Timeline
+from clickreel.audit.realism.bands import Band, Evidence, Measurement, RealismTest, ratio
+from clickreel.audit.realism.columns import DAY_MS, HOUR_MS, MINUTE_MS, EventTable
 from clickreel.contract.vocabulary import DEVICES, REFERRERS
 
 HARMONICS = 6
@@ -18,13 +18,13 @@ EPOCH_WEEKDAY = 3
 PLACE_BINS = 6
 
 
-def whole_days(timeline: Timeline) -> tuple[int, int]:
+def whole_days(timeline: EventTable) -> tuple[int, int]:
     """First and last UTC day number (exclusive) that the stream covers whole; half a minute at an edge is forgiven."""
     slack = MINUTE_MS // 2
     return -(-(timeline.first_ms - slack) // DAY_MS), (timeline.last_ms + slack) // DAY_MS
 
 
-def hour_by_weekday(timeline: Timeline) -> NDArray[np.float64]:
+def hour_by_weekday(timeline: EventTable) -> NDArray[np.float64]:
     """Mean events an hour, by weekday (Monday first) and hour of the day, UTC, over whole days (float64[7, 24])."""
     first, last = whole_days(timeline)
     hours = np.bincount(
@@ -36,7 +36,7 @@ def hour_by_weekday(timeline: Timeline) -> NDArray[np.float64]:
     )
 
 
-def start_dispersion(timeline: Timeline) -> float:
+def start_dispersion(timeline: EventTable) -> float:
     """Pearson dispersion of session starts per minute around a fitted Poisson rate; 1 is a Poisson process.
 
     The rate: six harmonics of the day, apart for weekend and working days, a level for each weekday, and a trend.
@@ -61,11 +61,11 @@ def start_dispersion(timeline: Timeline) -> float:
     return float(((starts - rate) ** 2 / rate).sum() / (minutes - features.shape[1] - 1))
 
 
-def rhythm(evidence: Evidence) -> Found:
+def rhythm(evidence: Evidence) -> Measurement:
     """R8: peak hour, swing of the day, swing of the week, and how Poisson-like sessions start."""
     first, last = whole_days(evidence.timeline)
     if last - first < 7:
-        return Found({}, "the stream covers less than a week of whole days: not measured")
+        return Measurement({}, "the stream covers less than a week of whole days: not measured")
     grid = hour_by_weekday(evidence.timeline)
     hours, week = np.nanmean(grid, axis=0), grid.sum(axis=1)
     values = {
@@ -74,10 +74,10 @@ def rhythm(evidence: Evidence) -> Found:
         "weekday max/min": ratio(np.nanmax(week), np.nanmin(week)),
         "dispersion": start_dispersion(evidence.timeline),
     }
-    return Found(values, "UTC, whole days")
+    return Measurement(values, "UTC, whole days")
 
 
-def device_change_share(timeline: Timeline) -> float:
+def device_change_share(timeline: EventTable) -> float:
     """Share of sessions with at least two events whose device changes."""
     change = (timeline.device[1:] != timeline.device[:-1]) & (timeline.session[1:] == timeline.session[:-1])
     changed = np.unique(timeline.session[1:][change])
@@ -85,7 +85,7 @@ def device_change_share(timeline: Timeline) -> float:
     return ratio(len(changed), longer)
 
 
-def referrer_by_place(timeline: Timeline) -> NDArray[np.int64]:
+def referrer_by_place(timeline: EventTable) -> NDArray[np.int64]:
     """Events by referrer and place in session (int64[referrers, PLACE_BINS])."""
     place = np.arange(len(timeline)) - timeline.starts[timeline.session] + 1
     bin_ = np.minimum(np.log2(place).astype(np.int64), PLACE_BINS - 1)
@@ -104,18 +104,18 @@ def information(table: NDArray[np.int64]) -> tuple[float, float]:
     return float(test.statistic / (2 * table.sum())), float(test.pvalue)
 
 
-def session_attributes(evidence: Evidence) -> Found:
+def session_attributes(evidence: Evidence) -> Measurement:
     """R12: the device stays, the referrer depends on the place in the session."""
     timeline = evidence.timeline
     shared, p = information(referrer_by_place(timeline))
     mix = np.bincount(timeline.device[timeline.starts[:-1]], minlength=len(DEVICES)) / len(timeline.sessions)
     devices = ", ".join(f"{share:.0%} {name}" for share, name in sorted(zip(mix, DEVICES, strict=True), reverse=True))
     values = {"device changes": device_change_share(timeline), "information (nats)": shared, "p of no information": p}
-    return Found(values, f"sessions by device: {devices}")
+    return Measurement(values, f"sessions by device: {devices}")
 
 
 TESTS = (
-    Test(
+    RealismTest(
         "R8",
         "rhythm",
         (
@@ -127,7 +127,7 @@ TESTS = (
         "ONS 21:00; Yu et al., EuroSys 2006; swings of day and week [A]",
         rhythm,
     ),
-    Test(
+    RealismTest(
         "R12",
         "session attributes",
         (

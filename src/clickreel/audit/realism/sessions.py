@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clickreel.audit.realism.bands import Band, Evidence, Found, Test, ratio
-from clickreel.audit.realism.columns import MINUTE_MS, Timeline
+from clickreel.audit.realism.bands import Band, Evidence, Measurement, RealismTest, ratio
+from clickreel.audit.realism.columns import MINUTE_MS, EventTable
 from clickreel.contract.vocabulary import EVENT_TYPES, PAGES
 
 VIEW = EVENT_TYPES.index("view")
@@ -17,27 +17,27 @@ DWELLS_SAMPLED = 20_000
 DWELLS_MIN = 200
 
 
-def interactions(timeline: Timeline) -> NDArray[np.int64]:
+def interactions(timeline: EventTable) -> NDArray[np.int64]:
     """Rows that are more than a plain view: what the clickstream literature counts as events."""
     return np.flatnonzero(timeline.event_type != VIEW)
 
 
-def lengths(timeline: Timeline) -> NDArray[np.int64]:
+def lengths(timeline: EventTable) -> NDArray[np.int64]:
     """Interactions of each session with at least two (Hidasi et al. drop shorter ones)."""
     counts = np.bincount(timeline.session[interactions(timeline)], minlength=len(timeline.sessions))
     return counts[counts >= 2]
 
 
-def session_length(evidence: Evidence) -> Found:
+def session_length(evidence: Evidence) -> Measurement:
     """R1: mean length and how far the tail reaches."""
     counts = lengths(evidence.timeline)
     if not len(counts):
-        return Found({"mean": np.nan, "p95/p50": np.nan}, "no session has two interactions")
+        return Measurement({"mean": np.nan, "p95/p50": np.nan}, "no session has two interactions")
     p50, p95 = np.percentile(counts, [50, 95])
-    return Found({"mean": float(counts.mean()), "p95/p50": ratio(p95, p50)})
+    return Measurement({"mean": float(counts.mean()), "p95/p50": ratio(p95, p50)})
 
 
-def cut_by_silence(timeline: Timeline, silence_ms: int = SILENCE_MS) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def cut_by_silence(timeline: EventTable, silence_ms: int = SILENCE_MS) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Cut each user's events where nothing happens for ``silence_ms``.
 
     Returns:
@@ -56,7 +56,7 @@ def agreement(cut: NDArray[np.int64], true: NDArray[np.int32]) -> float:
     return float(adjusted_rand_score(true, cut))
 
 
-def gaps_s(timeline: Timeline) -> NDArray[np.float64]:
+def gaps_s(timeline: EventTable) -> NDArray[np.float64]:
     """Seconds between a user's consecutive interactions, inside and across sessions; zero gaps are left out."""
     kept = timeline.event_type[timeline.by_user] != VIEW
     ts_ms, user = timeline.ts_ms[timeline.by_user][kept], timeline.user[timeline.by_user][kept]
@@ -88,7 +88,7 @@ def valley_minutes(gaps: NDArray[np.float64], *, seed: int = 0) -> tuple[float, 
     return (float(10 ** grid[lowest] / 60) if inside else np.nan), float(gain)
 
 
-def sessionisation(evidence: Evidence) -> Found:
+def sessionisation(evidence: Evidence) -> Measurement:
     """R2: sessions cut from event times alone against ``session_id``; the two modes of the log gaps."""
     valley, gain = valley_minutes(gaps_s(evidence.timeline))
     values = {
@@ -96,10 +96,10 @@ def sessionisation(evidence: Evidence) -> Found:
         "valley (min)": valley,
         "BIC gain of two modes": gain,
     }
-    return Found(values, "agreement: adjusted Rand index over all pairs of events; gaps between interactions")
+    return Measurement(values, "agreement: adjusted Rand index over all pairs of events; gaps between interactions")
 
 
-def dwells_s(timeline: Timeline, page: int) -> NDArray[np.float64]:
+def dwells_s(timeline: EventTable, page: int) -> NDArray[np.float64]:
     """Seconds from each event on a page to the next event of the same session."""
     same = timeline.session[1:] == timeline.session[:-1]
     gaps = np.diff(timeline.ts_ms)[same & (timeline.page[:-1] == page)] / 1000.0
@@ -120,32 +120,32 @@ def weibull_shape(dwells: NDArray[np.float64], *, seed: int = 0) -> float:
     return float(shape)
 
 
-def dwell(evidence: Evidence) -> Found:
+def dwell(evidence: Evidence) -> Measurement:
     """R3: shape of the dwell on each page."""
     values = {}
     for code, page in enumerate(PAGES):
         dwells = dwells_s(evidence.timeline, code)
         if len(dwells) >= DWELLS_MIN:
             values[f"k {page}"] = weibull_shape(dwells)
-    return Found(values, f"a sample of {DWELLS_SAMPLED:,} gaps a page")
+    return Measurement(values, f"a sample of {DWELLS_SAMPLED:,} gaps a page")
 
 
 TESTS = (
-    Test(
+    RealismTest(
         "R1",
         "session length",
         (Band("mean", 3.5, 8), Band("p95/p50", 3, 12, assumed=True)),
         "RSC15 3.97 and VIDEO 4.3 (Hidasi et al., ICLR 2016); Coveo SIGIR eCom 2021 7.2; ratio [A]",
         session_length,
     ),
-    Test(
+    RealismTest(
         "R2",
         "sessionisation",
         (Band("agreement", 0.99), Band("valley (min)", 15, 180), Band("BIC gain of two modes", 0)),
         "GA4 30 min; Halfaker et al., WWW 2015 (about 1 h)",
         sessionisation,
     ),
-    Test(
+    RealismTest(
         "R3",
         "dwell",
         tuple(Band(f"k {page}", 0.5, 0.95) for page in PAGES),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clickreel.audit.realism.columns import Columns
-from clickreel.audit.realism.read import read
+from clickreel.audit.realism.file_columns import read
 
 if TYPE_CHECKING:
     from clickreel.profile import Profile
@@ -26,7 +26,7 @@ def columns_of(source: str, profile: Profile | None, topic: str) -> Columns:
         return read(Path(source))
     assert profile is not None, "a topic and a warehouse need a profile"
     if source == WAREHOUSE:
-        from clickreel.audit.realism.warehouse import read_warehouse
+        from clickreel.audit.realism.warehouse_columns import read_warehouse
         from clickreel.warehouse.client import connect
 
         client = connect(profile)

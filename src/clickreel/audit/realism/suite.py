@@ -7,13 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clickreel.audit.realism import bursts, films, flaws, learnable, people, rhythm, sessions
-from clickreel.audit.realism.bands import Evidence, Result, Test
+from clickreel.audit.realism import burst_detection as bursts
+from clickreel.audit.realism import flaw_rates as flaws
+from clickreel.audit.realism import learnable, rhythm, sessions
+from clickreel.audit.realism import popularity as films
+from clickreel.audit.realism import user_skew as people
+from clickreel.audit.realism.bands import Evidence, RealismResult, RealismTest
 from clickreel.audit.realism.columns import Columns, timeline
-from clickreel.audit.realism.ledger import Ledger
+from clickreel.audit.realism.ledger_reader import Ledger
 from clickreel.errors import UsageError
 
-TESTS: tuple[Test, ...] = tuple(
+TESTS: tuple[RealismTest, ...] = tuple(
     sorted(
         (test for module in (sessions, people, films, rhythm, learnable, flaws, bursts) for test in module.TESTS),
         key=lambda test: int(test.id[1:]),
@@ -22,7 +26,7 @@ TESTS: tuple[Test, ...] = tuple(
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
+class MinimumSize:
     """The least stream worth judging; below it the bands say nothing.
 
     Attributes:
@@ -37,7 +41,7 @@ class Floor:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Scorecard:
     """The score of a stream.
 
     Attributes:
@@ -49,7 +53,7 @@ class Report:
         days: Days from the first event to the last.
     """
 
-    results: tuple[Result, ...]
+    results: tuple[RealismResult, ...]
     events: int
     users: int
     sessions: int
@@ -81,13 +85,13 @@ class Report:
         }
 
 
-def fallen(reports: Sequence[Report]) -> list[str]:
+def fallen(reports: Sequence[Scorecard]) -> list[str]:
     """Ids of the tests that fall out in any of the reports."""
     out = {result.test.id for report in reports for result in report.results if result.ok is False}
     return sorted(out, key=lambda name: int(name[1:]))
 
 
-def evidence(columns: Columns, *, ledger: Ledger | None = None, floor: Floor | None = None) -> Evidence:
+def evidence(columns: Columns, *, ledger: Ledger | None = None, floor: MinimumSize | None = None) -> Evidence:
     """Sort a stream for the tests, if it is worth judging.
 
     Args:
@@ -101,11 +105,11 @@ def evidence(columns: Columns, *, ledger: Ledger | None = None, floor: Floor | N
     if len(columns) == 0:
         raise UsageError("the stream holds no valid event", hint="clickreel simulate --out events.parquet")
     line = timeline(columns)
-    refuse_small(len(line), line.days, len(line.films), floor or Floor())
+    refuse_small(len(line), line.days, len(line.films), floor or MinimumSize())
     return Evidence(columns, line, ledger)
 
 
-def judge(evidence_: Evidence, *, progress: Callable[[Test], None] | None = None) -> Report:
+def judge(evidence_: Evidence, *, progress: Callable[[RealismTest], None] | None = None) -> Scorecard:
     """Run the thirteen tests.
 
     Args:
@@ -118,17 +122,17 @@ def judge(evidence_: Evidence, *, progress: Callable[[Test], None] | None = None
             progress(test)
         started = time.perf_counter()
         found = test.function(evidence_)
-        results.append(Result(test, found, time.perf_counter() - started))
+        results.append(RealismResult(test, found, time.perf_counter() - started))
     line = evidence_.timeline
-    return Report(tuple(results), len(line), len(line.users), len(line.sessions), len(line.films), line.days)
+    return Scorecard(tuple(results), len(line), len(line.users), len(line.sessions), len(line.films), line.days)
 
 
-def score(columns: Columns, *, ledger: Ledger | None = None, floor: Floor | None = None) -> Report:
+def score(columns: Columns, *, ledger: Ledger | None = None, floor: MinimumSize | None = None) -> Scorecard:
     """:func:`evidence` and :func:`judge` in one."""
     return judge(evidence(columns, ledger=ledger, floor=floor))
 
 
-def refuse_small(events: int, days: float, films_: int, floor: Floor) -> None:
+def refuse_small(events: int, days: float, films_: int, floor: MinimumSize) -> None:
     """Raise in words when a stream is too small or too short to be judged."""
     wanted = f"at least {floor.events:,} events over {floor.days:g} days and {floor.films:,} films"
     if events < floor.events:

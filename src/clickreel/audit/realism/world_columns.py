@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from clickreel.audit.realism.bands import Band, Test
+from clickreel.audit.realism.bands import Band, RealismTest
 from clickreel.audit.realism.columns import DAY_MS, Columns
-from clickreel.audit.realism.ledger import Ledger, of_table
-from clickreel.audit.realism.suite import Report
+from clickreel.audit.realism.ledger_reader import Ledger, of_table
+from clickreel.audit.realism.suite import Scorecard
 from clickreel.contract.vocabulary import FLAWS, MALFORMED
 from clickreel.errors import ClickreelError, UsageError
 from clickreel.simulate.ledger import derive_ledger
@@ -54,7 +54,7 @@ def ledger_of_saved_run(home: Path, topic: str, columns: Columns) -> tuple[str, 
     Returns:
         The run's name and its ledger; None when no run was produced from here, or the stream is empty.
     """
-    from clickreel.audit.run import saved
+    from clickreel.audit.verify import saved
     from clickreel.simulate.films import read_csv
     from clickreel.simulate.world import World
     from clickreel.stream import runs
@@ -100,14 +100,14 @@ class Medians:
     """
 
     seeds: tuple[int, ...]
-    reports: tuple[Report, ...]
+    reports: tuple[Scorecard, ...]
 
     @property
     def ok(self) -> bool:
         """Whether no test falls out for any seed."""
         return all(report.ok for report in self.reports)
 
-    def tests(self) -> list[tuple[Test, bool | None]]:
+    def tests(self) -> list[tuple[RealismTest, bool | None]]:
         """The tests with their verdict over all seeds: None where no seed measured anything."""
         verdicts = []
         for place, result in enumerate(self.reports[0].results):
@@ -117,7 +117,7 @@ class Medians:
             )
         return verdicts
 
-    def values(self, test: Test, band: Band) -> list[float]:
+    def values(self, test: RealismTest, band: Band) -> list[float]:
         """A figure's values, one a seed that measured it."""
         return [
             result.found.values[band.name]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clickreel.audit.realism.bands import Band, Evidence, Found, Test, ratio
-from clickreel.audit.realism.columns import DAY_MS, Timeline
+from clickreel.audit.realism.bands import Band, Evidence, Measurement, RealismTest, ratio
+from clickreel.audit.realism.columns import DAY_MS, EventTable
 from clickreel.contract.vocabulary import EVENT_TYPES
 
 DETAIL = EVENT_TYPES.index("detail_view")
@@ -14,7 +14,7 @@ WINDOW_DAYS = 28
 RETURN_DAYS = 7
 
 
-def events_per_user(timeline: Timeline) -> NDArray[np.int64]:
+def events_per_user(timeline: EventTable) -> NDArray[np.int64]:
     """Events of each user seen in the first four weeks."""
     inside = timeline.ts_ms < timeline.first_ms + WINDOW_DAYS * DAY_MS
     counts = np.bincount(timeline.user[inside], minlength=len(timeline.users))
@@ -27,13 +27,13 @@ def top_share(counts: NDArray[np.int64], part: float) -> float:
     return ratio(largest.sum(), counts.sum())
 
 
-def user_skew(evidence: Evidence) -> Found:
+def user_skew(evidence: Evidence) -> Measurement:
     """R4: spread of activity over users."""
     counts = events_per_user(evidence.timeline)
     p50, p95 = np.percentile(counts, [50, 95])
     days = min(evidence.timeline.days, WINDOW_DAYS)
     note = "" if days > WINDOW_DAYS - 1 else f"over {days:.1f} days, not {WINDOW_DAYS}: the ratio is a little lower"
-    return Found({"p95/p50": ratio(p95, p50), "top 20% share": top_share(counts, 0.2)}, note)
+    return Measurement({"p95/p50": ratio(p95, p50), "top 20% share": top_share(counts, 0.2)}, note)
 
 
 def repeat_share(group: NDArray[np.int32], film: NDArray[np.int32], films: int) -> float:
@@ -66,7 +66,7 @@ def return_hazard(user: NDArray[np.int32], start_ms: NDArray[np.int64], last_ms:
     return hazards
 
 
-def repeats_and_return(evidence: Evidence) -> Found:
+def repeats_and_return(evidence: Evidence) -> Measurement:
     """R9: films seen again, and the hazard of return."""
     timeline = evidence.timeline
     rows = np.flatnonzero(timeline.event_type == DETAIL)
@@ -78,18 +78,18 @@ def repeats_and_return(evidence: Evidence) -> Found:
         **{f"return after visit {k}": hazard for k, hazard in enumerate(hazards, 1)},
         "smallest rise": float(np.diff(hazards).min()),
     }
-    return Found(values, "history begins with the stream; return: another session within 7 days")
+    return Measurement(values, "history begins with the stream; return: another session within 7 days")
 
 
 TESTS = (
-    Test(
+    RealismTest(
         "R4",
         "user skew",
         (Band("p95/p50", 8, 15), Band("top 20% share", 0.55, 0.80)),
         "OTTO p95/p50 = 11.3; log-normal sigma about 1.4",
         user_skew,
     ),
-    Test(
+    RealismTest(
         "R9",
         "repeats and return",
         (

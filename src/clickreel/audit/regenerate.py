@@ -7,20 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clickreel.audit.lane import Rows
+from clickreel.audit.sequence_diff import SequenceRows
 from clickreel.contract import corrupt
 from clickreel.contract.vocabulary import FLAWS, MALFORMED
 from clickreel.simulate.world import World
 from clickreel.stream.encoded_batch import encode_batch
 
-# Rows that are made at a time: some tens of megabytes.
+# SequenceRows that are made at a time: some tens of megabytes.
 _STRETCH_ROWS = 100_000
 _STRETCH_MS_MAX = 6 * 3_600_000
 _BROKEN_FROM = FLAWS.index(MALFORMED[0])
 
 
 @dataclass(frozen=True)
-class Run:
+class ExpectedRun:
     """A run of the producer.
 
     Attributes:
@@ -56,7 +56,7 @@ class Reasons:
         return self._numbers[reason]
 
 
-class Expected:
+class ExpectedSequence:
     """The rows of a run, by partition, in the order of delivery.
 
     Args:
@@ -64,7 +64,7 @@ class Expected:
         partitions: How many the topic has.
     """
 
-    def __init__(self, run: Run, partitions: int) -> None:
+    def __init__(self, run: ExpectedRun, partitions: int) -> None:
         self._run, self._partitions = run, partitions
         self._cursor = run.world.cursor(run.start_ms)
         self._at = run.start_ms
@@ -72,7 +72,7 @@ class Expected:
         self.reasons = Reasons()
         self.ended = False
 
-    def advance(self) -> dict[int, Rows]:
+    def advance(self) -> dict[int, SequenceRows]:
         """The next stretch."""
         stretch_ms = int(min(_STRETCH_MS_MAX, max(1, _STRETCH_ROWS * 1000 / self._run.world.expected_rate)))
         end = self._at + stretch_ms
@@ -87,7 +87,7 @@ class Expected:
         self._at = end
         if not len(made):
             return {}
-        rows = Rows(
+        rows = SequenceRows(
             names(made.encoded.keys.to_pylist(), made.encoded.values.to_pylist()),
             deliveries.id_hi,
             deliveries.id_lo,

@@ -22,8 +22,8 @@ DIFFERENCES_MAX = 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Rows of one side.
+class SequenceRows:
+    """SequenceRows of one side.
 
     Attributes:
         name: Hash of key and value (int64[n]).
@@ -43,19 +43,21 @@ class Rows:
         """How many rows there are."""
         return len(self.name)
 
-    def part(self, rows: slice | NDArray[np.intp] | NDArray[np.bool_]) -> Rows:
+    def part(self, rows: slice | NDArray[np.intp] | NDArray[np.bool_]) -> SequenceRows:
         """Some of the rows."""
-        return Rows(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return SequenceRows(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     @staticmethod
-    def join(parts: list[Rows]) -> Rows:
+    def join(parts: list[SequenceRows]) -> SequenceRows:
         """Parts one after the other; none give no rows."""
         if not parts:
             none = np.empty(0, np.int64)
-            return Rows(none, none.view(np.uint64), none.view(np.uint64), none, np.empty(0, np.int16))
+            return SequenceRows(none, none.view(np.uint64), none.view(np.uint64), none, np.empty(0, np.int16))
         if len(parts) == 1:
             return parts[0]
-        return Rows(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Rows)))
+        return SequenceRows(
+            *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(SequenceRows))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +66,18 @@ class Differences:
 
     Attributes:
         missing: Expected rows that are not there.
-        doubled: Rows of the run that are there once more than expected.
-        foreign: Rows that cannot be told to be the run's.
+        doubled: SequenceRows of the run that are there once more than expected.
+        foreign: SequenceRows that cannot be told to be the run's.
         out_of_place: Expected rows that are there, but not in their place.
     """
 
-    missing: Rows
-    doubled: Rows
-    foreign: Rows
-    out_of_place: Rows
+    missing: SequenceRows
+    doubled: SequenceRows
+    foreign: SequenceRows
+    out_of_place: SequenceRows
 
 
-class Lane:
+class SequenceDiff:
     """One partition.
 
     Args:
@@ -85,22 +87,22 @@ class Lane:
 
     def __init__(self, *, late_start: bool = False) -> None:
         self._late_start = late_start
-        self._expected: list[Rows] = []
-        self._found: list[Rows] = []
-        self._missing: list[Rows] = []
-        self._extra: list[Rows] = []
+        self._expected: list[SequenceRows] = []
+        self._found: list[SequenceRows] = []
+        self._missing: list[SequenceRows] = []
+        self._extra: list[SequenceRows] = []
         self.expected = 0
         self.found = 0
         self.last_ms = 0  # when the last agreed row is delivered
         self.reasons: Counter[int] = Counter()  # of the expected rows so far
         self._broken: set[int] = set()  # names of the expected rows whose id cannot be read back from their bytes
 
-    def expect(self, rows: Rows) -> None:
+    def expect(self, rows: SequenceRows) -> None:
         """More rows that should be there."""
         self._expected.append(rows)
         self._broken.update(rows.name[rows.reason > 0].tolist())
 
-    def find(self, rows: Rows) -> None:
+    def find(self, rows: SequenceRows) -> None:
         """More rows that are there."""
         self._found.append(rows)
 
@@ -122,7 +124,7 @@ class Lane:
             found_end: No more rows will be found, for now.
             complete: What is expected must be there now; otherwise what is expected behind the last found row is on its way.
         """
-        expected, found = Rows.join(self._expected), Rows.join(self._found)
+        expected, found = SequenceRows.join(self._expected), SequenceRows.join(self._found)
         if self._late_start:
             expected, found = self._begin(expected, found, found_end=found_end)
         while len(expected) and len(found):
@@ -150,7 +152,9 @@ class Lane:
             found = found.part(slice(0, 0))
         self._expected, self._found = [expected], [found]
 
-    def _begin(self, expected: Rows, found: Rows, *, found_end: bool) -> tuple[Rows, Rows]:
+    def _begin(
+        self, expected: SequenceRows, found: SequenceRows, *, found_end: bool
+    ) -> tuple[SequenceRows, SequenceRows]:
         """Drop the expected rows in front of the first one that is there."""
         head = found.name[:WINDOW]
         if len(head) < WINDOW and not found_end:
@@ -161,31 +165,31 @@ class Lane:
         self._late_start = False
         return expected.part(slice(int(places[0]), None)), found
 
-    def _agree(self, expected: Rows, count: int) -> None:
+    def _agree(self, expected: SequenceRows, count: int) -> None:
         self.found += count
         self._count(expected)
         if count:
             self.last_ms = int(expected.at[-1])
 
-    def _count(self, rows: Rows) -> None:
+    def _count(self, rows: SequenceRows) -> None:
         self.expected += len(rows)
         for reason, count in enumerate(np.bincount(rows.reason, minlength=1).tolist()):
             if reason and count:
                 self.reasons[reason] += count
 
-    def _miss(self, rows: Rows) -> None:
+    def _miss(self, rows: SequenceRows) -> None:
         self._count(rows)
         if len(rows):
             self._missing.append(rows)
 
-    def _surplus(self, rows: Rows) -> None:
+    def _surplus(self, rows: SequenceRows) -> None:
         self.found += len(rows)
         if len(rows):
             self._extra.append(rows)
 
     def differences(self) -> Differences:
         """What is known so far about the rows on which the sides did not agree."""
-        missing, extra = Rows.join(self._missing), Rows.join(self._extra)
+        missing, extra = SequenceRows.join(self._missing), SequenceRows.join(self._extra)
         wanted = Counter(missing.name.tolist())
         elsewhere = np.zeros(len(extra), bool)
         for row, name in enumerate(extra.name.tolist()):

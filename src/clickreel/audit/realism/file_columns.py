@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from clickreel.audit.realism.column_parsers import codes, integers, numbers, times, uuids
 from clickreel.audit.realism.columns import Columns
-from clickreel.audit.realism.texts import codes, integers, numbers, times, uuids
 from clickreel.contract.vocabulary import DEVICES, EVENT_TYPES, PAGES, REFERRERS
 from clickreel.errors import ClickreelError, MissingError, UsageError
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from clickreel.audit.realism.bands import Band, Evidence, Found, Test
+from clickreel.audit.realism.bands import Band, Evidence, Measurement, RealismTest
 from clickreel.audit.realism.columns import Columns, copies, fingerprint, fingerprints
-from clickreel.audit.realism.ledger import Flaws
+from clickreel.audit.realism.ledger_reader import Flaws
 from clickreel.contract.vocabulary import FLAWS, MALFORMED
 
 # What is configured together is measured together: by its name in the settings, the flaws of the ledger.
@@ -64,7 +64,7 @@ def unmatched(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> int:
     return int(np.abs(ours - theirs).sum())
 
 
-def flaws(evidence: Evidence) -> Found:
+def flaws(evidence: Evidence) -> Measurement:
     """R11: measured rates against configured ones, and the stream against the ledger, id by id."""
     columns = evidence.columns
     prints, again = fingerprints(columns), copies(columns)
@@ -73,11 +73,13 @@ def flaws(evidence: Evidence) -> Found:
     seen = {"duplicate": int(again.sum()), "malformed": columns.malformed, "behind": int(behind.sum())}
     told = "seen: " + ", ".join(f"{name} {count:,}" for name, count in seen.items())
     if evidence.ledger is None:
-        return Found({}, f"configured rates are known from a ledger only: not judged; {told}")
+        return Measurement({}, f"configured rates are known from a ledger only: not judged; {told}")
     if evidence.ledger.flaws is None:
-        return Found({}, f"of a stream that may still grow 'clickreel verify' proves the flaws: not judged; {told}")
+        return Measurement(
+            {}, f"of a stream that may still grow 'clickreel verify' proves the flaws: not judged; {told}"
+        )
     if prints is None:
-        return Found({}, f"the stream has no event ids: not judged; {told}")
+        return Measurement({}, f"the stream has no event ids: not judged; {told}")
     ledger, configured = evidence.ledger.flaws, evidence.ledger.configured
     present = np.unique(prints)
     values = {}
@@ -95,11 +97,11 @@ def flaws(evidence: Evidence) -> Found:
         + abs(columns.malformed - len(of_kind(ledger, "malformed")))
     )
     rates = ", ".join(f"{kind} {configured.get(kind, 0.0):.3%}" for kind in KINDS)
-    return Found(values | {"not in both": float(differences)}, f"configured: {rates}; {told}")
+    return Measurement(values | {"not in both": float(differences)}, f"configured: {rates}; {told}")
 
 
 TESTS = (
-    Test(
+    RealismTest(
         "R11",
         "flaws",
         (

@@ -38,7 +38,7 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class TableFault:
     """One difference between Kafka and ClickHouse.
 
     Attributes:
@@ -61,7 +61,7 @@ class Comparison:
     """What one comparison found.
 
     Attributes:
-        landed: Rows of the table in the range, gaps left out.
+        landed: SequenceRows of the table in the range, gaps left out.
         dead: Dead rows by (error, field, rule).
         faults: The differences.
         checksum_kafka: Sum of the rows' hashes on Kafka's side, modulo 2**64.
@@ -70,12 +70,12 @@ class Comparison:
 
     landed: int = 0
     dead: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[TableFault] = field(default_factory=list)
     checksum_kafka: int = 0
     checksum_table: int = 0
 
 
-class Landed:
+class TableDiff:
     """The rows of one topic in the landing table.
 
     Args:
@@ -166,11 +166,17 @@ class Landed:
                 row = int(common[place])
                 field_name = _FIELDS.get(name, name)
                 found.faults.append(
-                    Fault("wrong", batch.partition, int(batch.offsets[row]), f"{field_name} differs", _id(decoded, row))
+                    TableFault(
+                        "wrong", batch.partition, int(batch.offsets[row]), f"{field_name} differs", _id(decoded, row)
+                    )
                 )
 
     def _reasons(
-        self, validated: ValidatedBatch, dead: dict[int, dict[str, Any]], common: NDArray[np.intp], faults: list[Fault]
+        self,
+        validated: ValidatedBatch,
+        dead: dict[int, dict[str, Any]],
+        common: NDArray[np.intp],
+        faults: list[TableFault],
     ) -> None:
         """Compare the dead rows: reason and bytes."""
         there = set(common.tolist())
@@ -183,10 +189,10 @@ class Landed:
                 continue  # "good or dead" has said it
             if (landed["field"], landed["rule"]) != (why.field, why.rule):
                 text = f"dead for {landed['field']}/{landed['rule']}, should be {why.field}/{why.rule}"
-                faults.append(Fault("wrong", batch.partition, offset, text))
+                faults.append(TableFault("wrong", batch.partition, offset, text))
             for name, data in (("key", batch.key(row)), ("value", batch.value(row))):
                 if landed[name] != (None if data is None else data.hex()):
-                    faults.append(Fault("wrong", batch.partition, offset, f"the {name}'s bytes differ"))
+                    faults.append(TableFault("wrong", batch.partition, offset, f"the {name}'s bytes differ"))
 
     def count(self, partition: int, first: int, last: int) -> int:
         """How many rows a partition has in a range of offsets, gaps left out."""
@@ -198,26 +204,26 @@ class Landed:
         return int(found[0][0])
 
 
-def _places(batch: RecordBatch, offsets: NDArray[np.int64], faults: list[Fault]) -> NDArray[np.intp]:
+def _places(batch: RecordBatch, offsets: NDArray[np.int64], faults: list[TableFault]) -> NDArray[np.intp]:
     """For each record the place of its row, -1 where there is none; offsets that are missing, doubled or extra become faults."""
     unique, counts = np.unique(offsets, return_counts=True)
     faults += [
-        Fault("doubled", batch.partition, int(offset), f"{count} rows")
+        TableFault("doubled", batch.partition, int(offset), f"{count} rows")
         for offset, count in zip(unique, counts, strict=True)
         if count > 1
     ]
-    faults += [Fault("extra", batch.partition, int(offset)) for offset in np.setdiff1d(unique, batch.offsets)]
+    faults += [TableFault("extra", batch.partition, int(offset)) for offset in np.setdiff1d(unique, batch.offsets)]
     places = np.searchsorted(offsets, batch.offsets)
     inside = places < len(offsets)
     hit = np.zeros(len(batch), bool)
     hit[inside] = offsets[places[inside]] == batch.offsets[inside]
-    faults += [Fault("missing", batch.partition, int(offset), "not landed") for offset in batch.offsets[~hit]]
+    faults += [TableFault("missing", batch.partition, int(offset), "not landed") for offset in batch.offsets[~hit]]
     return np.where(hit, places, -1)
 
 
 def _again(
     batch: RecordBatch, rows: dict[str, NDArray[Any]], common: NDArray[np.intp], places: NDArray[np.intp]
-) -> Iterator[Fault]:
+) -> Iterator[TableFault]:
     """Read some records by the slow way, and compare."""
     for row in common[::_AGAIN_EVERY].tolist():
         if batch.headers.get(row) or (batch.value(row) or b"")[:1] == b"\0":
@@ -225,7 +231,7 @@ def _again(
         key, value, place = batch.key(row), batch.value(row), places[row]
         dead = isinstance(contract().read(key, value), Violation)
         if dead != bool(rows["dead"][place]):
-            yield Fault("wrong", batch.partition, int(batch.offsets[row]), "good or dead differs")
+            yield TableFault("wrong", batch.partition, int(batch.offsets[row]), "good or dead differs")
         if dead:
             continue
         event = orjson.loads(value or b"")
@@ -235,7 +241,7 @@ def _again(
             event["user_id"] == f"u_{rows['user'][place]}" and event["session_id"] == f"s_{rows['session'][place]:08x}"
         )
         if not (words and numbers and user):
-            yield Fault("wrong", batch.partition, int(batch.offsets[row]), "content differs", event["event_id"])
+            yield TableFault("wrong", batch.partition, int(batch.offsets[row]), "content differs", event["event_id"])
 
 
 def _id(decoded: Any, row: int) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clickreel.audit.realism.bands import Band, Evidence, Found, Test
-from clickreel.audit.realism.columns import HOUR_MS, Timeline
-from clickreel.audit.realism.ledger import Bursts
+from clickreel.audit.realism.bands import Band, Evidence, Measurement, RealismTest
+from clickreel.audit.realism.columns import HOUR_MS, EventTable
+from clickreel.audit.realism.ledger_reader import Bursts
 from clickreel.contract.vocabulary import EVENT_TYPES
 from clickreel.insight.trending import TrendingRule, expected, trending
 
@@ -19,7 +19,7 @@ FADE_COUNT_MIN = 50
 FADE_HOURS_MIN = 12
 
 
-def hourly_viewers(timeline: Timeline) -> tuple[int, NDArray[np.int64]]:
+def hourly_viewers(timeline: EventTable) -> tuple[int, NDArray[np.int64]]:
     """First hour since the epoch, and the people who opened each film in each hour (int64[hours, films])."""
     rows = timeline.event_type == DETAIL
     first, last = timeline.first_ms // HOUR_MS, timeline.last_ms // HOUR_MS
@@ -50,7 +50,7 @@ def overlap(found: NDArray[np.int64], spans: NDArray[np.int64], slack_h: int) ->
     return meets
 
 
-def spans(bursts: Bursts, timeline: Timeline, first_hour: int) -> NDArray[np.int64]:
+def spans(bursts: Bursts, timeline: EventTable, first_hour: int) -> NDArray[np.int64]:
     """Bursts of films of the stream as rows of (film code, first hour, last hour), hours counted from ``first_hour``."""
     known = np.isin(bursts.film, timeline.films)
     return np.stack(
@@ -106,10 +106,10 @@ def fades(counts: NDArray[np.int64], spans_: NDArray[np.int64], rule: TrendingRu
     return outcome
 
 
-def bursts(evidence: Evidence) -> Found:
+def bursts(evidence: Evidence) -> Measurement:
     """R13: precision and recall of the trending rule against the ledger, and how bursts fade."""
     if evidence.ledger is None:
-        return Found({}, "bursts are known from a ledger only: not measured")
+        return Measurement({}, "bursts are known from a ledger only: not measured")
     rule = TrendingRule()
     first, counts = hourly_viewers(evidence.timeline)
     true = spans(evidence.ledger.bursts, evidence.timeline, first)
@@ -117,7 +117,7 @@ def bursts(evidence: Evidence) -> Found:
     ready = rule.warm_up_h + rule.window_h
     asked = true[(true[:, 1] >= ready) & (true[:, 1] + rule.window_h < len(counts))]
     if not len(asked):
-        return Found({}, "the ledger names no burst inside the stream: not measured")
+        return Measurement({}, "the ledger names no burst inside the stream: not measured")
     found = episodes(trending(counts, rule))
     hit = overlap(found, asked, rule.window_h).any(axis=0)
     right = overlap(found, explained, rule.window_h).any(axis=1)
@@ -131,11 +131,11 @@ def bursts(evidence: Evidence) -> Found:
     told = (
         f"{int(hit.sum())} of {len(asked)} bursts found, {int(right.sum())} of {len(found)} episodes are in the ledger"
     )
-    return Found(values, f"{told}; the power law fits {sum(law > 0 for law in laws)} of {len(laws)} fades better")
+    return Measurement(values, f"{told}; the power law fits {sum(law > 0 for law in laws)} of {len(laws)} fades better")
 
 
 TESTS = (
-    Test(
+    RealismTest(
         "R13",
         "trending",
         (Band("recall", 0.9), Band("precision", 0.9), Band("AIC gain of power law", 0)),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clickreel.audit.realism.bands import Band, Evidence, Found, Test, ratio
-from clickreel.audit.realism.columns import Timeline
-from clickreel.audit.realism.people import top_share
+from clickreel.audit.realism.bands import Band, Evidence, Measurement, RealismTest, ratio
+from clickreel.audit.realism.columns import EventTable
+from clickreel.audit.realism.user_skew import top_share
 from clickreel.contract.vocabulary import EVENT_TYPES
 
 VIEW, DETAIL, TRAILER, WATCHLIST = (
@@ -18,7 +18,7 @@ BEND = 100
 PLACES = 10
 
 
-def popularity(timeline: Timeline) -> NDArray[np.int64]:
+def popularity(timeline: EventTable) -> NDArray[np.int64]:
     """Detail views of each film, most first; films shown but never opened count 0."""
     counts = np.bincount(timeline.film[timeline.event_type == DETAIL], minlength=len(timeline.films))
     return np.sort(counts)[::-1]
@@ -36,7 +36,7 @@ def rank_slope(counts: NDArray[np.int64], first: int, last: int) -> float:
     return float(linregress(np.log(ranks), np.log(counts[ranks - 1])).slope)
 
 
-def popularity_curve(evidence: Evidence) -> Found:
+def popularity_curve(evidence: Evidence) -> Measurement:
     """R5: shares of the top films and the shape of the curve."""
     counts = popularity(evidence.timeline)
     head, tail = rank_slope(counts, RANKS[0], BEND), rank_slope(counts, BEND, RANKS[1])
@@ -46,10 +46,10 @@ def popularity_curve(evidence: Evidence) -> Found:
         "slope 10-300": rank_slope(counts, *RANKS),
         "bend at 100": tail - head,
     }
-    return Found(values, f"bend: slope of ranks 100-300 ({tail:.2f}) less slope of ranks 10-100 ({head:.2f})")
+    return Measurement(values, f"bend: slope of ranks 100-300 ({tail:.2f}) less slope of ranks 10-100 ({head:.2f})")
 
 
-def click_through(timeline: Timeline, rows: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+def click_through(timeline: EventTable, rows: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
     """Detail views over views at ranks 1 to 10 (float64[10]); NaN where a rank was never shown."""
     near = timeline.position <= PLACES
     if rows is not None:
@@ -71,20 +71,20 @@ def click_slope(rates: NDArray[np.float64]) -> float:
     return float(linregress(np.log(np.arange(1, PLACES + 1)), np.log(rates)).slope)
 
 
-def position(evidence: Evidence) -> Found:
+def position(evidence: Evidence) -> Measurement:
     """R6: how click-through falls with rank, also where the order of the list was random."""
     rates = click_through(evidence.timeline)
     values = {"slope": click_slope(rates), "c1/c10": ratio(rates[0], rates[-1])}
     if evidence.ledger is None:
-        return Found(values, "the slice of lists in random order needs a ledger: not measured")
+        return Measurement(values, "the slice of lists in random order needs a ledger: not measured")
     random = evidence.ledger.random_rows(evidence.timeline)
     if not random.any():
-        return Found(values, "the ledger names no list in random order: that slice is not measured")
+        return Measurement(values, "the ledger names no list in random order: that slice is not measured")
     values["slope, random order"] = click_slope(click_through(evidence.timeline, random))
-    return Found(values, f"{int(random.sum()):,} events in lists of random order")
+    return Measurement(values, f"{int(random.sum()):,} events in lists of random order")
 
 
-def preceded_share(timeline: Timeline) -> float:
+def preceded_share(timeline: EventTable) -> float:
     """Share of the three deeper events with an earlier view of the same film in the same session."""
     pair = timeline.session.astype(np.int64) * len(timeline.films) + timeline.film
     views = np.flatnonzero(timeline.event_type == VIEW)
@@ -99,12 +99,12 @@ def preceded_share(timeline: Timeline) -> float:
     return float(before.mean())
 
 
-def funnel_counts(timeline: Timeline) -> NDArray[np.int64]:
+def funnel_counts(timeline: EventTable) -> NDArray[np.int64]:
     """Events by type, in the order of the vocabulary."""
     return np.bincount(timeline.event_type, minlength=len(EVENT_TYPES))
 
 
-def funnel(evidence: Evidence) -> Found:
+def funnel(evidence: Evidence) -> Measurement:
     """R7: how many go deeper, and in order."""
     counts = funnel_counts(evidence.timeline)
     values = {
@@ -113,11 +113,11 @@ def funnel(evidence: Evidence) -> Found:
         "preceded by a view": preceded_share(evidence.timeline),
         "trailer/detail": ratio(counts[TRAILER], counts[DETAIL]),
     }
-    return Found(values, "trailer/detail has no published figure: told, not judged")
+    return Measurement(values, "trailer/detail has no published figure: told, not judged")
 
 
 TESTS = (
-    Test(
+    RealismTest(
         "R5",
         "popularity",
         (
@@ -129,7 +129,7 @@ TESTS = (
         'Netflix "What We Watched" .24 / .68; Niconico; Guo et al., PODC 2008',
         popularity_curve,
     ),
-    Test(
+    RealismTest(
         "R6",
         "position",
         (
@@ -140,7 +140,7 @@ TESTS = (
         "AOL 2006 -1.13, 14; Craswell et al., WSDM 2008 (cascade)",
         position,
     ),
-    Test(
+    RealismTest(
         "R7",
         "funnel",
         (

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from clickreel.audit.realism.columns import Timeline
-from clickreel.audit.realism.texts import numbers, uuids
+from clickreel.audit.realism.column_parsers import numbers, uuids
+from clickreel.audit.realism.columns import EventTable
 from clickreel.contract.vocabulary import FLAWS
 from clickreel.errors import MissingError, UsageError
 
@@ -101,7 +101,7 @@ class Ledger:
     flaws: Flaws | None
     configured: Mapping[str, float] = field(default_factory=dict)
 
-    def random_rows(self, timeline: Timeline) -> NDArray[np.bool_]:
+    def random_rows(self, timeline: EventTable) -> NDArray[np.bool_]:
         """True for the rows that belong to a list in random order."""
         inside = np.zeros(len(timeline), np.bool_)
         if not len(self.list_session):
