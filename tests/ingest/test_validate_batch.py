@@ -13,9 +13,10 @@ from clickreel.contract.check import check
 from clickreel.contract.encode import encode
 from clickreel.contract.samples import block
 from clickreel.contract.schema import Schema
+from clickreel.contract.schema_lookup import SchemaLookup
+from clickreel.contract.verdict import Lookup
 from clickreel.contract.vocabulary import FLAWS, MALFORMED
-from clickreel.ingest.schema_lookup import SchemaLookup
-from clickreel.ingest.validate_batch import OTHER_WORD, Lookup, ValidatedBatch, validate_batch
+from clickreel.ingest.validate_batch import OTHER_WORD, ValidatedBatch, validate_batch
 from clickreel.stream.record_batch import Headers, RecordBatch
 from tests.ingest.messages import event, message, nobody
 

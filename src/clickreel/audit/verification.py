@@ -26,9 +26,10 @@ from clickreel.audit.regenerate import ExpectedRun, ExpectedSequence, names
 from clickreel.audit.sequence_diff import SequenceDiff, SequenceRows
 from clickreel.audit.table_diff import TableDiff, TableFault
 from clickreel.audit.topic_reader import Read
+from clickreel.contract.verdict import Lookup
 from clickreel.errors import VerificationError
 from clickreel.ingest.landing_table import LandingTable
-from clickreel.ingest.validate_batch import Lookup, ValidatedBatch, validate_batch
+from clickreel.ingest.validate_batch import ValidatedBatch, validate_batch
 from clickreel.simulate import ids
 from clickreel.stream.broker import Bounds
 from clickreel.stream.record_batch import RecordBatch

@@ -10,8 +10,8 @@ from clickreel.audit.regenerate import ExpectedRun
 from clickreel.audit.topic_reader import of_cluster
 from clickreel.audit.verification import Verification, VerificationReport
 from clickreel.contract import schema_registry
+from clickreel.contract.schema_lookup import SchemaLookup
 from clickreel.errors import UsageError
-from clickreel.ingest.schema_lookup import SchemaLookup
 from clickreel.json_files import read_json
 from clickreel.profile import Profile
 from clickreel.stream.cluster import Cluster

@@ -212,8 +212,8 @@ def replay(  # noqa: PLR0917 - one parameter an option
     A fix is a schema that was registered since (for messages that name one), a newer clickreel, or the schema given.
     """
     from clickreel.contract import schema_files, schema_registry
+    from clickreel.contract.schema_lookup import SchemaLookup
     from clickreel.ingest import dead_letters
-    from clickreel.ingest.schema_lookup import SchemaLookup
 
     found = profile(profile_file)
     where = _where(topic, partition, offset, field, rule)

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 Framing = Literal["plain", "header", "prefix"]
+Part = Literal["key", "value"]
 
 PREFIX_BYTES = 5
 _ID_HEADER_BYTES = 5
@@ -60,16 +61,16 @@ def unframe(data: bytes, header: bytes | None = None) -> Unframed | None:
     return Unframed(data, "plain", None)
 
 
-def header_name(part: Literal["key", "value"]) -> str:
+def header_name(part: Part) -> str:
     """The name of the header that holds the schema of a message's key or value."""
     return f"__{part}_schema_id"
 
 
 def schema_headers(
-    headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]] | None,
+    headers: Mapping[str, bytes] | Iterable[tuple[str, bytes | None]] | None,
 ) -> tuple[bytes | None, bytes | None]:
     """The key's and the value's schema-id header out of a message's headers, as confluent-kafka gives them."""
-    found = dict(headers or ())
+    found: dict[str, bytes | None] = dict(headers or ())
     return found.get(header_name("key")), found.get(header_name("value"))
 
 

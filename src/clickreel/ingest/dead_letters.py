@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from clickreel.contract.schema import Schema
-from clickreel.ingest.validate_batch import Accepted, Lookup, Rejected, validate_message
+from clickreel.contract.verdict import Lookup, Verdict, judge_record
 from clickreel.warehouse.client import Client
 
 VIEW = "dvd_clicks_dead_letters"
@@ -170,13 +170,13 @@ def replay(
         landed: Told of each batch's number of rows.
     """
     report = ReplayReport(0, 0, Counter())
-    batch: dict[int, Accepted] = {}
+    batch: dict[int, Verdict] = {}
     place: tuple[str, int] | None = None
     for letter in list_dead_letters(client, where):
         report.looked += 1
-        found = validate_message(letter.key, letter.value, letter.headers, lookup, schema=schema)
-        if isinstance(found, Rejected):
-            report.still_dead[found.field, found.rule] += 1
+        found = judge_record(letter.key, letter.value, letter.headers, lookup=lookup, schema=schema)
+        if found.violation is not None:
+            report.still_dead[found.violation.field, found.violation.rule] += 1
             continue
         report.landed += 1
         if place is not None and (place != (letter.topic_id, letter.partition) or len(batch) >= _BATCH) and not dry:
@@ -191,7 +191,7 @@ def replay(
     return report
 
 
-def _update(client: Client, place: tuple[str, int], rows: Mapping[int, Accepted]) -> None:
+def _update(client: Client, place: tuple[str, int], rows: Mapping[int, Verdict]) -> None:
     """Change rows of one partition from dead to good."""
     cells = {offset: {**good.event, **good.words} for offset, good in rows.items()}
     # Column of the table -> (the event's value as text, how it is made of text).

@@ -30,6 +30,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from clickreel.contract.verdict import Lookup
 from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.ingest.failpoints import Failpoints
 from clickreel.ingest.flush_policy import FlushPolicy
@@ -37,7 +38,7 @@ from clickreel.ingest.freshness import Freshness
 from clickreel.ingest.insert_block import InsertBlock, build_insert_block
 from clickreel.ingest.landing_table import FencedError, FencingToken, LandingTable, OffsetRange, TableState
 from clickreel.ingest.settings import IngestSettings
-from clickreel.ingest.validate_batch import Lookup, ValidatedBatch, validate_batch
+from clickreel.ingest.validate_batch import ValidatedBatch, validate_batch
 from clickreel.stream.broker import Bounds
 from clickreel.stream.record_batch import RecordBatch
 from clickreel.stream.source import OutOfRangeError, Source

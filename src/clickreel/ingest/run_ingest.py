@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clickreel.contract import schema_registry
+from clickreel.contract.schema_lookup import SchemaLookup
 from clickreel.errors import MissingError, UnreachableError
 from clickreel.ingest.freshness import Freshness
 from clickreel.ingest.loop import IngestLoop, IngestReport
-from clickreel.ingest.schema_lookup import SchemaLookup
 from clickreel.ingest.settings import IngestSettings
 from clickreel.json_files import write_json
 from clickreel.local import ready

@@ -1,15 +1,13 @@
 """Messages to rows: what is good becomes columns, what is not becomes a dead row with the reason. Nothing raises, nothing is dropped.
 
 Most messages carry no schema id and are meant for the contract's current version: :mod:`clickreel.contract.decode` reads them a block at
-a time. A message that does not keep it and names a schema, in a header or in five bytes in front, is held against *that* schema, older
-or newer, and must fit the landing table's columns: fields beyond these, which a newer schema may allow, are kept as JSON in ``extra``;
-words beyond the current enums are kept as they are.
+a time. A message that does not keep it and names a schema goes through :func:`clickreel.contract.verdict.judge_record`: fields beyond the
+table's columns are kept as JSON in ``extra``, words beyond the current enums as they are.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,11 +16,9 @@ import orjson
 import pyarrow as pa
 
 from clickreel.contract import framing
-from clickreel.contract.check import Contract, Violation, contract
 from clickreel.contract.decode import Decoded, decode
-from clickreel.contract.schema import Schema, current
-from clickreel.contract.vocabulary import FIELDS
-from clickreel.stream.record_batch import Headers, RecordBatch
+from clickreel.contract.verdict import Lookup, Verdict, judge_record
+from clickreel.stream.record_batch import RecordBatch
 
 COLUMNS = (
     "id_hi", "id_lo", "ts_ms", "user", "session", "film", "event_type", "page", "position", "device", "referrer",
@@ -31,13 +27,6 @@ COLUMNS = (
 
 OTHER_WORD = 255
 """The code of a word that is not in the current enum."""
-
-_ENUMS = {name: tuple(rules["enum"]) for name, rules in current("value").fields.items() if "enum" in rules}
-# Words go into dictionaries that every part of the table carries.
-_WORD_MAX = 64
-
-Lookup = Callable[[int | str], Schema | None]
-"""The schema with this id or GUID; None when the registry does not know it or does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +79,14 @@ def validate_batch(batch: RecordBatch, lookup: Lookup) -> ValidatedBatch:
         lookup: Finds the schemas that messages name.
     """
     decoded = decode(batch.values, batch.keys)
-    dead = {row: _dead("contract", violation) for row, violation in decoded.violations.items()}
+    dead = {row: rejected(Verdict(violation)) for row, violation in decoded.violations.items()}
     extra: dict[int, bytes] = {}
     words: dict[int, dict[str, str]] = {}
     good: dict[int, dict[str, Any]] = {}
     for row in _framed(batch, decoded):
-        found = validate_message(batch.key(row), batch.value(row), batch.headers.get(row), lookup)
-        if isinstance(found, Rejected):
-            dead[row] = found
+        found = judge_record(batch.key(row), batch.value(row), batch.headers.get(row), lookup=lookup)
+        if not found.is_valid:
+            dead[row] = rejected(found)
             continue
         dead.pop(row, None)
         good[row] = found.event
@@ -109,58 +98,11 @@ def validate_batch(batch: RecordBatch, lookup: Lookup) -> ValidatedBatch:
     return ValidatedBatch(batch, decoded, dead, extra, words)
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A good message, as the landing table holds it.
-
-    Attributes:
-        event: The fields that the table has; a word beyond the current enums is replaced by a known one.
-        extra: The fields beyond.
-        words: The words that were replaced, by field.
-    """
-
-    event: dict[str, Any]
-    extra: dict[str, Any] = field(default_factory=dict)
-    words: dict[str, str] = field(default_factory=dict)
-
-
-def validate_message(
-    key: bytes | None, value: bytes | None, headers: Headers | None, lookup: Lookup, *, schema: Schema | None = None
-) -> Accepted | Rejected:
-    """Judge one message.
-
-    Args:
-        key: Its key.
-        value: Its value.
-        headers: Its headers.
-        lookup: Finds the schema that it names.
-        schema: The schema to hold it against, whatever it names.
-    """
-    named, known = _named(headers), True
-    if schema is None:
-        schema, known = _schema(value, named, lookup)
-    own = contract() if schema is None else _contract(schema)
-    found = own.read(key, value, named)
-    if isinstance(found, Violation):
-        return _dead("contract" if known else "schema", found)
-    if own is contract():
-        return Accepted(found)
-    event = {name: cell for name, cell in found.items() if name in FIELDS}
-    words = {
-        name: cell
-        for name, cell in event.items()
-        if isinstance(cell, str) and name in _ENUMS and cell not in _ENUMS[name] and 0 < len(cell) <= _WORD_MAX
-    }
-    event |= {name: _ENUMS[name][0] for name in words}
-    # Under another schema a message may be good and still not fit the columns: no session, say, or a position of 2.5.
-    unfit = contract().read(_payload(key, named, "key"), orjson.dumps(event))
-    if isinstance(unfit, Violation):
-        return _dead("contract", unfit)
-    return Accepted(event, {name: cell for name, cell in found.items() if name not in FIELDS}, words)
-
-
-def _dead(error: str, violation: Violation) -> Rejected:
-    return Rejected(error, violation.field, violation.rule, violation.text)
+def rejected(verdict: Verdict) -> Rejected:
+    """A verdict against a record, as its row says it: the first violation's field and rule, all of them in the reason."""
+    assert verdict.violation is not None, "a good record is not rejected"
+    first = verdict.violation
+    return Rejected("contract" if verdict.schema_known else "schema", first.field, first.rule, first.texts)
 
 
 def _framed(batch: RecordBatch, decoded: Decoded) -> list[int]:
@@ -172,38 +114,12 @@ def _framed(batch: RecordBatch, decoded: Decoded) -> list[int]:
     rows = {row for row in decoded.violations if (batch.value(row) or b"")[:1] == b"\0"}
     damaged: dict[bytes, bool] = {}
     for row, headers in batch.headers.items():
-        for header in filter(None, framing.schema_headers(_named(headers))):
+        for header in filter(None, framing.schema_headers(headers)):
             if header not in damaged:
                 damaged[header] = framing.unframe(b"", header) is None
             if damaged[header] or not decoded.valid[row]:
                 rows.add(row)
     return sorted(rows)
-
-
-def _named(headers: Headers | None) -> list[tuple[str, bytes]]:
-    return [(name, data) for name, data in headers or () if data is not None]
-
-
-def _schema(value: bytes | None, headers: list[tuple[str, bytes]], lookup: Lookup) -> tuple[Schema | None, bool]:
-    """The schema that a message names, None where it is the current one; and whether what it names is known."""
-    unframed = None if value is None else framing.unframe(value, framing.schema_headers(headers)[1])
-    if unframed is None or unframed.schema is None:
-        return None, True
-    schema = lookup(unframed.schema)
-    if schema is None:
-        return None, False
-    return (None if schema.canonical == current("value").canonical else schema), True
-
-
-@functools.lru_cache(64)
-def _contract(schema: Schema) -> Contract:
-    return Contract(value=schema)
-
-
-def _payload(data: bytes | None, headers: list[tuple[str, bytes]], part: str) -> bytes | None:
-    header = framing.schema_headers(headers)[0 if part == "key" else 1]
-    unframed = None if data is None else framing.unframe(data, header)
-    return data if unframed is None else unframed.payload
 
 
 def _put(decoded: Decoded, events: Mapping[int, dict[str, Any]], words: Mapping[int, Mapping[str, str]]) -> None:

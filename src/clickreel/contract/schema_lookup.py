@@ -13,7 +13,7 @@ _AGAIN_S = 30.0
 
 
 class SchemaLookup:
-    """SchemaLookup by the registry's id or GUID; an instance is a :data:`~clickreel.ingest.validate_batch.Lookup`.
+    """Schemas by the registry's id or GUID; an instance is a :data:`~clickreel.contract.verdict.Lookup`.
 
     Args:
         ask: Gives a schema's text by its id or GUID, None when there is none.
