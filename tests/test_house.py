@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,25 @@ def test_architecture_names_every_module_folder() -> None:
     folders.discard("src/clickreel")
     mapped = set(re.findall(r"^\| `(src/clickreel/[\w/]+)/` \|", text, re.MULTILINE))
     assert mapped == folders
+
+
+PRODUCT = [path for path in SOURCES if _name(path).startswith("src/")]
+# A settings module a stage is the rule of the house; the others are Python's own.
+SHARED_MODULE_NAMES = {"settings", "__init__", "__main__"}
+
+
+def test_a_module_name_stands_for_one_module() -> None:
+    """`grep name` finds one thing; what is alike is qualified: `produce_commands`, `produce_bench`."""
+    counts = Counter(path.stem for path in PRODUCT)
+    assert {name for name, count in counts.items() if count > 1} - SHARED_MODULE_NAMES == set()
+
+
+def test_a_class_name_stands_for_one_class() -> None:
+    """Private classes included."""
+    counts = Counter(
+        node.name
+        for path in PRODUCT
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert {name for name, count in counts.items() if count > 1} == set()

@@ -23,7 +23,7 @@ Stream = tuple[str, Deliveries]
 
 def test_each_says_what_it_answers_and_is_named_in_the_help() -> None:
     """The first line is a comment in a sentence; `clickreel sql --help` lists every name."""
-    from clickreel.cli.sql import sql
+    from clickreel.cli.sql_commands import sql
 
     for name in examples.list_examples():
         assert examples.read_example(name).startswith("-- ")

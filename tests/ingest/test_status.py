@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clickreel.cli.stack import _landed
+from clickreel.cli.stack_commands import _landed
 from clickreel.ingest.freshness import STATUS_FILE, Freshness, read_status
 from clickreel.ingest.insert_block import InsertBlock
 from clickreel.stream.throughput_monitor import IntervalStats, as_json

@@ -10,7 +10,7 @@ from clickreel.events import Events
 from clickreel.profile import Profile
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
-from clickreel.warehouse import films
+from clickreel.warehouse import film_dimension as films
 from clickreel.warehouse.client import Client, connect
 from clickreel.warehouse.migrate import migrate
 from tests.clickhouse.process import ClickHouse

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from clickreel.contract.vocabulary import EVENT_TYPES
 from clickreel.events import Events
+from clickreel.insight.film_trends import trends
 from clickreel.insight.trending import TrendingRule, expected
 from clickreel.insight.trending import trending as by_rule
-from clickreel.insight.trends import trends
 from clickreel.insight.window import window
 from clickreel.warehouse.client import Client
 from tests.insight.conftest import DAYS, END_MS, Landed

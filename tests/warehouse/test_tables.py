@@ -12,7 +12,8 @@ from clickreel.contract import ddl
 from clickreel.errors import ClickreelError, UsageError
 from clickreel.profile import Profile
 from clickreel.simulate import films as catalogues
-from clickreel.warehouse import films, migrate
+from clickreel.warehouse import film_dimension as films
+from clickreel.warehouse import migrate
 from clickreel.warehouse.client import Client, connect
 from tests.ingest.messages import Topic, land, message
 

@@ -96,7 +96,7 @@ def root(
 
 
 for _group in GROUPS:
-    importlib.import_module(f"clickreel.cli.{_group}").register(app)
+    importlib.import_module(f"clickreel.cli.{_group}_commands").register(app)
 
 
 def _unread() -> int:

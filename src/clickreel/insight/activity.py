@@ -23,7 +23,7 @@ class Count:
     Attributes:
         begin_ms: Where it begins, milliseconds since 1970.
         users: People.
-        sessions: Sessions.
+        sessions: SessionFigures.
         events: Events that landed, repeated deliveries included.
         views: Events ``view``.
         details: Events ``detail_view``.
@@ -53,15 +53,15 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Sessions:
+class SessionFigures:
     """How long sessions are.
 
     Attributes:
-        ended: Sessions without an event in the last 30 minutes of the window; the others are under way.
+        ended: SessionFigures without an event in the last 30 minutes of the window; the others are under way.
         length_s_p50: Median length, first to last event, seconds.
         length_s_p95: The 95th percentile.
         events_mean: Events a session.
-        under_way: Sessions under way at the end of the window.
+        under_way: SessionFigures under way at the end of the window.
     """
 
     ended: int
@@ -87,7 +87,7 @@ class Activity:
     window: Window
     total: Count
     now: Count
-    sessions: Sessions
+    sessions: SessionFigures
     step_s: int
     buckets: tuple[Count, ...]
 
@@ -119,7 +119,7 @@ def activity(client: Client, window: Window, *, step_s: int | None = None) -> Ac
         window,
         _whole(client, window),
         _whole(client, last_minutes),
-        Sessions(int(ended), float(p50), float(p95), float(mean), int(under_way)),
+        SessionFigures(int(ended), float(p50), float(p95), float(mean), int(under_way)),
         step_s,
         _counts(client, window, step_s),
     )

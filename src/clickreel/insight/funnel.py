@@ -27,7 +27,7 @@ PARTS = {
 
 
 @dataclass(frozen=True)
-class Step:
+class FunnelStep:
     """One step of one part.
 
     Attributes:
@@ -58,7 +58,7 @@ class Funnel:
     """The steps of a window, part by part."""
 
     window: Window
-    steps: tuple[Step, ...]
+    steps: tuple[FunnelStep, ...]
 
     def as_json(self) -> dict[str, Any]:
         """All of it, for ``--json``."""
@@ -97,7 +97,7 @@ def funnel(client: Client, window: Window, *, steps: Sequence[str] = EVENT_TYPES
     return Funnel(
         window,
         tuple(
-            Step(
+            FunnelStep(
                 str(part),
                 steps[place - 1],
                 int(with_event),

@@ -24,7 +24,7 @@ GRACE_S = 15.0
 
 
 @dataclass(frozen=True)
-class Record:
+class ProcessRecord:
     """What stands in ``<home>/parts/<name>.json``.
 
     Args:
@@ -66,10 +66,10 @@ class Record:
         return self.process.alive()
 
 
-def recorded(path: Path) -> Record | None:
+def recorded(path: Path) -> ProcessRecord | None:
     """Read a part's record; ``None`` when there is none or it is not one of ours."""
     try:
-        return Record(**read_json(path))
+        return ProcessRecord(**read_json(path))
     except TypeError:
         return None
 
@@ -84,7 +84,7 @@ class Child:
         lifeline_pipe: Writing end of the shim's pipe. A plain number, so that no garbage collection closes it.
     """
 
-    record: Record
+    record: ProcessRecord
     shim: subprocess.Popen[str]
     lifeline_pipe: int
 
@@ -158,12 +158,12 @@ def spawn(
     start_time, shim_start_time = (
         found.start_time if (found := Process.from_pid(number)) else "" for number in (pid, shim.pid)
     )
-    entry = Record(name, pid, start_time, time.time(), address, str(log), shim.pid, shim_start_time, version)
+    entry = ProcessRecord(name, pid, start_time, time.time(), address, str(log), shim.pid, shim_start_time, version)
     write_json(record, asdict(entry))
     return Child(entry, shim, writing)
 
 
-def end(record: Record, grace_s: float = GRACE_S) -> bool:
+def end(record: ProcessRecord, grace_s: float = GRACE_S) -> bool:
     """End a recorded part and its shim, politely first; whether nothing of them is left."""
     if record.shim.signal(signal.SIGTERM):
         # The shim asks the part, waits its own grace time, kills, and leaves.

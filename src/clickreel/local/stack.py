@@ -125,7 +125,7 @@ class Stack:
 
     # What runs
 
-    def record(self, name: str) -> child.Record | None:
+    def record(self, name: str) -> child.ProcessRecord | None:
         """The record of a part, whether it still runs or not."""
         return child.recorded(self.home.record(name))
 

@@ -152,7 +152,7 @@ def _load_films(where: StartContext) -> str:
     from clickreel.local.stack import profile
     from clickreel.simulate.films import invent, read_csv
     from clickreel.stream import runs
-    from clickreel.warehouse import films
+    from clickreel.warehouse import film_dimension as films
     from clickreel.warehouse.client import connect
 
     entry = runs.load(where.home.path, run(where.home) or "")
@@ -169,14 +169,20 @@ CLICKHOUSE = Service(
 TOPIC = InitTask("topic", _make_topic, needs=("kafka",), available=lambda: _exists("clickreel.stream.topic_admin"))
 CONTRACT = InitTask("contract", _register_contract, needs=("registry", "kafka"), already_done=_contract_is_registered)
 INGEST = Service(
-    "ingest", _ingest, needs=("kafka", "clickhouse", "topic"), available=lambda: _exists("clickreel.cli.ingest")
+    "ingest",
+    _ingest,
+    needs=("kafka", "clickhouse", "topic"),
+    available=lambda: _exists("clickreel.cli.ingest_commands"),
 )
 CONSOLE = Service(
     "console", _console, ports.answers, needs=("kafka",), available=lambda: _exists("clickreel.cli.console")
 )
 PRODUCER = Service(
-    "producer", _producer, needs=("kafka", "topic", "contract"), available=lambda: _exists("clickreel.cli.produce")
+    "producer",
+    _producer,
+    needs=("kafka", "topic", "contract"),
+    available=lambda: _exists("clickreel.cli.produce_commands"),
 )
 FILMS = InitTask(
-    "films", _load_films, needs=("ingest", "producer"), available=lambda: _exists("clickreel.warehouse.films")
+    "films", _load_films, needs=("ingest", "producer"), available=lambda: _exists("clickreel.warehouse.film_dimension")
 )

@@ -58,7 +58,7 @@ def films(
     Example: [bold]clickreel warehouse films --films films.csv[/bold]
     """
     from clickreel.cli.target_options import topic_name
-    from clickreel.warehouse import films as dimension
+    from clickreel.warehouse import film_dimension as dimension
     from clickreel.warehouse.client import connect
 
     client = connect(profile(profile_file))
@@ -75,7 +75,7 @@ def _catalogue(topic: str) -> Catalogue:
     from clickreel.errors import UsageError
     from clickreel.local.home import Home
     from clickreel.stream import runs
-    from clickreel.warehouse import films as dimension
+    from clickreel.warehouse import film_dimension as dimension
 
     try:
         settings = runs.settings(audit.saved(Home.default().path, topic, None))

@@ -62,7 +62,7 @@ def trending(
     A film trends when at least 10 people opened it in the window, three times as many as expected, and ten spreads more. What is
     expected is its share of all openings in the week before. Without two days of baseline no verdict is given.
     """
-    from clickreel.insight.trends import trends
+    from clickreel.insight.film_trends import trends
 
     client, window = _opened(profile_file, since, until)
     found = trends(client, window, limit=limit)

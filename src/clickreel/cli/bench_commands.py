@@ -51,18 +51,12 @@ def bench(
 
 
 def names() -> tuple[str, ...]:
-    """The benchmarks there are: the modules of :mod:`clickreel.bench` that have a ``run``."""
-    import ast
+    """The benchmarks there are: the modules ``NAME_bench`` of :mod:`clickreel.bench`."""
     from importlib import resources
 
-    # Read, not imported: a list must not load Kafka, ClickHouse and Flink.
-    found = []
-    for file in resources.files("clickreel.bench").iterdir():
-        if file.name.endswith(".py"):
-            tree = ast.parse(file.read_text(encoding="utf-8"))
-            if any(isinstance(node, ast.FunctionDef) and node.name == "run" for node in tree.body):
-                found.append(file.name.removesuffix(".py"))
-    return tuple(sorted(found))
+    # Listed, not imported: a list must not load Kafka, ClickHouse and Flink.
+    files = (file.name for file in resources.files("clickreel.bench").iterdir())
+    return tuple(sorted(name.removesuffix("_bench.py") for name in files if name.endswith("_bench.py")))
 
 
 def about(name: str) -> str:
@@ -70,7 +64,7 @@ def about(name: str) -> str:
     import ast
     from importlib import resources
 
-    text = (resources.files("clickreel.bench") / f"{name}.py").read_text(encoding="utf-8")
+    text = (resources.files("clickreel.bench") / f"{name}_bench.py").read_text(encoding="utf-8")
     first = (ast.get_docstring(ast.parse(text)) or "").split("\n\n")[0].replace("\n", " ")
     return first.partition(": ")[2].rstrip(".") or first
 
@@ -78,7 +72,7 @@ def about(name: str) -> str:
 def _run_of(name: str) -> Callable[..., dict[str, Any]]:
     import importlib
 
-    run: Callable[..., dict[str, Any]] = importlib.import_module(f"clickreel.bench.{name}").run
+    run: Callable[..., dict[str, Any]] = importlib.import_module(f"clickreel.bench.{name}_bench").run
     return run
 
 
