@@ -35,7 +35,7 @@ class Trend:
 
 
 @dataclass(frozen=True)
-class FilmTrends:
+class TrendingFilms:
     """The films of a window, trending ones first.
 
     Attributes:
@@ -67,7 +67,7 @@ class FilmTrends:
         return {"window": self.window.as_json(), "ready": self.ready, "baseline_h": self.baseline_h, "films": films}
 
 
-def trends(client: Client, window: Window, *, rule: TrendingRule | None = None, limit: int = 20) -> FilmTrends:
+def trends(client: Client, window: Window, *, rule: TrendingRule | None = None, limit: int = 20) -> TrendingFilms:
     """Judge the films of a window.
 
     Args:
@@ -103,4 +103,4 @@ def trends(client: Client, window: Window, *, rule: TrendingRule | None = None, 
         )
         for film, title, viewers, wanted, sigmas, verdict in rows
     )
-    return FilmTrends(window, ready, baseline_ms / HOUR_MS, films)
+    return TrendingFilms(window, ready, baseline_ms / HOUR_MS, films)
