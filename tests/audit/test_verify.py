@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from clickreel.audit.regenerate import ExpectedRun
 from clickreel.audit.verification import VerificationReport
 from clickreel.errors import VerificationError
 from clickreel.warehouse.client import Client
-from tests.audit.worlds import SPAN_MS, Streamed
+from tests.audit.worlds import SPAN_MS, START_MS, Streamed
+from tests.ingest.messages import NAME
 
 
 def figures(report: VerificationReport, *names: str) -> list[tuple[int, ...]]:
@@ -156,6 +158,36 @@ def test_records_of_others_are_counted_apart(streamed: Streamed) -> None:
     report = streamed.verify()
     assert report.ok
     assert figures(report, "foreign") == [(3,), (3,), (3,)]
+
+
+def test_rows_of_others_are_not_counted_as_landed(streamed: Streamed) -> None:
+    """The figure is that of the run."""
+    streamed.topic.send(9)
+    streamed.land()
+    report = streamed.verify()
+    assert [one.landed for one in report.partitions] == [one.expected for one in report.partitions]
+    assert report.notes == ["9 records of others are in the topic, which this verification did not look at"]
+
+
+def test_nothing_expected_is_no_proof(client: Client) -> None:
+    """A topic without a record of the run, and a run that has just begun."""
+    streamed = Streamed(client)
+    streamed.run = ExpectedRun(streamed.world, START_MS, START_MS)
+    for log in streamed.logs:
+        log.clear()
+    report = streamed.verify()
+    assert not report.ok
+    assert [one["kind"] for one in report.examples] == ["nothing"]
+
+
+def test_a_run_keeps_to_the_partitions_it_began_with(streamed: Streamed) -> None:
+    """Added partitions are empty of it, and the report says so."""
+    streamed.run = replace(streamed.run, partitions=3)
+    streamed.topic.broker.grow(NAME, 5)
+    report = streamed.verify()
+    assert report.ok
+    assert [one.expected == one.kafka == one.landed for one in report.partitions] == [True] * 5
+    assert report.notes == ["the run began with 3 partitions and keeps to them; the topic has 5 now"]
 
 
 def test_another_run_is_not_taken_for_this_one(streamed: Streamed) -> None:

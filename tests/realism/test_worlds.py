@@ -17,7 +17,7 @@ from clickreel.audit.realism.world_columns import (
 from clickreel.errors import UsageError
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
-from clickreel.stream import runs
+from clickreel.stream import saved_runs
 from clickreel.stream.producer import ProduceStats
 from tests.realism.naive import naive
 
@@ -98,7 +98,7 @@ def test_the_ledger_of_the_last_run_from_here_is_made_again(tmp_path: Path) -> N
     """Over the time of the stream; its flaws are left to verify."""
     world = World(WorldSettings(users=300, films=200, random_lists=0.5))
     span = weeks(1)
-    runs.save(tmp_path, world, ProduceStats(world.run, "clicks", start_ms=span[0]))
+    saved_runs.save_run(tmp_path, world, ProduceStats(world.run, "clicks", start_ms=span[0]))
     columns = columns_of_world(world, *span)
     found = ledger_of_saved_run(tmp_path, "clicks", columns)
     assert found is not None

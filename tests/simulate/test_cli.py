@@ -79,10 +79,24 @@ def test_malformed_messages_are_left_out_where_they_cannot_stand(
 def test_an_id_of_a_file_tells_its_event(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Time and user of the row that has it."""
     out = tmp_path / "e.jsonl"
-    answer(capsys, "simulate", "--out", str(out), "--count", "10", "--users", "3000")
+    made = answer(capsys, "simulate", "--out", str(out), "--count", "10", "--users", "3000")
     event = json.loads(out.read_bytes().splitlines()[3])
-    told = answer(capsys, "id", "explain", event["event_id"])
+    told = answer(capsys, "id", "explain", event["event_id"], "--run", made["run"])
     assert (told["event_ts"], told["user_id"]) == (event["event_ts"], event["user_id"])
+
+
+@pytest.mark.parametrize("run_name", [None, "another"])
+def test_an_id_of_nobodys_run_is_not_believed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, run_name: str | None
+) -> None:
+    """Any UUID can be read back to some user; without a known run it is nobody's."""
+    monkeypatch.setenv("CLICKREEL_HOME", str(tmp_path))
+    named = ("--run", run_name) if run_name else ()
+    assert run(["id", "explain", "84e0e977-9ee7-4eec-9cd6-f7655e481cb3", *named]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "is no event of the" in printed.err
+    assert "hint: clickreel id explain UUID --run NAME" in printed.err
 
 
 def test_the_ledger_is_written_in_both_forms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

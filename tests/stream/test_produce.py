@@ -16,10 +16,9 @@ import pytest
 from clickreel.cli.app import run
 from clickreel.local.home import Home
 from clickreel.profile import Profile
-from clickreel.simulate.world import World
-from clickreel.stream import runs
 from clickreel.stream.broker import Broker
 from clickreel.stream.cluster import Cluster
+from clickreel.stream.saved_runs import load_run
 from clickreel.stream.tail import event_ids
 from clickreel.stream.topic_admin import TopicSettings, ensure_topic
 from tests.conftest import Kafka
@@ -65,10 +64,10 @@ def test_a_bare_count_is_written_at_once_and_ends_about_now(
     assert len(set(zip(hi.tolist(), lo.tolist(), strict=True))) == 5000
     newest = max(record.timestamp_ms for record in records) / 1000
     assert before - 60 < newest <= time.time()
-    saved = runs.load(home.path, found["run"])
+    saved = load_run(home.path, found["run"])
     assert saved is not None
-    assert saved["start_ms"] == found["start_ms"]
-    world = World(runs.settings(saved))
+    assert saved.start_ms == found["start_ms"]
+    world = saved.world()
     assert world.run == found["run"]
     assert pairs(cluster, topic) == first(world, 3, found["start_ms"], 5000)
 

@@ -28,12 +28,15 @@ class ExpectedRun:
         start_ms: Where it begins.
         until_ms: Deliveries from this instant on are not part of it; None for no end.
         count: How many records it has in all; None for no limit.
+        partitions: How many partitions the topic had when the run began; 0 for as many as it has now. A run keeps to them when
+            partitions are added.
     """
 
     world: World
     start_ms: int
     until_ms: int | None = None
     count: int | None = None
+    partitions: int = 0
 
     @property
     def ends(self) -> bool:
@@ -61,11 +64,11 @@ class ExpectedSequence:
 
     Args:
         run: The run.
-        partitions: How many the topic has.
+        partitions: How many the topic has, of which the run uses those that it began with.
     """
 
     def __init__(self, run: ExpectedRun, partitions: int) -> None:
-        self._run, self._partitions = run, partitions
+        self._run, self._partitions = run, run.partitions or partitions
         self._cursor = run.world.cursor(run.start_ms)
         self._at = run.start_ms
         self._made = 0

@@ -14,6 +14,7 @@ from clickreel.contract.check import contract
 from clickreel.contract.rules import Violation
 from clickreel.contract.vocabulary import DEVICES, EVENT_TYPES, PAGES, REFERRERS
 from clickreel.ingest.validate_batch import ValidatedBatch
+from clickreel.simulate import ids
 from clickreel.stream.record_batch import RecordBatch
 from clickreel.warehouse.client import Client
 
@@ -61,7 +62,7 @@ class Comparison:
     """What one comparison found.
 
     Attributes:
-        landed: SequenceRows of the table in the range, gaps left out.
+        landed: Rows of the run in the range of the table, gaps left out.
         dead: Dead rows by (error, field, rule).
         faults: The differences.
         checksum_kafka: Sum of the rows' hashes on Kafka's side, modulo 2**64.
@@ -81,11 +82,13 @@ class TableDiff:
     Args:
         client: The database.
         topic_id: The topic's id.
+        run_tag: Whose rows are counted as landed; None for everybody's. A dead row tells no run and counts for any.
     """
 
-    def __init__(self, client: Client, topic_id: str) -> None:
+    def __init__(self, client: Client, topic_id: str, run_tag: int | None = None) -> None:
         self._client = client
         self._topic_id = topic_id
+        self._run_tag = run_tag
 
     def compare(self, validated: ValidatedBatch, first: int) -> Comparison:
         """Compare the records of a batch with their rows.
@@ -97,7 +100,7 @@ class TableDiff:
         batch = validated.batch
         last = int(batch.offsets[-1])
         rows, dead = self._rows(batch.partition, first, last), self._dead(batch.partition, first, last)
-        found = Comparison(len(rows["_offset"]))
+        found = Comparison(self._count_landed(rows))
         for mark in ((row["error"], row["field"], row["rule"]) for row in dead.values()):
             found.dead[mark] = found.dead.get(mark, 0) + 1
         places = _places(batch, rows["_offset"], found.faults)
@@ -106,6 +109,12 @@ class TableDiff:
         self._reasons(validated, dead, common, found.faults)
         found.faults += _again(batch, rows, common, places)
         return found
+
+    def _count_landed(self, rows: dict[str, NDArray[Any]]) -> int:
+        if self._run_tag is None:
+            return len(rows["_offset"])
+        of_other_runs = ids.read(rows["id_hi"], rows["id_lo"])[0] != self._run_tag
+        return int((rows["dead"].astype(bool) | ~of_other_runs).sum())
 
     def _rows(self, partition: int, first: int, last: int) -> dict[str, NDArray[Any]]:
         columns = ", ".join(f"{text} AS c_{name}" for name, text in _COLUMNS.items())

@@ -100,6 +100,7 @@ class VerificationReport:
         partitions: The partitions.
         dead: Dead letters by reason.
         examples: The first differences, in words.
+        notes: What a reader should know of the topic, in words: other runs in it, partitions that were added.
         rows: Records compared.
         seconds: How long it took.
     """
@@ -112,6 +113,7 @@ class VerificationReport:
     examples: list[dict[str, Any]]
     rows: int
     seconds: float
+    notes: list[str] = field(default_factory=list)
 
     def check(self) -> None:
         """Raise when something differs.
@@ -165,7 +167,7 @@ class Verification:
         self._read, self._bounds, self._lookup, self._run = read, bounds, lookup, run
         self._topic = topic
         self._landing = LandingTable(client, topic, topic_id)
-        self._landed = TableDiff(client, topic_id)
+        self._landed = TableDiff(client, topic_id, run.world.run_tag if run else None)
         lows = {partition: bound.low for partition, bound in bounds().items()}
         self._expected = ExpectedSequence(run, len(lows)) if run else None
         self._sides = {p: _PartitionState(SequenceDiff(late_start=low > 0), low, low) for p, low in lows.items()}
@@ -213,7 +215,7 @@ class Verification:
             time.sleep(0.1)
 
     def _beyond(self, stops: dict[int, int]) -> None:
-        """SequenceRows behind the last record of a partition, and behind the end of Kafka: Kafka has lost what they were made of."""
+        """Rows behind the last record of a partition, and behind the end of Kafka: Kafka has lost what they were made of."""
         extents = self._landing.offset_ranges(stops)
         highs = {partition: bound.high for partition, bound in self._bounds().items()}  # after the rows were looked at
         for partition, side in self._sides.items():
@@ -247,11 +249,33 @@ class Verification:
             self._expect()
         self._match()
         if side.diff.hopeless:
-            raise VerificationError(
-                f"partition {batch.partition} of {self._topic} does not hold the run {self._run.world.run if self._run else ''}: hardly "
-                "a record is where it should be",
-                hint="check --seed, --rate, --from and the scenario, or use --foreign for a stream that is not a run of clickreel",
+            raise self._unlike(batch.partition)
+
+    def _unlike(self, partition: int) -> VerificationError:
+        """Hardly a record is where it should be."""
+        assert self._run is not None
+        what = f"partition {partition} of {self._topic} does not hold the run {self._run.world.run}: hardly a record is where it should be"
+        if self._run.partitions and self._run.partitions != len(self._sides):
+            return VerificationError(
+                f"{what}; the run began with {self._run.partitions} partitions and the topic has {len(self._sides)}",
+                hint="clickreel produce --run NAME begins a new run, which uses all partitions",
             )
+        return VerificationError(
+            what,
+            hint="check --seed, --rate, --from and the scenario, or use --foreign for a stream that is not a run of clickreel",
+        )
+
+    def _notes(self, partitions: list[PartitionReport]) -> list[str]:
+        if self._run is None:
+            return []
+        notes = []
+        if self._run.partitions and self._run.partitions != len(self._sides):
+            notes.append(
+                f"the run began with {self._run.partitions} partitions and keeps to them; the topic has {len(self._sides)} now"
+            )
+        if others := sum(report.foreign for report in partitions):
+            notes.append(f"{others:,} records of others are in the topic, which this verification did not look at")
+        return notes
 
     def _expect(self) -> None:
         assert self._expected is not None
@@ -330,6 +354,14 @@ class Verification:
         ok = not any(getattr(report, name) for report in partitions for name in differ)
         ok = ok and all(report.checksum_kafka == report.checksum_table for report in partitions)
         ok = ok and all(one.expected in {None, one.landed} for one in dead)
+        if self._run is not None and not any(report.expected for report in partitions):
+            ok = False  # nothing expected is no proof
+            examples.append(
+                {
+                    "kind": "nothing",
+                    "text": f"nothing is expected of run {self._run.world.run} so far, which proves nothing",
+                }
+            )
         ok = ok and not (
             complete and self._expected is not None and any(sum(s.diff.waiting) for s in self._sides.values())
         )
@@ -342,6 +374,7 @@ class Verification:
             examples[:EXAMPLES_MAX],
             sum(report.landed for report in partitions),
             self._seconds,
+            self._notes(partitions),
         )
 
     def _dead_report(self, *, foreign: bool) -> list[DeadLetterReport]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 from clickreel.audit.regenerate import ExpectedRun
@@ -11,8 +10,6 @@ from clickreel.audit.topic_reader import of_cluster
 from clickreel.audit.verification import Verification, VerificationReport
 from clickreel.contract import schema_registry
 from clickreel.contract.schema_lookup import SchemaLookup
-from clickreel.errors import UsageError
-from clickreel.json_files import read_json
 from clickreel.profile import Profile
 from clickreel.stream.cluster import Cluster
 from clickreel.stream.kafka_errors import missing
@@ -64,30 +61,3 @@ def verify(
 def summary(report: VerificationReport) -> dict[str, Any]:
     """The report as ``--json`` prints it."""
     return dataclasses.asdict(report)
-
-
-def saved(home: Path, topic: str, run: str | None) -> dict[str, Any]:
-    """What the producer wrote down about a run.
-
-    Args:
-        home: The home.
-        topic: The topic.
-        run: The run; None for the one that was produced into the topic last.
-
-    Raises:
-        UsageError: Nothing was produced from here.
-    """
-    entries = [(file.stat().st_mtime, read_json(file)) for file in (home / "runs").glob("*.json")]
-    found = [
-        (time, entry)
-        for time, entry in entries
-        if entry.get("topic") == topic and entry.get("start_ms") and run in {None, entry.get("run")}
-    ]
-    if not found:
-        raise UsageError(
-            f"no run {run!r} was produced from here into {topic}"
-            if run
-            else f"no run was produced from here into {topic}",
-            hint="give the run's settings and --from, or --foreign to hold Kafka against ClickHouse only",
-        )
-    return max(found, key=lambda one: one[0])[1]

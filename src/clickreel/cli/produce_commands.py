@@ -232,10 +232,10 @@ class _Watch:
         from clickreel import timespec
         from clickreel.local import ready
         from clickreel.local.home import Home
-        from clickreel.stream import runs
+        from clickreel.stream import saved_runs
 
         self._saved = True
-        runs.save(Home.default().path, self._world, stats, self._profile)
+        saved_runs.save_run(Home.default().path, self._world, stats, self._profile)
         ready.announce(stats.run)  # to the stack that may have started this process
         if not self._quiet:
             where = (

@@ -209,22 +209,14 @@ def ledger(  # noqa: PLR0917 - one parameter an option
 
 def _known(run: str | None, options: dict[str, Any]) -> tuple[World, int | None]:
     """The world that is meant, and where its run began: as it was produced from here, or as the options say."""
-    import dataclasses
-
     from clickreel.cli.world_options import world as make_world
     from clickreel.local.home import Home
-    from clickreel.simulate.films import read_csv
-    from clickreel.simulate.world import World
-    from clickreel.stream import runs
+    from clickreel.stream.saved_runs import load_run
 
-    entry = None
+    saved = None
     if run is not None and all(value is None for value in options.values()):
-        entry = runs.load(Home.default().path, run)
-    if entry is None:
-        return make_world(run=run, **options), None
-    settings = dataclasses.replace(runs.settings(entry), run=run)
-    csv = settings.films_csv
-    return World(settings, read_csv(Path(csv)) if csv else None), int(entry["start_ms"])
+        saved = load_run(Home.default().path, run)
+    return (make_world(run=run, **options), None) if saved is None else (saved.world(), saved.start_ms)
 
 
 def _put(batches: Iterator[Any], form: str, out: Path | None) -> int:
@@ -268,45 +260,43 @@ def scenarios(json: Json = False) -> None:
 
 
 def explain(
-    event_id: Annotated[str, typer.Argument(help="An event id.", show_default=False)], json: Json = False
+    event_id: Annotated[str, typer.Argument(help="An event id.", show_default=False)],
+    run: Annotated[
+        str | None, typer.Option("--run", help="A run that was not produced from here: its name.", show_default=False)
+    ] = None,
+    json: Json = False,
 ) -> None:
     """Tell an event's run, time, user and place from its id alone.
 
     Example: [bold]clickreel id explain 4f686cc3-e283-43fc-801c-79c99cfc5ace[/bold]
-    """
-    from datetime import UTC, datetime
 
+    Any UUID can be read this way; only an id whose run is known is believed.
+    """
+    from clickreel.errors import ClickreelError
     from clickreel.local.home import Home
     from clickreel.simulate import ids
+    from clickreel.stream.saved_runs import list_runs
+    from clickreel.timespec import format_instant
 
-    place = ids.explain(event_id)
-    name = _name_of(Home.default().path / "runs", place.run_tag)
-    moment = datetime.fromtimestamp(place.ts_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    position = ids.explain(event_id)
+    known = {saved.run_tag: saved.run for saved in list_runs(Home.default().path)}
+    if run is not None:
+        known[ids.run_tag(run)] = run
+    if position.run_tag not in known:
+        raise ClickreelError(
+            f"{event_id} is no event of the {len(known)} runs known here",
+            hint="clickreel id explain UUID --run NAME, for a run that was produced elsewhere",
+        )
     answer = {
         "event_id": event_id,
-        "run_tag": f"{place.run_tag:08x}",
-        "run": name,
-        "event_ts": moment,
-        "user_id": f"u_{place.user}",
-        "session_of_day": place.session_of_day,
-        "event_of_session": place.event_of_session,
+        "run_tag": f"{position.run_tag:08x}",
+        "run": known[position.run_tag],
+        "event_ts": format_instant(position.ts_ms),
+        "user_id": f"u_{position.user}",
+        "session_of_day": position.session_of_day,
+        "event_of_session": position.event_of_session,
     }
     if json:
         print_json(answer)
     else:
-        print_table(
-            ["", ""],
-            [(key.replace("_", " "), "not produced from here" if v is None else v) for key, v in answer.items()],
-        )
-
-
-def _name_of(folder: Path, run_tag: int) -> str | None:
-    """The name of a run that was produced from here."""
-    import orjson
-
-    for file in sorted(folder.glob("*.json")):
-        with contextlib.suppress(OSError, ValueError):
-            entry = orjson.loads(file.read_bytes())
-            if isinstance(entry, dict) and entry.get("run_tag") == run_tag:
-                return str(entry["run"])
-    return None
+        print_table(["", ""], [(key.replace("_", " "), value) for key, value in answer.items()])

@@ -22,10 +22,13 @@ def register(app: typer.Typer) -> None:
 
 def verify(  # noqa: PLR0917 - one parameter an option
     run: Annotated[
-        str | None, typer.Option("--run", help="The run. [default: the last one produced from here into the topic]")
+        str | None,
+        typer.Option(
+            "--run", help="The run. [default: the stack's stream, else the last one produced from here into the topic]"
+        ),
     ] = None,
     foreign: Annotated[
-        bool, typer.Option("--foreign", help="The stream is no run of clickreel: hold Kafka against ClickHouse only.")
+        bool, typer.Option("--foreign", help="The stream is no run of clickreel: compare Kafka with ClickHouse only.")
     ] = False,
     seed: Seed = None,
     rate: Rate = None,
@@ -79,18 +82,13 @@ def _run(
     topic: str, name: str | None, options: dict[str, Any], span: tuple[str | None, str | None, int | None]
 ) -> ExpectedRun:
     """The run that is meant: from the flags when they say where it begins, else as it was saved when it was produced."""
-    import dataclasses
-    from pathlib import Path
-
     from clickreel import timespec
-    from clickreel.audit import verify as audit
     from clickreel.audit.regenerate import ExpectedRun
     from clickreel.cli.world_options import world as make_world
     from clickreel.errors import UsageError
     from clickreel.local.home import Home
-    from clickreel.simulate.films import read_csv
-    from clickreel.simulate.world import World
-    from clickreel.stream import runs
+    from clickreel.local.run_options import run as streamed_run
+    from clickreel.stream.saved_runs import latest_run, load_run
     from clickreel.stream.send_schedule import wall_clock
 
     start, until, count = span
@@ -100,11 +98,10 @@ def _run(
         return ExpectedRun(make_world(run=name, **options), timespec.instant_ms(start, now, "--from"), until_ms, count)
     if any(value is not None for value in options.values()):
         raise UsageError("a run that is given by its settings needs its beginning", hint="give --from, or --run only")
-    entry = audit.saved(Home.default().path, topic, name)
-    settings = runs.settings(entry)
-    csv = settings.films_csv
-    world = World(dataclasses.replace(settings, run=entry["run"]), read_csv(Path(csv)) if csv else None)
-    return ExpectedRun(world, int(entry["start_ms"]), until_ms, count)
+    home = Home.default()
+    streamed = load_run(home.path, streamed_run(home) or "") if name is None else None
+    saved = streamed if streamed is not None and streamed.topic == topic else latest_run(home.path, topic, name)
+    return ExpectedRun(saved.world(), saved.start_ms, until_ms, count, saved.partitions)
 
 
 def _show(report: VerificationReport) -> None:
@@ -127,8 +124,8 @@ def _show(report: VerificationReport) -> None:
         )
     for example in report.examples:
         print_err(f"  {example['text']}")
-    foreign = sum(one.foreign for one in report.partitions)
+    for note in report.notes:
+        print_err(f"  {note}")
     what = f"run {report.run}" if report.run else "a foreign stream"
-    beside = f", {foreign:,} records of others beside it" if foreign else ""
     verdict = ("equal", "green") if report.ok else ("they differ", "red")
-    print_err(f"{what} in {report.topic}{beside}: {report.rows:,} rows in {report.seconds:.1f} s: ", verdict)
+    print_err(f"{what} in {report.topic}: {report.rows:,} rows in {report.seconds:.1f} s: ", verdict)

@@ -71,18 +71,12 @@ def films(
 
 def _catalogue(topic: str) -> Catalogue:
     """The films of the run that was produced last from here into the topic; without one, the invented ones."""
-    from clickreel.audit import verify as audit
-    from clickreel.errors import UsageError
     from clickreel.local.home import Home
-    from clickreel.stream import runs
+    from clickreel.stream.saved_runs import list_runs
     from clickreel.warehouse import film_dimension as dimension
 
-    try:
-        settings = runs.settings(audit.saved(Home.default().path, topic, None))
-    except UsageError:
-        return dimension.catalogue()
-    csv = Path(settings.films_csv) if settings.films_csv else None
-    return dimension.catalogue(csv, count=settings.films, seed=settings.seed)
+    saved = list_runs(Home.default().path, topic)
+    return saved[0].films() if saved else dimension.catalogue()
 
 
 def ttl(

@@ -150,17 +150,14 @@ def _load_films(where: StartContext) -> str:
     """The films of the run that is streamed, so that answers have titles; the producer has written down which they are."""
     from clickreel.local.run_options import run
     from clickreel.local.stack import profile
-    from clickreel.simulate.films import invent, read_csv
-    from clickreel.stream import runs
+    from clickreel.stream.saved_runs import load_run
     from clickreel.warehouse import film_dimension as films
     from clickreel.warehouse.client import connect
 
-    entry = runs.load(where.home.path, run(where.home) or "")
-    if entry is None:
+    saved = load_run(where.home.path, run(where.home) or "")
+    if saved is None:
         return "no run, no films"
-    world = runs.settings(entry)
-    catalogue = read_csv(Path(world.films_csv)) if world.films_csv else invent(world.films, world.seed)
-    return f"{films.load(connect(profile(where.home)), catalogue):,} films"
+    return f"{films.load(connect(profile(where.home)), saved.films()):,} films"
 
 
 CLICKHOUSE = Service(

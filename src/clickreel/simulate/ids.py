@@ -8,6 +8,7 @@ and clickreel can name its run, its time and its user, with no list of runs. It 
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from dataclasses import dataclass
 
@@ -97,6 +98,11 @@ def read(hi: U64, lo: U64) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArr
     return run_tag, ts_ms, user, (right & np.uint64(0xFFFF)).astype(np.uint16)
 
 
+def run_tag(run: str) -> int:
+    """The 32 bits that stand for a run's name in its event ids."""
+    return int.from_bytes(hashlib.sha256(run.encode()).digest()[:4], "big")
+
+
 def explain(event_id: str | uuid.UUID) -> EventPosition:
     """Where the event with this id stands.
 
@@ -113,5 +119,4 @@ def explain(event_id: str | uuid.UUID) -> EventPosition:
             hint="an event id is a UUID of version 4, like 7d9f2c1a-3b5e-4f60-8a1b-2c3d4e5f6071",
         )
     hi, lo = (np.array([half], np.uint64) for half in divmod(value.int, 1 << 64))
-    run_tag, ts_ms, user, ordinal = (int(column[0]) for column in read(hi, lo))
-    return EventPosition(run_tag, ts_ms, user, ordinal)
+    return EventPosition(*(int(column[0]) for column in read(hi, lo)))

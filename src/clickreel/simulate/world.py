@@ -11,13 +11,12 @@ The path, each step a function in a module of its own:
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 from numpy.typing import NDArray
 
 from clickreel.errors import UsageError
 from clickreel.events import Deliveries, Events
+from clickreel.simulate import ids
 from clickreel.simulate.delivery_flaws import Delivery, concat, in_order
 from clickreel.simulate.films import Catalogue, invent
 from clickreel.simulate.population import population
@@ -55,7 +54,7 @@ class World:
         self.settings = settings or WorldSettings()
         self.catalogue = catalogue or invent(self.settings.films, self.settings.seed)
         self.run = self.settings.run or self._run_name()
-        self.run_tag = int.from_bytes(hashlib.sha256(self.run.encode()).digest()[:4], "big")
+        self.run_tag = ids.run_tag(self.run)
         self.model = WorldModel(self.settings, self.catalogue)
         self.audience = audience(self.model)
         self.users = self.audience.people

@@ -54,22 +54,13 @@ def ledger_of_saved_run(home: Path, topic: str, columns: Columns) -> tuple[str, 
     Returns:
         The run's name and its ledger; None when no run was produced from here, or the stream is empty.
     """
-    from clickreel.audit.verify import saved
-    from clickreel.simulate.films import read_csv
-    from clickreel.simulate.world import World
-    from clickreel.stream import runs
+    from clickreel.stream.saved_runs import list_runs
 
-    if len(columns) == 0:
+    saved = list_runs(home, topic)
+    if len(columns) == 0 or not saved:
         return None
-    try:
-        entry = saved(home, topic, None)
-    except UsageError:
-        return None
-    settings = runs.settings(entry)
-    films = read_csv(Path(settings.films_csv)) if settings.films_csv else None
-    world = World(replace(settings, run=entry["run"]), films)
-    ledger = ledger_of_world(world, int(columns.ts_ms.min()), int(columns.ts_ms.max()) + 1)
-    return entry["run"], replace(ledger, flaws=None)
+    ledger = ledger_of_world(saved[0].world(), int(columns.ts_ms.min()), int(columns.ts_ms.max()) + 1)
+    return saved[0].run, replace(ledger, flaws=None)
 
 
 def _blocks(world: World, start_ms: int, end_ms: int) -> Iterator[Deliveries]:
