@@ -270,6 +270,14 @@ class ClusterReader:
             self._cluster.bounds(self._topic)  # either it answers and the reader goes on, or this says what is wrong
         return out
 
+    def seek(self, starts: Mapping[int, int]) -> None:
+        """Go on from other offsets, of partitions that it reads already."""
+        for partition, offset in starts.items():
+            try:
+                self._consumer.seek(TopicPartition(self._topic, partition, offset))
+            except KafkaException as exc:
+                raise explain(exc.args[0], self._cluster.profile, self._client_errors, self._topic) from exc
+
     def close(self) -> None:
         """Stop reading."""
         self._consumer.close()

@@ -195,6 +195,10 @@ class MemoryReader:
             time.sleep(min(timeout_s, 0.001))
         return out
 
+    def seek(self, starts: Mapping[int, int]) -> None:
+        """Go on from other offsets."""
+        self._next.update(starts)
+
     def close(self) -> None:
         """Stop reading."""
 
