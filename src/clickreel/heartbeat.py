@@ -56,7 +56,8 @@ class Heartbeat:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._guard = threading.Lock()
-        self._now = Pulse(progress=time.time())
+        # The run of the process before stands until this one says its own: `status` must not lose it over a restart.
+        self._now = Pulse(progress=time.time(), run=read_pulse(path).run if path else "")
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -123,3 +124,12 @@ def read_pulse(path: Path) -> Pulse:
         return Pulse(**read_json(path))
     except TypeError:
         return Pulse()
+
+
+def reset_heartbeat(path: Path) -> None:
+    """Forget what an ended process said of itself, but for the run that it streamed; for whoever starts the next one."""
+    before = read_pulse(path)
+    if before.run:
+        write_json(path, asdict(Pulse(run=before.run)))
+    else:
+        path.unlink(missing_ok=True)

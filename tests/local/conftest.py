@@ -41,7 +41,7 @@ class Cli:
     def __call__(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         process = self.start(*arguments, **env)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=300)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def status(self) -> dict[str, Any]:
@@ -50,9 +50,9 @@ class Cli:
         return {**answer, "parts": {part["name"]: part for part in answer["parts"]}}
 
     def processes(self) -> list[Process]:
-        """All that was recorded: parts, their shims, supervisors."""
+        """All that was recorded: services, their shims, the supervisor."""
         found = []
-        for path in [*self.home.glob("parts/*.json"), *self.home.glob("supervisors/*.json")]:
+        for path in [*self.home.glob("services/*.json"), *self.home.glob("supervisor.json")]:
             entry = json.loads(path.read_text())
             found.append(Process(entry["pid"], entry["start_time"]))
             if "shim_pid" in entry:
@@ -72,7 +72,7 @@ def foreign_addresses(pid: int) -> list[str]:
     return [address for address in found if not address.removeprefix("::ffff:").startswith("127.")]
 
 
-def until(done: Callable[[], object], seconds: float = 30) -> None:
+def until(done: Callable[[], object], seconds: float = 120) -> None:
     """Wait for a condition."""
     deadline = time.monotonic() + seconds
     while not done():
@@ -90,7 +90,7 @@ def cli() -> Iterator[Cli]:
     cli = Cli(home, {**env, "CLICKREEL_HOME": str(home), "COLUMNS": "200"})
     left = cli.processes
     yield cli
-    if (home / "parts").exists():
+    if (home / "services").exists():
         cli("down")
     assert not [process for process in left() if process.alive()]
     shutil.rmtree(home, ignore_errors=True)

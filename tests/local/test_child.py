@@ -23,7 +23,7 @@ import sys, time
 from pathlib import Path
 from clickreel.local import child
 folder = Path(sys.argv[1])
-begun = child.spawn("part", sys.argv[2:], record=folder / "part.json", log=folder / "part.log", grace_s=1)
+begun = child.spawn("part", sys.argv[2:], log=folder / "part.log", grace_s=1)
 print(begun.record.pid, begun.record.shim_pid, flush=True)
 time.sleep(600)
 """
@@ -48,8 +48,8 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., Child]]:
     begun: list[Child] = []
 
     def start(*argv: str, grace_s: float = 5) -> Child:
-        record, log = tmp_path / f"{len(begun)}.json", tmp_path / f"{len(begun)}.log"
-        begun.append(child.spawn("part", argv, record=record, log=log, address="here", grace_s=grace_s))
+        log = tmp_path / f"{len(begun)}.log"
+        begun.append(child.spawn("part", argv, log=log, address="here", grace_s=grace_s))
         return begun[-1]
 
     yield start
@@ -86,7 +86,8 @@ def starter(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[str
 def test_a_part_is_recorded_with_process_address_and_log(spawn: Callable[..., Child], tmp_path: Path) -> None:
     """The record is all that another process needs to find and end it."""
     begun = spawn("/bin/sh", "-c", "echo hello; sleep 600")
-    found = child.recorded(tmp_path / "0.json")
+    begun.record.write(tmp_path / "0.json")
+    found = child.read_record(tmp_path / "0.json")
     assert found == begun.record
     assert found.alive()
     assert found.address == "here"
@@ -175,10 +176,10 @@ def test_a_stranger_with_a_recorded_id_is_not_signalled(spawn: Callable[..., Chi
 def test_a_record_of_something_else_is_no_record(tmp_path: Path) -> None:
     """Half a file, or a file of another version, is as good as none."""
     (tmp_path / "part.json").write_text('{"name": "part", "pid": 1}')
-    assert child.recorded(tmp_path / "part.json") is None
+    assert child.read_record(tmp_path / "part.json") is None
     (tmp_path / "part.json").write_text('{"name": ')
-    assert child.recorded(tmp_path / "part.json") is None
-    assert child.recorded(tmp_path / "absent.json") is None
+    assert child.read_record(tmp_path / "part.json") is None
+    assert child.read_record(tmp_path / "absent.json") is None
 
 
 def test_a_zombie_does_not_live() -> None:
@@ -196,8 +197,30 @@ def test_a_large_log_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(child, "LOG_BYTES", 10)
     log = tmp_path / "part.log"
     log.write_text("a long text from before\n")
-    begun = child.spawn("part", ["/bin/echo", "new"], record=tmp_path / "part.json", log=log)
+    begun = child.spawn("part", ["/bin/echo", "new"], log=log)
     until(lambda: begun.exit_code() == 0)
     begun.close()
     assert child.tail(log) == ["new"]
     assert child.tail(tmp_path / "part.log.1") == ["a long text from before"]
+
+
+def test_a_log_is_rotated_while_the_service_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line is lost at the seam, and none is torn in two."""
+    monkeypatch.setattr(child, "LOG_BYTES", 2000)
+    log = tmp_path / "part.log"
+    begun = child.spawn("part", ["/bin/sh", "-c", "for i in $(seq 1000 1399); do echo line $i; done"], log=log)
+    until(lambda: begun.exit_code() == 0)
+    begun.close()
+    lines = child.tail(tmp_path / "part.log.1", 1000) + child.tail(log, 1000)
+    assert lines[-1] == "line 1399"
+    assert lines == [f"line {number}" for number in range(1400 - len(lines), 1400)]
+    assert log.stat().st_size <= 4000
+
+
+def test_a_paused_service_can_be_ended(spawn: Callable[..., Child]) -> None:
+    """A stopped process takes no request: it is continued, so that it ends in order and at once."""
+    begun = spawn("/bin/sleep", "600", grace_s=60)
+    begun.record.process.signal(signal.SIGSTOP)
+    until(begun.record.process.is_paused)
+    assert child.end(begun.record)
+    assert begun.exit_code() == 128 + signal.SIGTERM

@@ -115,7 +115,7 @@ def test_one_process_at_a_time_starts_or_stops(tmp_path: Path) -> None:
         home.locked(wait_s=0.2),
     ):
         pass
-    with home.locked(wait_s=0.2):
+    with home.locked(wait_s=0.2), home.locked(wait_s=0.2, reentrant=True):
         pass
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from clickreel.errors import ContractError, MissingError, UnreachableError, UsageError
-from clickreel.local import stream_services
+from clickreel.local import init_tasks
 from clickreel.local.home import Home
-from clickreel.local.services import INIT_TASKS, NAMES, SERVICES
+from clickreel.local.service import NAMES
+from clickreel.local.services import INIT_TASKS, SERVICES
 from clickreel.local.stack import Stack
-from clickreel.local.startup_diagnosis import explained
+from clickreel.local.startup_diagnosis import explain_exit
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def home(tmp_path: Path) -> Home:
 
 def test_the_parts_are_those_that_status_names() -> None:
     """Scripts rely on these names; a part may be absent until somebody starts it."""
-    assert set(SERVICES) == set(NAMES)
+    assert set(NAMES) - set(SERVICES) == {"console"}
     needs = [one.needs for one in SERVICES.values()] + [one.needs for one in INIT_TASKS.values()]
     assert {name for names in needs for name in names} <= {*SERVICES, *INIT_TASKS}
 
@@ -36,18 +38,36 @@ def test_a_part_brings_what_it_needs(home: Home) -> None:
 
 def test_a_registered_contract_is_waited_for_once(home: Home) -> None:
     """Until it changes, or another registry is meant."""
-    assert not stream_services._contract_is_registered(home)
-    home.write("contract.json", stream_services._contract(home))
-    assert stream_services._contract_is_registered(home)
-    home.write("contract.json", {**stream_services._contract(home), "value": {"type": "object"}})
-    assert not stream_services._contract_is_registered(home)
+    assert not init_tasks._contract_is_registered(home)
+    home.write("contract.json", init_tasks._contract(home))
+    assert init_tasks._contract_is_registered(home)
+    home.write("contract.json", {**init_tasks._contract(home), "value": {"type": "object"}})
+    assert not init_tasks._contract_is_registered(home)
 
 
 @pytest.mark.parametrize(
     ("log", "code", "kind", "said"),
     [
-        ("error: --rate is 0\nhint: allowed: above 0\n", 2, UsageError, ("--rate is 0", "allowed: above 0")),
-        ("error: no\nerror: incompatible\nhint: contract diff", 5, ContractError, ("incompatible", "contract diff")),
+        (
+            '2026-11-28T02:30:00.123Z ERROR clickreel.cli --rate is 0 hint="allowed: above 0"\n',
+            2,
+            UsageError,
+            ("--rate is 0", "allowed: above 0"),
+        ),
+        (
+            json.dumps(
+                {
+                    "time": "2026-11-28T02:30:00.123Z",
+                    "level": "ERROR",
+                    "logger": "clickreel.cli",
+                    "message": "incompatible",
+                    "hint": "contract diff",
+                }
+            ),
+            5,
+            ContractError,
+            ("incompatible", "contract diff"),
+        ),
         (
             "java.net.BindException: Address already in use",
             1,
@@ -55,8 +75,8 @@ def test_a_registered_contract_is_waited_for_once(home: Home) -> None:
             ("a port of part was taken", "clickreel up"),
         ),
         ("java.io.IOException: No space left on device", 1, MissingError, ("no disk space left", "free some space")),
-        ("one\nthe reason\n\n", 1, UnreachableError, ("code 1 while it started: the reason", "read its log")),
-        ("", 1, UnreachableError, ("it wrote nothing", "read its log")),
+        ("one\nthe reason\n\n", 1, UnreachableError, ("part ended with code 1: the reason", "clickreel logs part")),
+        ("", 1, UnreachableError, ("it wrote nothing", "clickreel logs part")),
     ],
 )
 def test_the_reason_of_a_failed_start_is_read_from_the_log(
@@ -65,7 +85,7 @@ def test_the_reason_of_a_failed_start_is_read_from_the_log(
     """A part of our own has chosen message, hint and exit code itself."""
     path = tmp_path / "part.log"
     path.write_text(log)
-    found = explained("part", path, code, runs_in_java=False)
+    found = explain_exit("part", path, code, runs_in_java=False)
     assert type(found) is kind
     assert said[0] in found.message
     assert said[1] in found.hint

@@ -8,7 +8,7 @@ import pytest
 
 from clickreel.errors import UnreachableError
 from clickreel.local.home import Home
-from clickreel.local.stack import profile
+from clickreel.local.local_profile import profile
 from tests.local.conftest import foreign_addresses
 
 if TYPE_CHECKING:

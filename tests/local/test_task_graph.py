@@ -48,23 +48,32 @@ def test_the_report_tells_each_beginning_and_end() -> None:
     ]
 
 
-def test_the_first_failure_is_raised_and_nothing_else_begins() -> None:
-    """Steps under way are told to give up, later ones never begin."""
-    cancel = threading.Event()
-    begun: list[str] = []
+def test_a_failure_stops_only_what_needs_the_failed_step() -> None:
+    """Also through one another; everything else is done, and the first failure is raised at the end."""
+    failed = threading.Event()
+    done: list[str] = []
 
     def note(name: str) -> str:
-        begun.append(name)
+        done.append(name)
         return name
 
     def fail() -> str:
+        failed.set()
         raise ValueError("first")
 
-    def give_up() -> str:
-        assert cancel.wait(10)
-        raise ValueError("second")
+    def go_on() -> str:
+        assert failed.wait(10)
+        return note("b")
 
-    steps = [Step("a", fail), Step("b", give_up), Step("c", lambda: note("c"), ("b",))]
+    seen: list[StepEvent] = []
+    steps = [
+        Step("a", fail),
+        Step("needs a", lambda: note("needs a"), ("a",)),
+        Step("needs that", lambda: note("needs that"), ("needs a",)),
+        Step("b", go_on),
+        Step("needs b", lambda: note("needs b"), ("b",)),
+    ]
     with pytest.raises(ValueError, match="first"):
-        run(steps, cancel=cancel)
-    assert begun == []
+        run(steps, seen.append)
+    assert done == ["b", "needs b"]
+    assert {event.step for event in seen} == {"a", "b", "needs b"}

@@ -14,13 +14,13 @@ from clickreel.process import Process
 from tests.local.conftest import Cli, until
 
 # A command that hangs must not hang the run.
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 
-def _supervisors(cli: Cli) -> list[Process]:
-    """Those that the home knows."""
-    entries = [json.loads(path.read_text()) for path in cli.home.glob("supervisors/*.json")]
-    return [Process(entry["pid"], entry["start_time"]) for entry in entries]
+def _supervisor(cli: Cli) -> Process:
+    """The home's one supervisor."""
+    entry = json.loads((cli.home / "supervisor.json").read_text())
+    return Process(entry["pid"], entry["start_time"])
 
 
 def test_a_stack_lives_through_up_crash_up_and_down(cli: Cli) -> None:
@@ -39,10 +39,11 @@ def test_a_stack_lives_through_up_crash_up_and_down(cli: Cli) -> None:
     assert cli.status()["parts"]["kafka"]["pid"] == kafka["pid"]
 
     everything = cli.processes()
-    (supervisor,) = _supervisors(cli)
-    supervisor.signal(signal.SIGKILL)
+    _supervisor(cli).signal(signal.SIGKILL)
     until(lambda: not any(process.alive() for process in everything))
-    assert cli.status()["parts"]["kafka"]["state"] == "crashed"
+    lost = cli.status()["parts"]["kafka"]
+    assert (lost["state"], lost["reason"]) == ("failed", "it ended with its supervisor, which was killed")
+    assert "clickreel up --detach" in lost["hint"]
     assert cli("status").returncode == 1
 
     assert cli("up", "--detach", "--only", "kafka").returncode == 0
@@ -55,10 +56,7 @@ def test_a_stack_lives_through_up_crash_up_and_down(cli: Cli) -> None:
     # Nothing was written beside the home (Java reads the name of the folder in its own way).
     assert (cli.home / "data" / "kafka" / "log" / "meta.properties").exists()
 
-    supervisors = _supervisors(cli)
-    assert any(one.alive() for one in supervisors)
     down = cli("down", "--purge", "--json")
-    assert not any(one.alive() for one in supervisors)
     assert down.returncode == 0, down.stderr
     answer = json.loads(down.stdout)
     assert answer["ended"] == ["kafka"]
@@ -75,7 +73,7 @@ def test_ctrl_c_ends_a_stack_in_the_foreground(cli: Cli) -> None:
     everything = cli.processes()
     assert len(everything) == 3
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=200)
     assert process.returncode == 130
     assert "ended clickhouse" in err
     assert not any(one.alive() for one in everything)
@@ -88,22 +86,28 @@ def test_down_from_elsewhere_ends_a_stack_in_the_foreground(cli: Cli) -> None:
     assert process.stdout is not None
     process.stdout.readline()
     assert cli("down").returncode == 0
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=200)
     assert process.returncode == 0
-    assert "all parts were ended" in err
+    assert "all services were ended" in err
 
 
-def test_a_part_that_dies_is_named(cli: Cli) -> None:
-    """`up` in the foreground says who died and how, and what to type."""
+def test_a_service_that_dies_is_named_and_started_again(cli: Cli) -> None:
+    """`up` in the foreground says who died and how, and what to type; `status` keeps the evidence."""
     process = cli.start("up", "--only", "clickhouse", "--json")
     assert process.stdout is not None
     process.stdout.readline()
-    os.kill(cli.status()["parts"]["clickhouse"]["pid"], signal.SIGKILL)
-    _, err = process.communicate(timeout=60)
-    assert "clickhouse ended by itself by signal 9" in err
+    before = cli.status()["parts"]["clickhouse"]
+    os.kill(before["pid"], signal.SIGKILL)
+    until(lambda: cli.status()["parts"]["clickhouse"]["restarts"] == 1)
+    until(lambda: cli.status()["parts"]["clickhouse"]["state"] == "running")
+    again = cli.status()["parts"]["clickhouse"]
+    assert (again["address"], again["exit_code"]) == (before["address"], 128 + signal.SIGKILL)
+    assert again["pid"] != before["pid"]
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert "clickhouse ended by signal 9" in err
     assert "clickreel logs clickhouse" in err
-    assert cli.status()["parts"]["clickhouse"]["state"] == "crashed"
-    assert not cli.status()["ok"]
+    assert "clickhouse was started again (restart 1)" in err
 
 
 def test_a_taken_port_is_two_lines_and_leaves_nothing(cli: Cli) -> None:
@@ -117,7 +121,7 @@ def test_a_taken_port_is_two_lines_and_leaves_nothing(cli: Cli) -> None:
     assert f"error: port {port} for clickhouse is taken by another program" in done.stderr
     assert "hint: " in done.stderr
     assert "Traceback" not in done.stderr
-    assert not list(cli.home.glob("parts/*.json"))
+    assert not list(cli.home.glob("services/*.json"))
 
 
 def test_a_broken_java_is_two_lines_and_leaves_nothing(cli: Cli, tmp_path: Path) -> None:
@@ -129,7 +133,7 @@ def test_a_broken_java_is_two_lines_and_leaves_nothing(cli: Cli, tmp_path: Path)
     done = cli("up", "--detach", "--only", "kafka", CLICKREEL_JAVA_HOME=str(tmp_path))
     assert done.returncode == 3, done.stderr
     assert "could not find libjava.so" in done.stderr
-    assert not list(cli.home.glob("parts/*.json"))
+    assert not list(cli.home.glob("services/*.json"))
 
 
 def test_no_network_and_an_empty_cache_is_two_lines(cli: Cli, tmp_path: Path) -> None:
@@ -141,7 +145,7 @@ def test_no_network_and_an_empty_cache_is_two_lines(cli: Cli, tmp_path: Path) ->
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_the_doctor_says_what_is_wrong_and_how_to_mend_it(cli: Cli, tmp_path: Path) -> None:
+def test_the_doctor_says_what_is_wrong_and_what_fixes_it(cli: Cli, tmp_path: Path) -> None:
     """Each fault has its hint; without a fault the exit code is 0."""
     well = cli("doctor", "--json")
     assert well.returncode == 0, well.stdout
@@ -156,11 +160,11 @@ def test_the_doctor_says_what_is_wrong_and_how_to_mend_it(cli: Cli, tmp_path: Pa
 
 
 def test_an_unknown_part_is_a_usage_error(cli: Cli) -> None:
-    """With the parts that there are."""
+    """With the services that there are."""
     for arguments in (("up", "--detach", "--only", "zookeeper"), ("logs", "zookeeper")):
         done = cli(*arguments)
         assert done.returncode == 2
-        assert "there is no part 'zookeeper'" in done.stderr
+        assert "there is no service 'zookeeper'" in done.stderr
 
 
 def test_a_profile_whose_kafka_is_away_changes_nothing(cli: Cli, tmp_path: Path) -> None:
@@ -182,10 +186,97 @@ def test_purge_deletes_only_what_a_home_holds(cli: Cli) -> None:
     assert [path.name for path in cli.home.iterdir()] == ["thesis.txt"]
 
 
+def test_purge_follows_a_data_folder_that_was_moved_to_another_disk(cli: Cli, tmp_path: Path) -> None:
+    """Its contents go, the folder itself is somebody's."""
+    (tmp_path / "kafka").mkdir()
+    (tmp_path / "kafka" / "segment").write_text("x" * 1000)
+    (cli.home / "data").symlink_to(tmp_path)
+    done = cli("down", "--purge", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["deleted_bytes"] == 1000
+    assert not list(tmp_path.iterdir())
+    assert not cli.home.exists()
+
+
+def test_a_home_may_be_named_like_markup(cli: Cli, tmp_path: Path) -> None:
+    """Brackets in its path are letters, wherever it is printed."""
+    home = tmp_path / "a [/b] [red] home"
+    env = {"CLICKREEL_HOME": str(home)}
+    try:
+        assert cli("up", "--detach", "--only", "clickhouse", **env).returncode == 0
+        assert str(home) in cli("status", **env).stdout
+        assert str(home) in cli("doctor", **env).stderr
+    finally:
+        done = cli("down", "--purge", **env)
+    assert done.returncode == 0, done.stderr
+    assert f"in {home}" in done.stderr
+
+
+def test_down_interrupts_an_up_that_is_still_starting(cli: Cli) -> None:
+    """Nothing comes up behind its back."""
+    process = cli.start("up", "--detach", "--only", "kafka", "--only", "clickhouse")
+    until((cli.home / "lock.json").exists)
+    down = cli("down")
+    assert down.returncode == 0, down.stderr
+    process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert {part["state"] for part in cli.status()["parts"].values()} == {"stopped"}
+    assert not any(one.alive() for one in cli.processes())
+
+
+def test_a_second_up_asks_the_first_ones_supervisor(cli: Cli) -> None:
+    """Whoever starts a service, one process supervises all of them: the death of any leaves the others alone."""
+    assert cli("up", "--detach", "--only", "clickhouse").returncode == 0
+    supervisor = _supervisor(cli)
+    assert cli("up", "--detach", "--only", "kafka").returncode == 0
+    assert _supervisor(cli) == supervisor
+    for victim, other in (("clickhouse", "kafka"), ("kafka", "clickhouse"), ("clickhouse", "kafka")):
+        before = cli.status()["parts"]
+        os.kill(before[victim]["pid"], signal.SIGKILL)
+        until(lambda: cli.status()["parts"][victim]["restarts"] > before[victim]["restarts"])  # noqa: B023
+        until(lambda: cli.status()["parts"][victim]["state"] == "running")  # noqa: B023
+        after = cli.status()["parts"]
+        assert after[other]["pid"] == before[other]["pid"]
+        assert after[victim]["address"] == before[victim]["address"]
+    assert _supervisor(cli) == supervisor
+    assert supervisor.alive()
+
+
+def test_a_paused_service_is_named_and_up_does_not_wait_for_it(cli: Cli) -> None:
+    """SIGSTOP: alive by its process id, of no use to anybody."""
+    assert cli("up", "--detach", "--only", "clickhouse").returncode == 0
+    pid = cli.status()["parts"]["clickhouse"]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    paused = cli.status()
+    assert (paused["parts"]["clickhouse"]["state"], paused["parts"]["clickhouse"]["hint"]) == (
+        "paused",
+        f"kill -CONT {pid}",
+    )
+    assert not paused["ok"]
+    up = cli("up", "--detach", "--only", "clickhouse")
+    assert up.returncode == 4
+    assert "clickhouse is paused" in up.stderr
+    assert f"kill -CONT {pid}" in up.stderr
+    doctor = cli("doctor", "--json")
+    (fault,) = [check for check in json.loads(doctor.stdout)["checks"] if check["ok"] is False]
+    assert (fault["name"], fault["hint"]) == ("clickhouse", f"kill -CONT {pid}")
+    os.kill(pid, signal.SIGCONT)
+    until(lambda: cli.status()["parts"]["clickhouse"]["state"] == "running")
+    assert cli.status()["parts"]["clickhouse"]["pid"] == pid
+
+
+def test_a_token_is_shown_only_when_asked_for(cli: Cli) -> None:
+    """Other programs need it to use the local services; a screen that is shared does not."""
+    assert cli("up", "--detach", "--only", "clickhouse").returncode == 0
+    token = (cli.home / "token").read_text()
+    assert token not in cli("status").stdout + cli("status", "--json").stdout
+    assert token in cli("status", "--show-secrets").stdout
+
+
 def test_two_ups_at_once_start_each_part_once(cli: Cli) -> None:
     """The second waits for the first and finds all running."""
     both = [cli.start("up", "--detach", "--only", "clickhouse", "--json") for _ in range(2)]
-    answers = [process.communicate(timeout=60) for process in both]
+    answers = [process.communicate(timeout=200) for process in both]
     assert [process.returncode for process in both] == [0, 0], answers
     pids = {json.loads(out)["parts"][2]["pid"] for out, _ in answers}
     assert len(pids) == 1

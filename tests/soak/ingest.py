@@ -175,9 +175,6 @@ class Soak:
         while self.stack.running(victim) or not all(map(ports.free, taken)):
             assert time.monotonic() < deadline, f"{victim} outlives kill -9"
             time.sleep(0.02)
-        before = self.stack.children.pop(victim)
-        before.shim.wait(10)
-        before.close()
         self.stack.ensure([victim], attached=True)
 
     def round(self, events: int) -> VerificationReport:

@@ -20,10 +20,11 @@ from typing import Any
 from clickreel.bench.machine import machine
 from clickreel.bench.ratios import spread
 from clickreel.errors import ClickreelError
-from clickreel.local import stream_services
+from clickreel.local import init_tasks
 from clickreel.local.home import Home
 from clickreel.local.kafka_service import KAFKA
-from clickreel.local.stack import Stack, profile
+from clickreel.local.local_profile import profile
+from clickreel.local.stack import Stack
 from clickreel.stream.cluster import Cluster
 
 # What the product promises; the ratio is this over ours.
@@ -91,10 +92,10 @@ def _start(home: Home, rate: float) -> tuple[float, float]:
 def _await_event(home: Home, since_ms: int, deadline: float, process: subprocess.Popen[str]) -> None:
     for _ in _patiently(deadline, process):
         address = Stack(home).addresses().get("kafka")
-        if address and KAFKA.ready is not None and KAFKA.ready(address):
+        if address and KAFKA.answers is not None and KAFKA.answers(address):
             break
     cluster = Cluster(profile(home))
-    topic = stream_services.topic_name()
+    topic = init_tasks.topic_name()
     for _ in _patiently(deadline, process):
         if cluster.topic(topic) is not None:
             break

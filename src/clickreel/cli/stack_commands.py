@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.output import Json, as_typed, print_err, print_json, print_out, print_table
+from clickreel.cli.output import Json, as_typed, print_err, print_error, print_json, print_out, print_table
 from clickreel.cli.world_options import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
 
 if TYPE_CHECKING:
+    from clickreel.errors import ClickreelError
+    from clickreel.local.liveness import ServiceStatus
     from clickreel.local.stack import Stack
-    from clickreel.process import Process
 
-# The parts that `up` starts; Flink is started by the first query that needs it.
-STARTED = ("kafka", "registry", "topic", "contract", "clickhouse", "ingest", "console", "producer", "films")
+# What `up` starts; Flink is started by the first query that needs it.
+STARTED = ("kafka", "registry", "topic", "contract", "clickhouse", "ingest", "producer", "films")
+# How often an `up` in the foreground looks at what the supervisor has noted.
+_WATCH_S = 0.5
 
 
 def register(app: typer.Typer) -> None:
@@ -47,7 +50,7 @@ def up(  # noqa: PLR0917 - one parameter an option
         ),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", help="Start this part and what it needs alone; can be repeated.")
+        list[str] | None, typer.Option("--only", help="Start this service and what it needs; can be repeated.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -56,12 +59,11 @@ def up(  # noqa: PLR0917 - one parameter an option
     Example: [bold]clickreel up[/bold], or [bold]clickreel up --detach --rate 50[/bold]
 
     Runs in the foreground until Ctrl-C, which ends the stack and keeps its data. A second `up` finds what runs and starts what is
-    missing; without options it goes on with the run of before.
+    missing; without options it goes on with the run of before. A service that ends by itself is started again.
     """
-    from clickreel.local import run_options
+    from clickreel.interrupts import ended_by_signal
     from clickreel.local.stack import Stack
 
-    stack = Stack()
     options = {
         "rate": rate,
         "mean_rate": mean_rate,
@@ -75,18 +77,53 @@ def up(  # noqa: PLR0917 - one parameter an option
         "run": run,
         "profile": profile.absolute() if profile else None,
     }
-    _check(options)
-    before = run_options.remembered(stack.home), run_options.run(stack.home)
-    run_options.choose(stack, options)
-    if before[1] and before[0] != run_options.remembered(stack.home) and not json:
+    stack = Stack()
+    begun = time.monotonic()
+    error: ClickreelError | None = None
+    with ended_by_signal():
+        try:
+            with stack.home.locked("up"):
+                _check(options)
+                _choose_run(stack, options, quiet=json)
+                error = _start(stack, tuple(only or STARTED), attached=not detach)
+            owned = stack.lifeline_pipe is not None
+            _print_ready(stack, time.monotonic() - begun, json, ends="Ctrl-C" if owned else "clickreel down")
+            if owned:
+                _follow(stack, error)
+        except KeyboardInterrupt:
+            _end_here(stack)
+            raise
+    if error is not None:
+        raise error
+
+
+def _start(stack: Stack, names: tuple[str, ...], *, attached: bool) -> ClickreelError | None:
+    """Start what is missing. An error comes back instead of being raised when Kafka serves: what runs is of use without the rest."""
+    from clickreel.cli.checklist import Checklist
+    from clickreel.errors import ClickreelError
+    from clickreel.local.run_options import provided
+
+    try:
+        with Checklist() as checklist:
+            stack.ensure(names, attached=attached, report=checklist)
+    except ClickreelError as exc:
+        if attached and stack.lifeline_pipe is not None and ("kafka" in stack.addresses() or provided(stack.home)):
+            return exc
+        raise
+    return None
+
+
+def _choose_run(stack: Stack, options: dict[str, Any], *, quiet: bool) -> None:
+    """Set the run to stream, and say what becomes of the one before."""
+    from clickreel.local import run_options
+
+    before, name = run_options.remembered(stack.home), run_options.streamed_run(stack.home)
+    ended = stack.choose_run(options)
+    if name and before != run_options.remembered(stack.home) and not quiet:
+        stopped = f"{' and '.join(ended)} stopped; " if ended else ""
         print_err(
-            f"run {before[1]} is left where it is, its events stay in the topic; the run of these options begins or goes on"
+            f"{stopped}run {name} is left where it is, its events stay in the topic; the run of these options begins or goes on"
         )
-    names = tuple(only or STARTED)
-    if detach:
-        _start_detached(stack, names, json)
-    else:
-        _run_here(stack, names, json)
 
 
 def _check(options: dict[str, Any]) -> None:
@@ -113,111 +150,121 @@ def _check(options: dict[str, Any]) -> None:
         broker(options["profile"]).topic(topic_name(None))  # before the stream that runs is ended for one that cannot
 
 
-def _start_detached(stack: Stack, names: tuple[str, ...], json: bool) -> None:
-    from clickreel.cli.checklist import Checklist
+def _follow(stack: Stack, error: ClickreelError | None) -> None:
+    """Stay until the stack is ended, and tell what ends by itself meanwhile."""
+    from clickreel.local import supervisor_client
 
-    begun = time.monotonic()
-    with Checklist() as checklist:
-        stack.ensure(names, report=checklist)
-    _greet(stack, time.monotonic() - begun, json, ends="clickreel down")
-
-
-def _run_here(stack: Stack, names: tuple[str, ...], json: bool) -> None:
-    """Be the supervisor: start, watch, and end the parts when this process is asked to end."""
-    from clickreel.cli.checklist import Checklist
-    from clickreel.local import elders, supervisor
-
-    begun = time.monotonic()
-    stack.home.make()
-    with supervisor.ended_by_signal():
-        leader = elders.register(stack.home, ends_with_parts=True)
-        try:
-            with Checklist() as checklist:
-                started = stack.ensure(names, attached=True, report=checklist)
-            _greet(stack, time.monotonic() - begun, json, ends="Ctrl-C" if started else "clickreel down")
-            if started and supervisor.watch(stack, leader, _died) == "stopped":
-                print_err("all parts were ended; the data is kept")
-        except KeyboardInterrupt:
-            _end_here(stack, leader)
-            raise
-        finally:
-            stack.stop_children()
-            elders.withdraw(stack.home)
+    if error is not None:
+        print_error(error.message, error.hint)
+        print_err(f"what was started runs on; {as_typed('clickreel status')} shows it, Ctrl-C ends it")
+    seen: dict[str, tuple[str, int, float]] = {}
+    while supervisor_client.find_supervisor(stack.home) is not None:
+        for line in _news(stack, seen):
+            print_err((line, "yellow"))
+        time.sleep(_WATCH_S)
+    print_err("all services were ended; the data is kept")
 
 
-def _end_here(stack: Stack, leader: Process | None) -> None:
-    """End the whole stack when this process leads it, else what it started."""
+def _news(stack: Stack, seen: dict[str, tuple[str, int, float]]) -> list[str]:
+    """What the supervisor has noted since the last look; ``seen`` keeps what was told."""
+    from clickreel.local.service import NAMES
+
+    lines = []
+    for name in NAMES:
+        record = stack.record(name)
+        if record is None:
+            continue
+        now = (record.phase, record.restarts, record.ended)
+        if seen.setdefault(name, now) == now:
+            continue
+        seen[name] = now
+        logs_line = as_typed(f"clickreel logs {name}")
+        if record.phase == "restarting":
+            pause_s = max(0.0, record.retry_at - time.time())
+            lines.append(f"{record.reason}; it is started again in {pause_s:.0f} s; see: {logs_line}")
+        elif record.phase == "failed":
+            lines.append(f"{name} is not started again: {record.reason}; see: {logs_line}")
+        else:
+            lines.append(f"{name} was started again (restart {record.restarts})")
+    return lines
+
+
+def _end_here(stack: Stack) -> None:
+    """End the whole stack when it lives and dies with this process; another `up` leaves the others' services alone."""
+    if stack.lifeline_pipe is None:
+        return
     print_err("ending ...")
     begun = time.monotonic()
-    # The record goes first: `down` waits for the supervisors that have nothing left to do, and this one is busy with `down`.
-    ended = stack.stop_children() if leader is not None else [*stack.down().parts]
-    if not ended:  # interrupted while it started: what had begun was ended there
-        print_err(f"nothing is left running; the data is kept in {stack.home.path}")
-        return
-    print_err(f"ended {', '.join(ended)} in {time.monotonic() - begun:.1f} s; the data is kept in {stack.home.path}")
-
-
-def _died(name: str, code: int) -> None:
-    how = f"by signal {code - 128}" if code > 128 else f"with code {code}"
+    ended = stack.down().services
     print_err(
-        (f"{name} ended by itself {how}", "yellow"),
-        f"; see: clickreel logs {name}; start it again: clickreel up --detach",
+        f"ended {', '.join(ended)} in {time.monotonic() - begun:.1f} s; the data is kept in {stack.home.path}"
+        if ended
+        else f"nothing is left running; the data is kept in {stack.home.path}"
     )
 
 
-def _greet(stack: Stack, seconds: float, json: bool, *, ends: str) -> None:
-    """Say where everything is and what to type next."""
+def _print_ready(stack: Stack, seconds: float, json: bool, *, ends: str) -> None:
+    """Print where everything is and what to look at first."""
+    answer = _answer(stack)
     if json:
-        print_json({**_answer(stack), "seconds": round(seconds, 3)})
+        print_json({**answer, "seconds": round(seconds, 3)})
         return
-    print_err(f"ready in {seconds:.1f} s")
+    states = {part["name"]: part["state"] for part in answer["parts"]}
+    print_err(f"ready in {seconds:.1f} s" if answer["ok"] else f"after {seconds:.1f} s:")
     print_err()
-    for name, address in stack.addresses().items():
-        print_err(f"  {name:<11} {address}")
+    for part in answer["parts"]:
+        if part["address"]:
+            print_err(f"  {part['name']:<11} {part['address']}")
     print_err()
-    from clickreel.cli.app import app
+    steps = [
+        ("clickreel messages --follow", "watch the events arrive", "kafka"),
+        ("clickreel monitor", "rates, one point a second", "kafka"),
+        ('clickreel sql -e "select * from dvd_clicks limit 20"', "query the topic", "kafka"),
+        ("clickreel trending", "what people watch now", "ingest"),
+        ("clickreel status", "what runs where, and how it is", ""),
+        (ends, "ends it, the data is kept", ""),
+    ]
+    shown = [(as_typed(line), meaning) for line, meaning, need in steps if not need or states[need] in _SERVES]
+    width = max(len(line) for line, _ in shown)
+    print_err("Look at first:")
+    for line, meaning in shown:
+        print_err(f"  {line:<{width}} {meaning}")
 
-    known = {command.callback.__name__ for command in app.registered_commands if command.callback is not None}
-    known |= {group.name for group in app.registered_groups if group.name}
-    if not any(part.name == "ingest" and part.state == "running" for part in stack.status()):
-        known -= {"trending"}  # nothing lands what it would answer from
-    next_ones = (
-        ("messages", "clickreel messages --follow", "watch the events arrive"),
-        ("monitor", "clickreel monitor", "rates, one point a second"),
-        ("sql", 'clickreel sql -e "select * from dvd_clicks limit 20"', "query the topic"),
-        ("trending", "clickreel trending", "what people watch now"),
-        ("status", "clickreel status", "what runs where"),
-    )
-    width = max(len(as_typed(line)) for _, line, _ in next_ones)
-    for command, line, meaning in next_ones:
-        if command in known:
-            print_err(f"  {as_typed(line):<{width}} {meaning}")
-    print_err(f"  {as_typed(ends):<{width}} ends it, the data is kept")
+
+_SERVES = {"running", "elsewhere"}
 
 
 def _answer(stack: Stack) -> dict[str, Any]:
     from clickreel.ingest.freshness import read_status
-    from clickreel.local import run_options, stream_services
+    from clickreel.local import init_tasks, run_options
+    from clickreel.local.stack import is_well
 
-    parts = stack.status()
-    lives = {part.name: part.state for part in parts}
+    services = stack.status()
     return {
-        "ok": lives["kafka"] in {"running", "elsewhere"} and not {"crashed", "starting"} & set(lives.values()),
+        "ok": is_well(services),
         "home": str(stack.home.path),
-        "topic": stream_services.topic_name(),
-        "run": run_options.run(stack.home),
-        "ingest": read_status(stack.home.path, stream_services.topic_name()),
-        "parts": [{**dataclasses.asdict(part), "pid": part.pid, "address": part.address or None} for part in parts],
+        "topic": init_tasks.topic_name(),
+        "run": run_options.streamed_run(stack.home),
+        "ingest": read_status(stack.home.path, init_tasks.topic_name()),
+        "hint": next((service.hint for service in services if service.hint), "") or None,
+        "parts": [_as_json(service) for service in services],
     }
+
+
+def _as_json(service: ServiceStatus) -> dict[str, Any]:
+    shown = dataclasses.asdict(service)
+    return {**shown, **{name: shown[name] or None for name in ("address", "reason", "hint")}}
 
 
 def down(
     purge: Annotated[bool, typer.Option("--purge", help="Delete the data too.")] = False,
     json: Json = False,
 ) -> None:
-    """End all parts and verify that none is left; the data is kept.
+    """End all services and verify that none is left; the data is kept.
 
     Example: [bold]clickreel down[/bold]
+
+    An `up` that is still starting things is interrupted.
     """
     from clickreel.local.stack import Stack
 
@@ -225,50 +272,78 @@ def down(
     begun = time.monotonic()
     stopped = stack.down(purge=purge)
     if json:
-        print_json({"ok": True, "ended": list(stopped.parts), "deleted_bytes": stopped.deleted_bytes})
+        print_json({"ok": True, "ended": list(stopped.services), "deleted_bytes": stopped.deleted_bytes})
         return
     seconds = time.monotonic() - begun
-    print_err(f"ended {', '.join(stopped.parts)} in {seconds:.1f} s" if stopped.parts else "nothing was running")
+    print_err(f"ended {', '.join(stopped.services)} in {seconds:.1f} s" if stopped.services else "nothing was running")
     if purge:
         print_err(f"deleted {stopped.deleted_bytes / 1e6:,.1f} MB in {stack.home.path}")
 
 
-def status(json: Json = False) -> int:
-    """What runs, where, and since when; leaves with 1 unless all that was started works.
+def status(
+    show_secrets: Annotated[
+        bool, typer.Option("--show-secrets", help="Show the token of the local services instead of a mask.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """What runs, where, since when, and how it is; leaves with 1 unless all that was started works.
 
     Example: [bold]clickreel status[/bold]
+
+    A service works when it answers, lands or has acknowledged what it should; a process that merely lives does not count. States:
+    running, starting, stalled, paused, hung, restarting, failed, stopped, elsewhere.
     """
     from clickreel.local.stack import Stack
 
     stack = Stack()
     answer = _answer(stack)
+    access = _access(stack, show_secrets=show_secrets)
     if json:
-        print_json(answer)
-    else:
-        rows = [
-            (
-                part["name"],
-                part["state"],
-                part["address"] or "",
-                part["pid"] or "",
-                _age(part["started"]),
-            )
-            for part in answer["parts"]
-        ]
-        print_table(("part", "state", "address", "pid>", "since"), rows)
-        print_err(f"topic {answer['topic']}, run {answer['run'] or 'none'}, home {answer['home']}")
-        if answer["ingest"]:
-            print_err(_landed(answer["ingest"]))
+        print_json({**answer, "access": access})
+        return 0 if answer["ok"] else 1
+    rows = [
+        (
+            part["name"],
+            part["state"],
+            part["address"] or "",
+            part["pid"] or "",
+            _age(part["started"]),
+            part["restarts"] or "",
+        )
+        for part in answer["parts"]
+    ]
+    print_table(("service", "state", "address", "pid>", "since", "restarts>"), rows)
+    print_out(f"topic {answer['topic']}, run {answer['run'] or 'none'}, home {answer['home']}")
+    if answer["ingest"]:
+        print_out(_landed(answer["ingest"]))
+    if access:
+        print_out(f"login user {access['user']}, password {access['password']} (clickreel status --show-secrets)")
+    for part in answer["parts"]:
+        if part["reason"] or part["hint"]:
+            print_out(_remark(part))
     return 0 if answer["ok"] else 1
 
 
-def _landed(standing: dict[str, Any]) -> str:
+def _access(stack: Stack, *, show_secrets: bool) -> dict[str, str] | None:
+    """How the local HTTP services are used by other programs; ``None`` before the first `up`."""
+    if not stack.home.token_file.exists():
+        return None
+    return {"user": "default", "password": stack.home.token() if show_secrets else "********"}
+
+
+def _remark(part: dict[str, Any]) -> str:
+    last = f" (last exit code {part['exit_code']})" if part["exit_code"] is not None else ""
+    reason = f": {part['reason']}{last}" if part["reason"] else ""
+    return f"{part['name']} is {part['state']}{reason}" + (f"\nhint: {as_typed(part['hint'])}" if part["hint"] else "")
+
+
+def _landed(ingest: dict[str, Any]) -> str:
     """How ingest stands, in a line."""
-    dead = sum(one["rows"] for one in standing["dead"] if one["error"] != "gap")
-    text = f"landed {standing['rows']:,} rows since its start, {dead:,} of them dead letters"
-    if "p99_ms" not in standing:
+    dead = sum(one["rows"] for one in ingest["dead"] if one["error"] != "gap")
+    text = f"landed {ingest['rows']:,} rows since its start, {dead:,} of them dead letters"
+    if "p99_ms" not in ingest:
         return text
-    return f"{text}; queryable after {standing['p50_ms']:.0f} ms (p50), {standing['p99_ms']:.0f} ms (p99)"
+    return f"{text}; queryable after {ingest['p50_ms']:.0f} ms (p50), {ingest['p99_ms']:.0f} ms (p99)"
 
 
 def _age(started: float | None) -> str:
@@ -280,40 +355,47 @@ def _age(started: float | None) -> str:
     return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
 
 
-def logs(
-    part: Annotated[str | None, typer.Argument(help="A part; all of them without it.")] = None,
+def logs(  # noqa: PLR0917 - one parameter an option
+    part: Annotated[str | None, typer.Argument(help="A service, or supervisor; all of them without it.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines of each log.")] = 20,
+    level: Annotated[
+        str | None, typer.Option("--level", help="Only from this level on: debug, info, warning, error.")
+    ] = None,
+    since: Annotated[str | None, typer.Option("--since", help="Only what is younger: 10m, 2h, or a time.")] = None,
     json: Json = False,
 ) -> None:
-    """What the parts wrote.
+    """What the services wrote.
 
-    Example: [bold]clickreel logs kafka --follow[/bold]
+    Example: [bold]clickreel logs kafka --follow[/bold], or [bold]clickreel logs --level warning --since 10m[/bold]
     """
-    from clickreel.local import logs as logs_of
+    from clickreel import timespec
+    from clickreel.local import logs as service_logs
     from clickreel.local.home import Home
 
     home = Home.default()
-    names = logs_of.names(home, part)
-    for line in logs_of.read(home, names, lines, go_on=follow):
+    since_s = None if since is None else timespec.instant_ms(since, int(time.time() * 1000), "--since") / 1000
+    keep = service_logs.LogFilter(level, since_s)
+    names = service_logs.names(home, part)
+    for line in service_logs.read(home, names, lines, keep, go_on=follow):
         if json:
-            print_json(dataclasses.asdict(line))
+            print_json(service_logs.as_json(line))
         else:
-            print_out(line.text if part else f"{line.part:<10} {line.text}")
+            print_out(line.entry.text if part else f"{line.service:<10} {line.entry.text}")
 
 
 def doctor(json: Json = False) -> int:
-    """Look at Java, jars, ports, disk, memory, clock and every part; each fault comes with its mend.
+    """Look at Java, jars, ports, disk, memory, clock and every service; each fault comes with what fixes it.
 
     Example: [bold]clickreel doctor[/bold]
 
-    Leaves with 3 when something is missing on the machine, with 4 when a part that was started does not work.
+    Leaves with 3 when something is missing on the machine, with 4 when a service that was started does not work.
     """
-    from clickreel.local import doctor as doctors
-    from clickreel.local.services import NAMES
+    from clickreel.local import doctor as checks
+    from clickreel.local.service import NAMES
     from clickreel.local.stack import Stack
 
-    findings = list(doctors.examine(Stack()))
+    findings = list(checks.examine(Stack()))
     faults = [finding for finding in findings if finding.ok is False]
     if json:
         print_json({"ok": not faults, "checks": [dataclasses.asdict(finding) for finding in findings]})

@@ -32,10 +32,10 @@ def profile(path: Path | None) -> Profile:
         from clickreel.stream.kafka_clients import read_profile
 
         return read_profile(path)
-    from clickreel.local import stack
     from clickreel.local.home import Home
+    from clickreel.local.local_profile import profile as local_profile
 
-    return stack.profile(Home.default())
+    return local_profile(Home.default())
 
 
 def broker(path: Path | None) -> Broker:

@@ -87,7 +87,7 @@ def _run(
     from clickreel.cli.world_options import world as make_world
     from clickreel.errors import UsageError
     from clickreel.local.home import Home
-    from clickreel.local.run_options import run as streamed_run
+    from clickreel.local.run_options import streamed_run
     from clickreel.stream.saved_runs import latest_run, load_run
     from clickreel.stream.send_schedule import wall_clock
 

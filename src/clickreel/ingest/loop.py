@@ -90,6 +90,7 @@ class IngestLoop:
         accept_new_topic: Land a topic that was deleted and made again, beside the rows of the earlier one.
         say: Takes lines for people.
         ready: Called each time reading begins: from then on what comes is landed.
+        progress: Called when something was landed, and when there is nothing to land.
     """
 
     def __init__(
@@ -104,10 +105,11 @@ class IngestLoop:
         accept_new_topic: bool = False,
         say: Callable[[str], None] = lambda _: None,
         ready: Callable[[], None] = lambda: None,
+        progress: Callable[[], None] = lambda: None,
     ) -> None:
         self.source, self.client, self.settings = source, client, settings
         self.report = IngestReport()
-        self._lookup, self._say, self._ready = lookup, say, ready
+        self._lookup, self._say, self._ready, self._progress = lookup, say, ready, progress
         self._accept_loss, self._accept_new_topic = accept_loss, accept_new_topic
         self._failpoints = Failpoints(settings.failpoint)
         self._freshness = freshness or Freshness()
@@ -204,6 +206,8 @@ class IngestLoop:
         for batch in found:
             self._append(batch)
         self._maybe_flush()
+        if not self._pending.rows and self._inflight is None:
+            self._progress()
         return until_caught_up and self._caught_up()
 
     def _assigned(self, partitions: frozenset[int], generation: int) -> None:
@@ -412,6 +416,7 @@ class IngestLoop:
             raise
         landed = {partition: last + 1 for partition, (_, last) in made.ends.items()}
         self._landed.update(landed)
+        self._progress()
         self.report.partitions.update(landed)
         # Step 7.
         self.source.commit(landed)

@@ -12,12 +12,11 @@ from typing import Any, TypeVar
 from clickreel.contract import schema_registry
 from clickreel.contract.schema_lookup import SchemaLookup
 from clickreel.errors import MissingError, UnreachableError
+from clickreel.heartbeat import Heartbeat
 from clickreel.ingest.freshness import Freshness
 from clickreel.ingest.loop import IngestLoop, IngestReport
 from clickreel.ingest.settings import IngestSettings
 from clickreel.json_files import write_json
-from clickreel.local import ready
-from clickreel.local.ready import announce
 from clickreel.profile import Profile
 from clickreel.stream.consumer_group import ConsumerGroupSource
 from clickreel.warehouse import migrate as migrations
@@ -69,8 +68,7 @@ def run_ingest(
         return IngestReport()
     ask = schema_registry.connect(profile).by_id if profile.registry_url else None
     try:
-        with _serve_metrics(freshness, settings, wishes.state):
-            ready.announce()  # to the stack that may have started this process
+        with _serve_metrics(freshness, settings, wishes.state), Heartbeat.from_environment() as beats:
             return IngestLoop(
                 source,
                 client,
@@ -80,7 +78,8 @@ def run_ingest(
                 accept_loss=wishes.accept_loss,
                 accept_new_topic=wishes.accept_new_topic,
                 say=say,
-                ready=announce,
+                ready=beats.ready,
+                progress=beats.progress,
             ).run(stop, until_caught_up=wishes.until_caught_up)
     finally:
         source.close()

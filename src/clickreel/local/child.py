@@ -1,8 +1,7 @@
-"""Children: start a part's process, know it again later, end it."""
+"""Children of the supervisor: start a service's process, know it again later from its record, end it."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -16,7 +15,7 @@ from clickreel.errors import ClickreelError
 from clickreel.json_files import read_json, write_json
 from clickreel.process import Process
 
-# A log is started anew at a start once it is larger; the one before is kept beside it.
+# A log larger than this is rotated; the one before is kept beside it.
 LOG_BYTES = 8 << 20
 _TAIL_BYTES = 1 << 20
 # Kafka needs about two seconds to close its logs; a loaded machine may need several times that.
@@ -24,20 +23,26 @@ GRACE_S = 15.0
 
 
 @dataclass(frozen=True)
-class ProcessRecord:
-    """What stands in ``<home>/parts/<name>.json``.
+class ServiceRecord:
+    """What stands in ``<home>/services/<name>.json``. Only the supervisor writes it.
 
-    Args:
-        name: The part.
-        pid: Its process id (the part's own, not its shim's).
-        start_time: Its start_time, see :class:`Process`.
+    Attributes:
+        name: The service.
+        pid: Its process id (the service's own, not its shim's).
+        start_time: Of that process, see :class:`clickreel.process.Process`.
         started: Wall clock of the start, seconds since 1970.
-        address: Where it serves; empty for a part that serves nothing.
+        address: Where it serves; empty for a service without an address.
         log: Its log file.
         shim_pid: Process id of its shim.
-        shim_start_time: The shim's start_time.
+        shim_start_time: Of the shim.
         version: Of the program, empty where it has none of its own.
-        stopping: Set before it is ended on purpose, so that its supervisor does not call that a crash.
+        phase: ``up``, ``restarting`` (it ended by itself and is started again at ``retry_at``), or ``failed`` (the supervisor gave up).
+        confirmed: Whether it was ready at least once; before that whoever starts it waits for it and decides.
+        restarts: How often the supervisor has started it again since ``up``.
+        exit_code: How it ended last (128 + signal); ``None`` when it never did.
+        ended: When it ended last by itself, seconds since 1970; 0 when it never did.
+        reason: Why it ended last, in words.
+        retry_at: When it is started again, seconds since 1970.
     """
 
     name: str
@@ -49,11 +54,17 @@ class ProcessRecord:
     shim_pid: int
     shim_start_time: str
     version: str = ""
-    stopping: bool = False
+    phase: str = "up"
+    confirmed: bool = False
+    restarts: int = 0
+    exit_code: int | None = None
+    ended: float = 0.0
+    reason: str = ""
+    retry_at: float = 0.0
 
     @property
     def process(self) -> Process:
-        """The part's process."""
+        """The service's process."""
         return Process(self.pid, self.start_time)
 
     @property
@@ -62,38 +73,42 @@ class ProcessRecord:
         return Process(self.shim_pid, self.shim_start_time)
 
     def alive(self) -> bool:
-        """Whether the part still runs."""
+        """Whether the service's process still runs."""
         return self.process.alive()
 
+    def write(self, path: Path) -> None:
+        """Replace the record on disk."""
+        write_json(path, asdict(self))
 
-def recorded(path: Path) -> ProcessRecord | None:
-    """Read a part's record; ``None`` when there is none or it is not one of ours."""
+
+def read_record(path: Path) -> ServiceRecord | None:
+    """Read a service's record; ``None`` when there is none or it is not one of ours."""
     try:
-        return ProcessRecord(**read_json(path))
+        return ServiceRecord(**read_json(path))
     except TypeError:
         return None
 
 
 @dataclass
 class Child:
-    """A part that this process started; it ends when this process ends.
+    """A service that this process started; it ends when this process ends.
 
     Args:
-        record: What was recorded.
-        shim: The shim; its exit code is the part's.
+        record: What is known of it.
+        shim: The shim; its exit code is the service's.
         lifeline_pipe: Writing end of the shim's pipe. A plain number, so that no garbage collection closes it.
     """
 
-    record: ProcessRecord
+    record: ServiceRecord
     shim: subprocess.Popen[str]
     lifeline_pipe: int
 
     def exit_code(self) -> int | None:
-        """The exit code (128 + signal for a killed part), or ``None`` while it runs."""
+        """The exit code (128 + signal for a killed service), or ``None`` while it runs."""
         return self.shim.poll()
 
     def close(self) -> int:
-        """Give back what this process holds of an ended part; its exit code."""
+        """Give back what this process holds of an ended service; returns its exit code."""
         os.close(self.lifeline_pipe)
         return self.shim.wait()
 
@@ -102,48 +117,40 @@ def spawn(
     name: str,
     argv: Sequence[str | Path],
     *,
-    record: Path,
     log: Path,
     address: str = "",
     env: Mapping[str, str] | None = None,
+    folder: str | Path | None = None,
     version: str = "",
     grace_s: float = GRACE_S,
 ) -> Child:
-    """Start a part under a shim (see :mod:`clickreel.local.shim`) and record it.
+    """Start a service under a shim (see :mod:`clickreel.local.shim`).
 
     Args:
-        name: The part.
+        name: The service.
         argv: The program's full path, and its arguments.
-        record: Where to record it.
         log: Where its output goes.
         address: Where it will serve.
-        env: Variables on top of this process's own.
+        env: Its whole environment; by default this process's own.
+        folder: Its working directory; by default this process's own.
         version: Recorded as it is.
         grace_s: Between the request to end and the kill.
 
     Raises:
         ClickreelError: The shim itself could not be started.
     """
-    _turn(log)
     reading, writing = os.pipe()  # not inherited by other children: Python closes them on exec
+    program = [sys.executable, "-I", "-S", str(Path(__file__).with_name("shim.py"))]
     shim = subprocess.Popen(
-        [
-            sys.executable,
-            "-I",
-            "-S",
-            str(Path(__file__).with_name("shim.py")),
-            str(reading),
-            str(grace_s),
-            str(log),
-            *map(str, argv),
-        ],
+        [*program, str(reading), str(grace_s), str(log), str(LOG_BYTES), *map(str, argv)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         pass_fds=[reading],
-        # A session of its own: Ctrl-C in the terminal reaches us alone, and we end the parts in their order.
+        # A session of its own: Ctrl-C in the terminal reaches the command alone, which ends the services in their order.
         start_new_session=True,
-        env={**os.environ, **(env or {})},
+        env=env,
+        cwd=folder,
         text=True,
     )
     os.close(reading)
@@ -154,23 +161,25 @@ def spawn(
         os.close(writing)
         raise ClickreelError(f"cannot start {name}: its shim ended with code {shim.wait()}", hint=f"look at {log}")
     pid = int(line)
-    # The part may have ended already; an empty start time then says "not alive", which is true.
+    # The service may have ended already; an empty start time then says "not alive", which is true.
     start_time, shim_start_time = (
         found.start_time if (found := Process.from_pid(number)) else "" for number in (pid, shim.pid)
     )
-    entry = ProcessRecord(name, pid, start_time, time.time(), address, str(log), shim.pid, shim_start_time, version)
-    write_json(record, asdict(entry))
-    return Child(entry, shim, writing)
+    record = ServiceRecord(name, pid, start_time, time.time(), address, str(log), shim.pid, shim_start_time, version)
+    return Child(record, shim, writing)
 
 
-def end(record: ProcessRecord, grace_s: float = GRACE_S) -> bool:
-    """End a recorded part and its shim, politely first; whether nothing of them is left."""
+def end(record: ServiceRecord, grace_s: float = GRACE_S) -> bool:
+    """End a recorded service and its shim, politely first; returns whether nothing of them is left."""
     if record.shim.signal(signal.SIGTERM):
-        # The shim asks the part, waits its own grace time, kills, and leaves.
+        record.shim.signal(signal.SIGCONT)  # a paused shim could not take the request
+        # The shim asks the service, waits its own grace time, kills, and exits.
         record.shim.wait(grace_s + 2)
-    if record.process.signal(signal.SIGTERM) and not record.process.wait(grace_s):
-        record.process.signal(signal.SIGKILL)
-        record.process.wait(5)
+    if record.process.signal(signal.SIGTERM):
+        record.process.signal(signal.SIGCONT)
+        if not record.process.wait(grace_s):
+            record.process.signal(signal.SIGKILL)
+            record.process.wait(5)
     if record.shim.signal(signal.SIGKILL):
         record.shim.wait(5)
     return not record.alive() and not record.shim.alive()
@@ -193,9 +202,3 @@ def tail(log: Path, lines: int = 20, *, end: int | None = None) -> list[str]:
             return file.read(end - begin).decode("utf-8", "replace").splitlines()[-lines:]
     except OSError:
         return []
-
-
-def _turn(log: Path) -> None:
-    with contextlib.suppress(OSError):
-        if log.stat().st_size > LOG_BYTES:
-            log.replace(log.with_name(log.name + ".1"))

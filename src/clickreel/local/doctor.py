@@ -1,4 +1,4 @@
-"""The doctor: what a stack needs from the machine, and whether its running parts do their work. Every fault comes with its mend."""
+"""The doctor: what a stack needs from the machine, and whether its services do their work. Every fault comes with what fixes it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import psutil
 from clickreel import __version__
 from clickreel.errors import ClickreelError
 from clickreel.local import jars, java, ports
-from clickreel.local.home import Home
-from clickreel.local.services import NAMES
+from clickreel.local.init_tasks import drift
+from clickreel.local.run_options import given_profile
+from clickreel.local.service import NAMES
 from clickreel.local.stack import Stack
-from clickreel.local.stream_services import drift, given_profile
 
 # A home holds its data, a cache 340 MB of jars and 210 MB unpacked; a day of 20 events/s is 400 MB.
 DISK_BYTES = 2 << 30
@@ -33,7 +33,7 @@ class Finding:
         name: What was looked at.
         ok: ``None`` when it does not apply now, such as a part that is not started.
         detail: What was found.
-        hint: The command that mends it; empty unless ``ok`` is false.
+        hint: The command that fixes it; empty unless ``ok`` is false.
     """
 
     name: str
@@ -49,7 +49,7 @@ def examine(stack: Stack) -> Iterator[Finding]:
             yield look(stack)
         except ClickreelError as exc:
             yield Finding(name, ok=False, detail=exc.message, hint=exc.hint)
-    yield from _parts(stack)
+    yield from _services(stack)
 
 
 def _clickreel(stack: Stack) -> Finding:
@@ -173,18 +173,13 @@ CHECKS: tuple[tuple[str, Callable[[Stack], Finding]], ...] = (
 )
 
 
-def _parts(stack: Stack) -> Iterator[Finding]:
-    for part in stack.status():
-        if part.state in {"running", "elsewhere"}:
-            yield Finding(part.name, ok=True, detail=part.address or f"process {part.pid}")
-        elif part.state == "stopped":
-            yield Finding(part.name, ok=None, detail="not started")
+def _services(stack: Stack) -> Iterator[Finding]:
+    for service in stack.status():
+        if service.state in {"running", "elsewhere"}:
+            yield Finding(service.name, ok=True, detail=service.address or f"process {service.pid}")
+        elif service.state == "stopped":
+            yield Finding(service.name, ok=None, detail="not started")
         else:
-            why = f"{part.state}, its log is {part.log}" if part.log else part.state
-            yield Finding(part.name, ok=False, detail=why, hint=_mend(stack.home, part.name, part.state))
-
-
-def _mend(home: Home, name: str, state: str) -> str:
-    if state == "starting":
-        return f"wait a little, then: clickreel logs {name}"
-    return "clickreel up --detach" if home.read("run.json") or name != "flink" else "clickreel sql"
+            why = f"{service.state}{f': {service.reason}' if service.reason else ''}"
+            log = f", its log is {service.log}" if service.log else ""
+            yield Finding(service.name, ok=False, detail=why + log, hint=service.hint)

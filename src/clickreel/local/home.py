@@ -3,13 +3,15 @@
 ::
 
     <home>/
-      lock            held while something is started or stopped
-      ports.json      the port of each part, remembered so that addresses survive down and up
-      run.json        the options of the run that `up` streams, so that the next `up` resumes it
-      parts/*.json    one record for each process that was started
-      logs/*.log      what each part wrote
-      data/<part>/    what each part keeps
-      work/           scratch of the parts; emptied at every start
+      lock              held while something is started or stopped; says by whom
+      token             the secret that every local HTTP service asks for
+      supervisor.*      the supervisor: its lock, its socket, who it is
+      ports.json        the port of each service, remembered so that addresses survive down and up
+      run.json          the options of the run that `up` streams, so that the next `up` resumes it
+      services/*.json   one record for each service that is supervised
+      logs/*.log        what each service wrote
+      data/<service>/   what each service keeps
+      work/<service>/   scratch of a service, and its heartbeat
 
 Two homes share nothing but the cache of jars, so two stacks run side by side.
 """
@@ -18,8 +20,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import secrets
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +33,12 @@ from typing import Any
 
 from clickreel.errors import MissingError, UnreachableError, UsageError
 from clickreel.json_files import read_json, write_json
+from clickreel.process import Process
+
+# The homes whose lock this process holds: a lock that is asked for twice on the way down must not wait for itself.
+_HELD: set[Path] = set()
+# 104 bytes on macOS, 108 on Linux, the closing zero included.
+_SOCKET_PATH_BYTES = 100
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,7 @@ class Home:
         """Make the folder and its inner folders.
 
         Raises:
-            UsageError: Its path holds a character that the parts' own settings use to separate things.
+            UsageError: Its path holds a character that the services' own settings use to separate things.
             MissingError: The folder cannot be made or written.
         """
         bad = [char for char in ",;:\n" if char in str(self.path)]
@@ -66,7 +76,7 @@ class Home:
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for inner in (self.parts, self.logs, self.path / "data", self.path / "work"):
+            for inner in (self.services, self.logs, self.path / "data", self.path / "work"):
                 inner.mkdir(exist_ok=True, mode=0o700)
         except OSError as exc:
             raise MissingError(
@@ -75,30 +85,48 @@ class Home:
             ) from exc
 
     @property
-    def parts(self) -> Path:
-        """Folder of the records of what was started."""
-        return self.path / "parts"
+    def services(self) -> Path:
+        """Folder of the records of what is supervised."""
+        return self.path / "services"
 
     @property
     def logs(self) -> Path:
         """Folder of the log files."""
         return self.path / "logs"
 
-    def log(self, part: str) -> Path:
-        """The log file of a part."""
-        return self.logs / f"{part}.log"
+    def log(self, service: str) -> Path:
+        """The log file of a service."""
+        return self.logs / f"{service}.log"
 
-    def record(self, part: str) -> Path:
-        """The record of a part's process."""
-        return self.parts / f"{part}.json"
+    def record(self, service: str) -> Path:
+        """The record of a service."""
+        return self.services / f"{service}.json"
 
-    def data(self, part: str) -> Path:
-        """The folder that a part keeps over down and up; made when absent."""
-        return _made(self.path / "data" / part)
+    def data(self, service: str) -> Path:
+        """The folder that a service keeps over down and up; made when absent."""
+        return _ensure_folder(self.path / "data" / service)
 
-    def work(self, part: str) -> Path:
-        """A folder of a part for what need not survive; made when absent."""
-        return _made(self.path / "work" / part)
+    def work(self, service: str) -> Path:
+        """A folder of a service for what need not survive; made when absent."""
+        return _ensure_folder(self.path / "work" / service)
+
+    def heartbeat(self, service: str) -> Path:
+        """The file of a service's heartbeats (:mod:`clickreel.heartbeat`)."""
+        return self.work(service) / "heartbeat.json"
+
+    @property
+    def socket(self) -> Path:
+        """The socket at which the supervisor takes requests."""
+        inside = self.path / "supervisor.sock"
+        if len(os.fsencode(inside)) <= _SOCKET_PATH_BYTES:
+            return inside
+        # The system bounds a socket's path; a folder that only its owner can open keeps strangers out there too.
+        named = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
+        folder = Path(tempfile.gettempdir()) / f"clickreel-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
+            raise MissingError(f"{folder} belongs to somebody else", hint="set CLICKREEL_HOME to a shorter path")
+        return folder / f"{named}.sock"
 
     @property
     def token_file(self) -> Path:
@@ -133,32 +161,53 @@ class Home:
         write_json(self.path / name, value)
 
     @contextlib.contextmanager
-    def locked(self, *, wait_s: float = 120.0) -> Iterator[None]:
-        """Hold the home's lock: one process at a time starts or stops parts.
+    def locked(self, doing: str = "up", *, wait_s: float = 900.0, reentrant: bool = False) -> Iterator[None]:
+        """Hold the home's lock: one process at a time starts or stops services.
 
         Args:
+            doing: What the holder does, for those who wait: ``up`` or ``down``.
             wait_s: How long another holder is waited for; a first start with its downloads can be long.
+            reentrant: Go on at once when this process holds it already.
 
         Raises:
             UnreachableError: Another process still holds it after that time.
         """
+        if reentrant and self.path in _HELD:
+            yield
+            return
         self.make()
         deadline = time.monotonic() + wait_s
-        with (self.path / "lock").open("w") as file:
+        with (self.path / "lock").open("a+") as file:
             while True:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
                     if time.monotonic() > deadline:
+                        holder = self.lock_holder()
                         raise UnreachableError(
-                            f"another clickreel is starting or stopping parts in {self.path}",
-                            hint="wait for it, then try again",
+                            f"another clickreel is starting or stopping services in {self.path}"
+                            + (f" (process {holder[1].pid})" if holder else ""),
+                            hint="wait for it, or end it with: clickreel down",
                         ) from None
                     time.sleep(0.1)
-            yield
+            own = Process.from_pid(os.getpid())
+            assert own is not None
+            self.write("lock.json", {"doing": doing, "pid": own.pid, "start_time": own.start_time})
+            _HELD.add(self.path)
+            try:
+                yield
+            finally:
+                _HELD.discard(self.path)
+                (self.path / "lock.json").unlink(missing_ok=True)
+
+    def lock_holder(self) -> tuple[str, Process] | None:
+        """What the process that holds the lock is doing, and that process; ``None`` when nobody holds it."""
+        held = self.read("lock.json")
+        process = Process(int(held.get("pid") or 0), str(held.get("start_time") or ""))
+        return (str(held.get("doing")), process) if process.alive() else None
 
 
-def _made(path: Path) -> Path:
+def _ensure_folder(path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path

@@ -103,7 +103,7 @@ def _format(data: Path, tool: tuple[str, ...], file: Path) -> None:
         raise MissingError(f"Kafka's data folder {data} cannot be prepared: {said}", hint="clickreel doctor")
 
 
-def _ready(address: str) -> bool:
+def _answers(address: str) -> bool:
     """An answer to a metadata request: an open port alone comes seconds before the broker serves."""
     if not ports.listening(int(address.rpartition(":")[2])):
         return False
@@ -117,4 +117,4 @@ def _ready(address: str) -> bool:
         return False
 
 
-KAFKA = Service("kafka", _launch, _ready, jars=("kafka",))
+KAFKA = Service("kafka", _launch, _answers, jars=("kafka",))

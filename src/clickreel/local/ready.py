@@ -1,23 +1,22 @@
-"""How a part without an address says that it does its work: it calls :func:`announce`.
-
-The stack names a file in ``CLICKREEL_READY_FILE``; the part makes it once it produces or consumes. A port serves the other parts for
-this purpose, and a log line would tie the stack to the words of a message.
-"""
+"""Say that a service is ready, for one that does not yet report its progress itself (:mod:`clickreel.heartbeat`)."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import threading
+import time
 
-VARIABLE = "CLICKREEL_READY_FILE"
+from clickreel.heartbeat import EVERY_S, Heartbeat
 
 
-def announce(what: str = "") -> None:
-    """Say that this process does its work now; does nothing when no stack started it.
+def announce(run: str = "") -> None:
+    """Say that this process does its work now; does nothing when no stack started it."""
+    beats = Heartbeat.from_environment()
+    beats.__enter__()
+    beats.ready(run)
 
-    Args:
-        what: What it does, where ``status`` should know: the producer's run.
-    """
-    named = os.environ.get(VARIABLE)
-    if named:
-        Path(named).write_text(what, encoding="utf-8")
+    def go_on() -> None:
+        while True:
+            beats.progress()
+            time.sleep(EVERY_S)
+
+    threading.Thread(target=go_on, name="heartbeat progress", daemon=True).start()

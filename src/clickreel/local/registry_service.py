@@ -70,8 +70,8 @@ def _launch(where: StartContext) -> Launch:
     return Launch(argv, address=f"http://{ports.HOST}:{port}{API}", env=JAVA_ENVIRONMENT, version=version)
 
 
-def _ready(address: str) -> bool:
+def _answers(address: str) -> bool:
     return ports.answers(f"{address}/subjects")
 
 
-REGISTRY = Service("registry", _launch, _ready, jars=("registry",))
+REGISTRY = Service("registry", _launch, _answers, jars=("registry",))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from clickreel.heartbeat import read_pulse
 from clickreel.local.home import Home
-from clickreel.local.stack import Stack
-from clickreel.local.stream_services import RUN_FILE, RUN_OPTIONS
+
+# Options of `up` that are the producer's, in the order in which they are passed on.
+RUN_OPTIONS = ("rate", "mean_rate", "seed", "from", "speed", "films", "users", "scenario", "flaws", "run")
+# The run's options and the profile, as `up` was last given them.
+RUN_FILE = "run.json"
 
 
 def remembered(home: Home) -> dict[str, Any]:
@@ -15,33 +20,40 @@ def remembered(home: Home) -> dict[str, Any]:
     return home.read(RUN_FILE)
 
 
-def choose(stack: Stack, options: Mapping[str, Any]) -> list[str]:
-    """Set the run to stream; a producer that streams another one is ended, so that the next start begins the new one.
+def producer_flags(home: Home) -> list[str]:
+    """The options of ``clickreel produce`` for the remembered run."""
+    options = remembered(home)
+    return [f"--{name.replace('_', '-')}={options[name]}" for name in RUN_OPTIONS if options.get(name) is not None]
+
+
+def changed(home: Home, options: Mapping[str, Any]) -> dict[str, str] | None:
+    """What the home would remember after an ``up`` with these options; ``None`` when they change nothing.
 
     Args:
-        stack: The stack.
-        options: Values by the names of :data:`RUN_OPTIONS`; ``None`` means not given. When none is given the run of before goes on.
-            When any is given they are the run as a whole, so that the same command always gives the same stream.
-
-    Returns:
-        The parts that were ended.
+        home: The home.
+        options: Values by the names of :data:`RUN_OPTIONS` and ``profile``; ``None`` means not given. When none is given the run of
+            before goes on. When any is given they are the run as a whole, so that the same command always gives the same stream.
     """
     assert set(options) <= {*RUN_OPTIONS, "profile"}, options
     given = {name: str(value) for name, value in options.items() if value is not None}
-    before = remembered(stack.home)
-    if not given or given == before:
-        return []
-    stack.home.make()
-    # The producer streams another run; with another profile all of ours would talk to the wrong services.
-    names = ("producer", "ingest", "console") if given.get("profile") != before.get("profile") else ("producer",)
-    ended = [name for name in names if stack.stop(name)]
-    stack.home.write(RUN_FILE, given)
-    return ended
+    return given if given and given != remembered(home) else None
 
 
-def run(home: Home) -> str | None:
+def given_profile(home: Home) -> str:
+    """The ``client.properties`` that ``up`` was given, or empty when it streams to the local Kafka."""
+    return str(remembered(home).get("profile") or "")
+
+
+def provided(home: Home) -> frozenset[str]:
+    """The services that the given profile's services take the place of."""
+    named = given_profile(home)
+    if not named:
+        return frozenset()
+    from clickreel.stream.kafka_clients import read_profile  # takes 0.3 s to import, and few homes have a profile
+
+    return frozenset({"kafka", "registry"} | ({"clickhouse"} if read_profile(Path(named)).clickhouse_url else set()))
+
+
+def streamed_run(home: Home) -> str | None:
     """The name of the run that the home's producer streams, or streamed last; ``None`` when there was none."""
-    try:
-        return (home.path / "work" / "producer" / "ready").read_text(encoding="utf-8") or None
-    except OSError:
-        return None
+    return read_pulse(home.heartbeat("producer")).run or None

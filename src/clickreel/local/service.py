@@ -1,4 +1,4 @@
-"""What a part of the stack is: how it starts, how it is known to be ready, what it needs."""
+"""What a service of the stack is: how it starts, how it is known to be ready, what it needs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from clickreel.local import class_data_sharing, java
 from clickreel.local.home import Home
 from clickreel.local.settings import LocalSettings
 
+# The names and their order in `status`; scripts rely on them.
+NAMES = ("kafka", "registry", "clickhouse", "flink", "ingest", "producer", "console")
+
 # Java takes the coding of file names from the locale; under LANG=C it could not open a home outside of ASCII.
 JAVA_ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C.UTF-8"}
 
 
 @dataclass(frozen=True)
 class StartContext:
-    """What a part is started with.
+    """What a service is started with.
 
-    Args:
-        home: Whose part it is.
+    Attributes:
+        home: Whose service it is.
         settings: The stack's settings.
-        addresses: Addresses of the parts that run, by name.
+        addresses: Addresses of the services that run, by name.
     """
 
     home: Home
@@ -34,9 +37,9 @@ class StartContext:
 class Launch:
     """How to start one process.
 
-    Args:
+    Attributes:
         argv: Full path of the program, and its arguments.
-        address: Where it will serve; empty for a part that serves nothing.
+        address: Where it will serve; empty for a service without an address.
         env: Variables on top of our own.
         version: Of the program, for ``status``.
     """
@@ -49,55 +52,55 @@ class Launch:
 
 @dataclass(frozen=True)
 class InitTask:
-    """Something that is done once the parts it needs are ready, and leaves no process.
+    """Something that is done once the services it needs are ready, and leaves no process.
 
-    Args:
+    Attributes:
         name: Its name in the checklist.
         run: Does it, the second time as the first; returns what the checklist shows behind its name.
-        needs: Names of parts and tasks that come before.
-        available: Whether this installation can do it at all.
+        needs: Names of services and tasks that come before.
         already_done: Whether it was done before in this home and still holds: it is done again, and nobody waits for it.
     """
 
     name: str
     run: Callable[[StartContext], str]
     needs: tuple[str, ...] = ()
-    available: Callable[[], bool] = lambda: True
     already_done: Callable[[Home], bool] = lambda _: False
 
 
 @dataclass(frozen=True)
 class Service:
-    """One part of the stack.
+    """One service of the stack.
 
-    Args:
+    Attributes:
         name: Its name in ``status``.
         launch: Prepares what it needs on disk and says how to start it. Called once, under the home's lock.
-        ready: Whether the part at this address does its work. Must answer within about two seconds. Without it the part itself says
-            so, see :mod:`clickreel.local.ready`.
-        needs: Names of parts and tasks that come before.
+        answers: Whether the service at this address does its work; must return within about two seconds. Without it the service says so
+            itself, by heartbeats (:mod:`clickreel.heartbeat`).
+        needs: Names of services and tasks that come before.
         jars: Groups of jars that must be fetched before it starts.
-        available: Whether this installation can run it at all.
+        reports_ready: Whether a service that answers says by heartbeats when it is ready.
+        restart_after_success: Whether it is started again when it ended with code 0: not for one that ends itself when idle.
         timeout_factor: How long it may take to become ready, as a multiple of the usual limit.
     """
 
     name: str
     launch: Callable[[StartContext], Launch]
-    ready: Callable[[str], bool] | None = None
+    answers: Callable[[str], bool] | None = None
     needs: tuple[str, ...] = ()
     jars: tuple[str, ...] = ()
-    available: Callable[[], bool] = lambda: True
+    reports_ready: bool = False
+    restart_after_success: bool = True
     timeout_factor: float = 1.0
 
 
 def jvm(
     home: Home, name: str, *, heap_mb: int, program: tuple[str, ...], properties: Mapping[str, str] | None = None
 ) -> tuple[str, ...]:
-    """The command line of a part that runs in Java.
+    """The command line of a service that runs in Java.
 
     Args:
         home: Its home; Java's scratch files go under ``work/<name>``.
-        name: The part.
+        name: The service.
         heap_mb: Upper bound of its heap.
         program: What follows Java's own options: ``-cp PATH Main ARGUMENT...`` or ``-jar FILE``; further options may stand before.
         properties: System properties.

@@ -8,10 +8,8 @@ from typing import Any
 from clickreel.settings import setting
 
 
-def _port(part: str) -> Any:
-    doc = (
-        f"Port of {part} on 127.0.0.1; 0 takes a free one and keeps it for this home, so that two homes never collide."
-    )
+def _port(service: str) -> Any:
+    doc = f"Port of {service} on 127.0.0.1; 0 takes a free one and keeps it for this home, so that two homes never collide."
     return setting(0, doc, minimum=0, maximum=65535)
 
 
@@ -23,7 +21,6 @@ class LocalSettings:
     registry_port: int = _port("the registry")
     clickhouse_port: int = _port("ClickHouse's HTTP interface")
     flink_port: int = _port("Flink's SQL gateway")
-    console_port: int = _port("the console")
     kafka_heap_mb: int = setting(
         512, "Heap of Kafka in MB; 120 MB are in use at 1 M events/s, the rest is for many consumers.", minimum=128
     )
@@ -32,5 +29,11 @@ class LocalSettings:
         1024, "Heap of Flink in MB; windows over a day of clicks stay under half of it.", minimum=256
     )
     start_timeout_s: float = setting(
-        90.0, "How long a part may take to answer after its start, in seconds; 3 are usual.", minimum=1
+        300.0,
+        "How long a service may take to answer after its start, in seconds; 3 are usual, a machine with ten times more to do than it has "
+        "processors needs a minute.",
+        minimum=1,
+    )
+    answer_timeout_s: float = setting(
+        30.0, "How long `up` waits for a service that ran before and does not answer, in seconds.", minimum=1
     )

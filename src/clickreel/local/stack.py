@@ -1,41 +1,47 @@
-"""The stack of a home: start what is missing, say what runs, stop all of it."""
+"""The stack of a home: start what is missing, say how everything is, stop all of it."""
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+import os
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from clickreel import heartbeat, log_setup
 from clickreel import settings as stage_settings
 from clickreel.errors import ClickreelError, UnreachableError, UsageError
-from clickreel.json_files import write_json
-from clickreel.local import child, class_data_sharing, elders, jars, ready
+from clickreel.local import child, jars, supervisor_client
+from clickreel.local.child import ServiceRecord, read_record
 from clickreel.local.home import Home
-from clickreel.local.service import InitTask, Service, StartContext
-from clickreel.local.services import INIT_TASKS, NAMES, SERVICES
+from clickreel.local.liveness import NOT_WELL, ServiceStatus, advice, observe
+from clickreel.local.local_profile import address, addresses, profile
+from clickreel.local.run_options import RUN_FILE, changed, provided, remembered
+from clickreel.local.service import NAMES, InitTask, Service, StartContext
+from clickreel.local.services import INIT_TASKS, SERVICES
 from clickreel.local.settings import LocalSettings
-from clickreel.local.startup_diagnosis import explained
-from clickreel.local.stream_services import given_profile, provided
+from clickreel.local.startup_diagnosis import explain_exit
+from clickreel.local.supervisor import ServiceSpec
 from clickreel.local.task_graph import Report, Step, StepEvent, run, silent
-
-if TYPE_CHECKING:
-    from clickreel.profile import Profile
 
 # A new home takes 2 MB and an hour of 20 events/s some 30 MB; on a full disk Kafka would end itself at the first segment that it rolls.
 HOME_BYTES = 256 << 20
 # What a home holds; `purge` deletes these names and no others, so that a home set to a wrong folder costs nothing.
 CONTENTS = (
-    "parts",
-    "supervisors",
+    "services",
     "logs",
     "data",
     "work",
+    "supervisor.json",
+    "supervisor.lock",
+    "supervisor.sock",
+    "token",
     "ports.json",
     "run.json",
     "runs",
@@ -43,71 +49,27 @@ CONTENTS = (
     "ingest.json",
     "lock",
 )
+_POLL_S = 0.05
 
 
 class _CancelledError(ClickreelError):
-    """Another step failed, or the start was interrupted; never seen outside, because the first failure is raised."""
+    """The start was interrupted; never seen outside, because the interruption itself is raised."""
 
     def __init__(self) -> None:
-        super().__init__("given up because another step failed")
-
-
-@dataclass(frozen=True)
-class ServiceStatus:
-    """How a part is.
-
-    Args:
-        name: The part.
-        state: ``running``, ``starting`` (alive, does not answer yet), ``crashed`` (ended by itself), ``stopped``, or ``elsewhere`` (a
-            service of the profile that ``up`` was given).
-        address: Where it serves, or served last.
-        pid: Its process id, or ``None``.
-        version: Of its program.
-        started: Seconds since 1970, or ``None``.
-        log: Its log file, or empty when it never ran.
-    """
-
-    name: str
-    state: str
-    address: str = ""
-    pid: int | None = None
-    version: str = ""
-    started: float | None = None
-    log: str = ""
+        super().__init__("given up because the start was interrupted")
 
 
 @dataclass(frozen=True)
 class StopResult:
     """What ``down`` did.
 
-    Args:
-        parts: Names of the parts that it ended.
+    Attributes:
+        services: Names of the services that it ended.
         deleted_bytes: What ``purge`` deleted; 0 without it.
     """
 
-    parts: tuple[str, ...]
+    services: tuple[str, ...]
     deleted_bytes: int = 0
-
-
-def profile(home: Home | None = None) -> Profile:
-    """What every command talks to when no other profile is named: the running stack, with the services of ``up --profile`` if given.
-
-    Raises:
-        UnreachableError: Its Kafka does not run.
-    """
-    from clickreel.profile import Profile
-    from clickreel.stream.kafka_clients import read_profile
-
-    stack = Stack(home)
-    addresses = stack.addresses()
-    named = given_profile(stack.home)
-    base = read_profile(Path(named)) if named else Profile({"bootstrap.servers": stack.address("kafka")})
-    return dataclasses.replace(
-        base,
-        registry_url=base.registry_url or addresses.get("registry", ""),
-        clickhouse_url=base.clickhouse_url or addresses.get("clickhouse", ""),
-        flink_gateway_url=base.flink_gateway_url or addresses.get("flink", ""),
-    )
 
 
 class Stack:
@@ -121,86 +83,118 @@ class Stack:
     def __init__(self, home: Home | None = None, settings: LocalSettings | None = None) -> None:
         self.home = home or Home.default()
         self.settings = settings or stage_settings.load(LocalSettings, "local")
-        self.children: dict[str, child.Child] = {}
+        # Writing end of the supervisor's lifeline pipe when it ends with this process. A plain number, so that nothing closes it.
+        self.lifeline_pipe: int | None = None
 
     # What runs
 
-    def record(self, name: str) -> child.ProcessRecord | None:
-        """The record of a part, whether it still runs or not."""
-        return child.recorded(self.home.record(name))
+    def record(self, name: str) -> ServiceRecord | None:
+        """The record of a service, whether it still runs or not."""
+        return read_record(self.home.record(name))
 
     def running(self, name: str) -> bool:
-        """Whether the part's process lives."""
+        """Whether the service's process lives."""
         record = self.record(name)
         return record is not None and record.alive()
 
     def addresses(self) -> dict[str, str]:
-        """Addresses of the parts that run and serve something."""
-        records = (self.record(name) for name in NAMES)
-        return {record.name: record.address for record in records if record and record.address and record.alive()}
+        """Addresses of the services that run and serve something."""
+        return addresses(self.home)
 
     def address(self, name: str) -> str:
-        """The address of a part that must run.
+        """The address of a service that must run.
 
         Raises:
             UnreachableError: It does not.
         """
-        found = self.addresses().get(name)
-        if not found:
-            raise UnreachableError(f"{name} does not run in {self.home.path}", hint="clickreel up --detach")
-        return found
+        return address(self.home, name)
 
     def status(self) -> list[ServiceStatus]:
-        """How each part is, in the fixed order; every part that lives is asked."""
+        """How each service is, in the fixed order; every service that lives is asked, all at the same time."""
         elsewhere = provided(self.home)
-        return [self._elsewhere(name) if name in elsewhere else self._status(name) for name in NAMES]
+        supervised = supervisor_client.find_supervisor(self.home) is not None
+        down = not any(self.home.record(name).exists() for name in NAMES)
+
+        def look(name: str) -> ServiceStatus:
+            return self._elsewhere(name) if name in elsewhere else self._status(name, supervised, down)
+
+        with ThreadPoolExecutor(len(NAMES), thread_name_prefix="status") as pool:
+            return list(pool.map(look, NAMES))
 
     def _elsewhere(self, name: str) -> ServiceStatus:
         given = profile(self.home)
-        addresses = {"kafka": given.bootstrap, "registry": given.registry_url, "clickhouse": given.clickhouse_url}
-        return ServiceStatus(name, "elsewhere", addresses[name])
+        known = {"kafka": given.bootstrap, "registry": given.registry_url, "clickhouse": given.clickhouse_url}
+        return ServiceStatus(name, "elsewhere", known[name])
 
-    def _status(self, name: str) -> ServiceStatus:
+    def _status(self, name: str, supervised: bool, down: bool) -> ServiceStatus:
         record = self.record(name)
         if record is None:
-            return ServiceStatus(name, "stopped")
-        known = ServiceStatus(
-            name, "crashed", record.address, None, record.version, None, record.log if Path(record.log).exists() else ""
+            hint = advice(name, "stopped", None, whole_stack_down=down and name == NAMES[0])
+            return ServiceStatus(name, "stopped", hint=hint)
+        seen = observe(
+            self.home,
+            SERVICES[name],
+            record,
+            supervised=supervised,
+            start_s=self.settings.start_timeout_s * SERVICES[name].timeout_factor,
         )
-        if not record.alive():
-            return known
-        part = SERVICES.get(name)
-        state = "running" if part is None or self._is_ready(part, record.address) else "starting"
-        return dataclasses.replace(known, state=state, pid=record.pid, started=record.started)
+        alive = record.alive()
+        if seen.state == "running" and supervised and not record.confirmed:
+            # Started again by the supervisor, and seen well for the first time: from now on silence means that it hangs.
+            with contextlib.suppress(ClickreelError):
+                supervisor_client.confirm(self.home, name)
+        return ServiceStatus(
+            name,
+            seen.state,
+            record.address,
+            record.pid if alive else None,
+            record.version,
+            record.started if alive else None,
+            record.log if Path(record.log).exists() else "",
+            record.restarts,
+            record.exit_code,
+            seen.reason,
+            advice(name, seen.state, seen.pid or record.pid, whole_stack_down=down),
+        )
 
     # Start
 
     def ensure(self, names: Iterable[str], *, attached: bool = False, report: Report = silent) -> list[str]:
-        """Start those of the named parts that do not run, with all that they need, and wait until they are ready.
+        """Start those of the named services that do not run, with all that they need, and wait until all of them are ready.
+
+        A failure of one is no reason to end another: what does not need it is started all the same, and what runs goes on.
 
         Args:
-            names: Parts and tasks.
-            attached: Make the parts children of this process, so that they end with it. Otherwise a detached supervisor starts them,
-                and they live until ``down`` or until the supervisor that leads the home ends.
-            report: Told of every step.
+            names: Services and tasks.
+            attached: Let the whole stack end when this process ends, if this call is the one that starts its supervisor.
+            report: Called with every event of every step.
 
         Returns:
-            The names of the parts that were missing.
+            The names of the services that were missing.
 
         Raises:
-            ClickreelError: One could not be started. Whatever this call had started was ended again.
+            ClickreelError: One could not be started, or does not answer. When interrupted, what this call had started is ended again.
         """
-        from clickreel.local import supervisor
-
-        wanted = self.closure(names)
-        missing = [name for name in wanted if name in SERVICES and not self.running(name)]
-        if attached or not missing:  # tasks leave no process that somebody would have to look after
-            return self.start(names, report=report)
-        supervisor.launch(self.home, wanted, report)
-        return missing
+        with self.home.locked("up", reentrant=True):
+            wanted = self.closure(names)
+            self._end_orphans()
+            missing = [name for name in wanted if name in SERVICES and not self.running(name)]
+            if missing:
+                jars.require_space(self.home.path, HOME_BYTES)
+                self.home.token()
+                lifeline_pipe = supervisor_client.ensure_supervisor(self.home, attached=attached)
+                self.lifeline_pipe = self.lifeline_pipe if lifeline_pipe is None else lifeline_pipe
+            cancel = threading.Event()
+            try:
+                run(self._steps(wanted, missing, report, cancel), report, cancel)
+            except KeyboardInterrupt:
+                for name in sorted(missing, key=NAMES.index, reverse=True):
+                    self.stop(name)
+                raise
+            return missing
 
     def closure(self, names: Iterable[str]) -> list[str]:
-        """The named parts and tasks and all that they need, as far as this installation has them, in starting order."""
+        """The named services and tasks and all that they need, in starting order."""
         every: dict[str, Service | InitTask] = {**SERVICES, **INIT_TASKS}
         elsewhere = provided(self.home)
         wanted: set[str] = set()
@@ -208,49 +202,70 @@ class Stack:
         while todo:
             name = todo.pop()
             if name not in every:
-                raise UsageError(f"there is no part {name!r}", hint=f"one of: {', '.join(SERVICES)}")
-            if name not in wanted and name not in elsewhere and every[name].available():
+                raise UsageError(f"there is no service {name!r}", hint=f"one of: {', '.join(SERVICES)}")
+            if name not in wanted and name not in elsewhere:
                 wanted.add(name)
                 todo += every[name].needs
         return [name for name in every if name in wanted]
 
-    def start(self, names: Iterable[str], *, report: Report = silent) -> list[str]:
-        """What :meth:`ensure` does, in this process: see there."""
-        with self.home.locked():
-            wanted = self.closure(names)
-            for name in wanted:
-                if name in SERVICES and self.running(name):
-                    report(StepEvent(name, "kept", detail=self.addresses().get(name, "")))
-            missing = [name for name in wanted if name in SERVICES and not self.running(name)]
-            tasks = [name for name in wanted if name in INIT_TASKS]
-            if missing:
-                jars.require_space(self.home.path, HOME_BYTES)
-                elders.register(self.home, ends_with_parts=False)
-            cancel = threading.Event()
-            try:
-                run(self._steps(missing, tasks, report, cancel), report, cancel)
-            except BaseException:
-                self._abandon(missing)
-                raise
-            return missing
+    def choose_run(self, options: dict[str, object]) -> list[str]:
+        """Set the run to stream; a producer that streams another one is ended, so that the next start begins the new one.
 
-    def _steps(self, names: Sequence[str], tasks: Sequence[str], report: Report, cancel: threading.Event) -> list[Step]:
-        steps = []
-        already_done = {name for name in tasks if INIT_TASKS[name].already_done(self.home)}
-        for part in (SERVICES[name] for name in names):
-            needs = tuple(need for need in part.needs if need not in already_done)
-            if jars.missing(part.jars):
-                fetch = f"{part.name} jars"
-                steps.append(Step(fetch, partial(self._fetch, part, fetch, report, cancel)))
+        Args:
+            options: See :func:`clickreel.local.run_options.changed`.
+
+        Returns:
+            The services that were ended.
+        """
+        given = changed(self.home, options)
+        if given is None:
+            return []
+        self.home.make()
+        # The producer streams another run; with another profile ingest would talk to the wrong services.
+        other_profile = given.get("profile") != remembered(self.home).get("profile")
+        ended = [name for name in (("producer", "ingest") if other_profile else ("producer",)) if self.stop(name)]
+        self.home.write(RUN_FILE, given)
+        return ended
+
+    def _end_orphans(self) -> None:
+        """End what a killed supervisor has left; its shims are doing the same, and may take their time of grace."""
+        if supervisor_client.find_supervisor(self.home) is None:
+            for name in reversed(NAMES):
+                record = self.record(name)
+                if record is not None and (record.alive() or record.shim.alive()):
+                    child.end(record)
+
+    def _steps(
+        self, wanted: Sequence[str], missing: Sequence[str], report: Report, cancel: threading.Event
+    ) -> list[Step]:
+        steps: list[Step] = []
+        tasks = [INIT_TASKS[name] for name in wanted if name in INIT_TASKS]
+        already_done = {task.name for task in tasks if task.already_done(self.home)}
+        for service in (SERVICES[name] for name in wanted if name in SERVICES):
+            needs = tuple(need for need in service.needs if need not in already_done)
+            if service.name not in missing:
+                steps.append(Step(service.name, partial(self._keep, service, cancel), result="kept"))
+                continue
+            if jars.missing(service.jars):
+                fetch = f"{service.name} jars"
+                steps.append(Step(fetch, partial(self._fetch, service, fetch, report, cancel)))
                 needs = (*needs, fetch)
-            steps.append(Step(part.name, partial(self._start, part, cancel), needs))
-        steps += [Step(name, partial(self._do, INIT_TASKS[name]), INIT_TASKS[name].needs) for name in tasks]
-        return steps
+            steps.append(Step(service.name, partial(self._start, service, cancel), needs))
+        return steps + [Step(task.name, partial(self._do, task, cancel), task.needs) for task in tasks]
 
-    def _do(self, task: InitTask) -> str:
-        return task.run(StartContext(self.home, self.settings, self.addresses()))
+    def _do(self, task: InitTask, cancel: threading.Event) -> str:
+        """Do a task; a service of ours that is too busy to answer is asked again, because its process lives."""
+        deadline = time.monotonic() + self.settings.start_timeout_s
+        patient = not provided(self.home)
+        while True:
+            try:
+                return task.run(StartContext(self.home, self.settings, self.addresses()))
+            except UnreachableError:
+                if not patient or cancel.is_set() or time.monotonic() > deadline:
+                    raise
+                cancel.wait(0.5)
 
-    def _fetch(self, part: Service, step: str, report: Report, cancel: threading.Event) -> str:
+    def _fetch(self, service: Service, step: str, report: Report, cancel: threading.Event) -> str:
         begun = time.monotonic()
 
         def progress(done: int, total: int) -> None:
@@ -258,58 +273,82 @@ class Stack:
                 raise _CancelledError
             report(StepEvent(step, "fetch", time.monotonic() - begun, done=done, total=total))
 
-        return f"{jars.fetch(part.jars, progress) / 1e6:,.0f} MB"
+        return f"{jars.fetch(service.jars, progress) / 1e6:,.0f} MB"
 
-    def _start(self, part: Service, cancel: threading.Event) -> str:
-        launch = part.launch(StartContext(self.home, self.settings, self.addresses()))
-        self._ready_file(part.name).unlink(missing_ok=True)
-        log = self.home.log(part.name)
-        began = child.spawn(
-            part.name,
+    def _keep(self, service: Service, cancel: threading.Event) -> str:
+        """Wait until a service that runs already answers; a paused or hung one is an error within its deadline."""
+        record = self.record(service.name)
+        if record is None:
+            raise UnreachableError(f"{service.name} was stopped meanwhile", hint="clickreel up --detach")
+        limit_s = self.settings.answer_timeout_s if record.confirmed else self._start_s(service)
+        self._await_ready(service, limit_s, cancel)
+        return record.address
+
+    def _start(self, service: Service, cancel: threading.Event) -> str:
+        launch = service.launch(StartContext(self.home, self.settings, self.addresses()))
+        env = {
+            **os.environ,
+            **launch.env,
+            "CLICKREEL_HOME": str(self.home.path),
+            heartbeat.VARIABLE: str(self.home.heartbeat(service.name)),
+            log_setup.SERVICE_VARIABLE: service.name,
+        }
+        spec = ServiceSpec(
+            service.name,
             launch.argv,
-            record=self.home.record(part.name),
-            log=log,
-            address=launch.address,
-            env={**launch.env, "CLICKREEL_HOME": str(self.home.path), ready.VARIABLE: str(self._ready_file(part.name))},
-            version=launch.version,
+            env,
+            str(Path.cwd()),
+            str(self.home.log(service.name)),
+            launch.address,
+            launch.version,
+            NAMES.index(service.name),
+            service.restart_after_success,
+            runs_in_java=bool(service.jars),
         )
-        self.children[part.name] = began
-        limit_s = self.settings.start_timeout_s * part.timeout_factor
-        deadline = time.monotonic() + limit_s
-        while not self._is_ready(part, launch.address):
-            code = began.exit_code()
-            if code is not None:
-                class_data_sharing.discard_archive(launch.argv)
-                raise explained(part.name, log, code, runs_in_java=bool(part.jars))
-            if cancel.is_set():
-                raise _CancelledError
-            if time.monotonic() > deadline:
-                raise UnreachableError(
-                    f"{part.name} does not answer after {limit_s:.0f} s", hint=f"clickreel logs {part.name}"
-                )
-            time.sleep(0.05)
-        class_data_sharing.dump_archive(launch.argv, began.record.pid)
+        supervisor_client.start(self.home, spec)
+        self._await_ready(service, self._start_s(service), cancel)
         return launch.address
 
-    def _ready_file(self, name: str) -> Path:
-        return self.home.work(name) / "ready"
+    def _start_s(self, service: Service) -> float:
+        return self.settings.start_timeout_s * service.timeout_factor
 
-    def _is_ready(self, part: Service, address: str) -> bool:
-        return self._ready_file(part.name).exists() if part.ready is None else part.ready(address)
+    def _await_ready(self, service: Service, limit_s: float, cancel: threading.Event) -> None:
+        """Wait until a service is ready, and have the supervisor note it.
 
-    def _abandon(self, names: Sequence[str]) -> None:
-        """End what a failed start had begun, so that nothing half-started is left."""
-        for name in sorted(names, key=NAMES.index, reverse=True):
-            begun = self.children.pop(name, None)
-            if begun is not None:
-                child.end(begun.record)
-                begun.close()
-            self.home.record(name).unlink(missing_ok=True)
+        Raises:
+            ClickreelError: It ended, is paused, or is not ready in time. A service that lives is left alone: it may only be slow.
+        """
+        deadline = time.monotonic() + limit_s
+        name = service.name
+        while True:
+            record = self.record(name)
+            if record is None:
+                raise UnreachableError(f"{name} was stopped while it started", hint="clickreel up --detach")
+            if record.phase == "failed":
+                code = record.exit_code if record.exit_code is not None else 1
+                raise explain_exit(name, Path(record.log), code, runs_in_java=bool(service.jars))
+            if supervisor_client.find_supervisor(self.home) is None:
+                raise UnreachableError("the supervisor ended while the stack started", hint="clickreel up --detach")
+            seen = observe(self.home, service, record, supervised=True, start_s=limit_s)
+            if seen.state == "running":
+                break
+            if seen.state == "paused" or time.monotonic() > deadline:
+                waited = "" if seen.state == "paused" else f" after {limit_s:.0f} s, and is left as it is"
+                raise UnreachableError(
+                    f"{name} is {seen.state}{waited}" + (f": {seen.reason}" if seen.reason else ""),
+                    hint=advice(name, seen.state, seen.pid or record.pid, whole_stack_down=False),
+                )
+            if cancel.wait(_POLL_S):
+                raise _CancelledError
+        if not record.confirmed:
+            supervisor_client.confirm(self.home, name)
 
     # Stop
 
     def down(self, *, purge: bool = False) -> StopResult:
-        """End every recorded part, in reverse order of starting, and verify that nothing is left.
+        """End every service in reverse order of starting, and the supervisor, and verify that nothing is left.
+
+        An ``up`` that is still starting things is interrupted first.
 
         Args:
             purge: Delete the home's contents too.
@@ -319,45 +358,77 @@ class Stack:
         """
         if not self.home.path.exists():
             return StopResult(())
-        with self.home.locked():
-            supervisors = elders.ending(self.home)
-            ended = [name for name in reversed(NAMES) if self.stop(name)]
+        holder = self.home.lock_holder()
+        if holder is not None and holder[0] == "up" and holder[1].pid != os.getpid():
+            holder[1].signal(signal.SIGTERM)
+        with self.home.locked("down"):
+            ended = supervisor_client.shut_down(self.home)
+            self._close_lifeline()
+            for name in reversed(NAMES):
+                record = self.record(name)
+                if record is None:
+                    continue
+                if record.alive() or record.shim.alive():
+                    child.end(record)
+                    ended.append(name)
+                if not record.alive():
+                    self.home.record(name).unlink(missing_ok=True)
             left = [name for name in NAMES if self.running(name)]
-            if not elders.await_end(self.home, supervisors, 10):
-                left.append("a supervisor")
+            if supervisor_client.find_supervisor(self.home) is not None:
+                left.append("the supervisor")
             if left:
                 raise ClickreelError(f"still running after down: {', '.join(left)}", hint="clickreel status")
             return StopResult(tuple(ended), self._purge() if purge else 0)
 
     def stop(self, name: str) -> bool:
-        """End one part if it runs; whether it did."""
+        """End one service on purpose if it runs; returns whether it did."""
         record = self.record(name)
         if record is None:
             return False
-        lived = record.alive()
-        # Whoever supervises it reads this and does not take the end for a crash.
-        write_json(self.home.record(name), {**dataclasses.asdict(record), "stopping": True})
-        if child.end(record):
-            self.home.record(name).unlink(missing_ok=True)
-            own = self.children.pop(name, None)
-            if own is not None:
-                own.close()
-        return lived
+        try:
+            return supervisor_client.stop(self.home, name)
+        except supervisor_client.NotSupervisedError:
+            lived = record.alive()
+            if child.end(record):
+                self.home.record(name).unlink(missing_ok=True)
+            return lived
 
-    def stop_children(self) -> list[str]:
-        """End the parts that this process started, in reverse order; their names."""
-        return [name for name in sorted(self.children, key=NAMES.index, reverse=True) if self.stop(name)]
+    def _close_lifeline(self) -> None:
+        if self.lifeline_pipe is not None:
+            os.close(self.lifeline_pipe)
+            self.lifeline_pipe = None
 
     def _purge(self) -> int:
         deleted = 0
+        (self.home.path / "lock.json").unlink(missing_ok=True)  # our own, and no data
         for entry in (self.home.path / name for name in CONTENTS):
-            files = [entry] if entry.is_file() else [p for p in entry.rglob("*") if p.is_file() and not p.is_symlink()]
-            # Kafka sets its indexes' length ahead: files that are longer than what they occupy count for what they occupy.
-            deleted += sum(min(found.st_size, 512 * found.st_blocks) for found in map(Path.stat, files))
-            if entry.is_dir():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink(missing_ok=True)
+            deleted += _delete(entry)
         if not any(self.home.path.iterdir()):
-            self.home.path.rmdir()
+            with contextlib.suppress(OSError):  # a link or a mount point stays
+                self.home.path.rmdir()
         return deleted
+
+
+def _delete(entry: Path) -> int:
+    """Delete a file, a folder, or what a link to a folder leads to, and the link; returns the bytes that were freed."""
+    if entry.is_symlink():
+        target = entry.resolve()
+        entry.unlink()
+        # Somebody has put the data onto another disk: its contents are the home's, the folder itself is theirs.
+        return sum(_delete(inner) for inner in target.iterdir()) if target.is_dir() else 0
+    if not entry.is_dir():
+        if not entry.exists():
+            return 0
+        seen = entry.lstat()
+        entry.unlink()
+        # Kafka sets its indexes' length ahead: files that are longer than what they occupy count for what they occupy.
+        return min(seen.st_size, 512 * seen.st_blocks)
+    files = [path.lstat() for path in entry.rglob("*") if not path.is_symlink() and path.is_file()]
+    shutil.rmtree(entry)
+    return sum(min(seen.st_size, 512 * seen.st_blocks) for seen in files)
+
+
+def is_well(services: Iterable[ServiceStatus]) -> bool:
+    """Whether Kafka runs, here or elsewhere, and nothing that was started is unwell."""
+    states = {service.name: service.state for service in services}
+    return states["kafka"] in {"running", "elsewhere"} and not NOT_WELL & set(states.values())

@@ -1,22 +1,24 @@
-"""Why a part ended while it started, in words where the reason is known."""
+"""Why a service ended, in words where the reason is known."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from clickreel.errors import ClickreelError, ContractError, MissingError, UnreachableError, UsageError
 from clickreel.local import child, java
+from clickreel.local.log_lines import parse_line
 
 _KINDS = (ClickreelError, UsageError, MissingError, UnreachableError, ContractError)
 # What a shell and our shim say of a program that could not be run at all.
 NOT_RUN = 127
 
 
-def explained(name: str, log: Path, code: int, *, runs_in_java: bool) -> ClickreelError:
+def explain_exit(name: str, log: Path, code: int, *, runs_in_java: bool) -> ClickreelError:
     """Turn an exit code and a log into an error.
 
     Args:
-        name: The part.
+        name: The service.
         log: Its log file.
         code: Its exit code.
         runs_in_java: Whether Java itself may be at fault.
@@ -34,22 +36,35 @@ def explained(name: str, log: Path, code: int, *, runs_in_java: bool) -> Clickre
             hint="clickreel up (it takes another port)",
         )
     if "No space left on device" in text:
-        return MissingError(f"no disk space left for {name}", hint="free some space, then: clickreel up")
-    ours = _said_by_ourselves(lines, code, log)
-    if ours is not None:
-        return ours
-    said = next((line.strip() for line in reversed(lines) if line.strip()), "it wrote nothing")
-    return UnreachableError(
-        f"{name} ended with code {code} while it started: {said[:200]}", hint=f"read its log: {log}"
-    )
+        return MissingError(
+            f"no disk space left for {name} on {describe_disk(log.parent)}", hint="free some space, then: clickreel up"
+        )
+    own = _own_error(lines, code, log)
+    if own is not None:
+        return own
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "it wrote nothing")
+    how = f"by signal {code - 128}" if code > 128 else f"with code {code}"
+    return UnreachableError(f"{name} ended {how}: {last[:200]}", hint=f"clickreel logs {name}")
 
 
-def _said_by_ourselves(lines: list[str], code: int, log: Path) -> ClickreelError | None:
-    """A part that is clickreel itself has said it in two lines, and chosen the exit code."""
-    at = max((number for number, line in enumerate(lines) if line.startswith("error: ")), default=-1)
+def describe_disk(path: Path) -> str:
+    """The disk that holds a path, by its mount point, with what is free: ``the disk / (0.0 GB free, holds /home/ann/.clickreel)``."""
+    there = path.absolute()
+    while not there.exists():
+        there = there.parent
+    mount = there.resolve()
+    while not mount.is_mount():
+        mount = mount.parent
+    return f"the disk {mount} ({shutil.disk_usage(there).free / 1e9:.1f} GB free, holds {path})"
+
+
+def _own_error(lines: list[str], code: int, log: Path) -> ClickreelError | None:
+    """A service that is clickreel itself has logged its error with a hint, and chosen the exit code."""
     kinds: dict[int, type[ClickreelError]] = {kind.exit_code: kind for kind in _KINDS}
-    if at < 0 or code not in kinds:
+    if code not in kinds:
         return None
-    after = lines[at + 1] if at + 1 < len(lines) else ""
-    hint = after.removeprefix("hint: ") if after.startswith("hint: ") else f"read its log: {log}"
-    return kinds[code](lines[at].removeprefix("error: "), hint=hint)
+    for line in reversed(lines):
+        entry = parse_line(line)
+        if entry.level == "ERROR" and entry.logger == "clickreel.cli":
+            return kinds[code](entry.message, hint=entry.fields.get("hint") or f"read its log: {log}")
+    return None
