@@ -13,13 +13,13 @@ from tests.contract.test_check import KEY, value
 EXPORTS = Path(__file__).parent / "exports"
 
 
-@pytest.mark.parametrize("kind", schema_files.KINDS)
-def test_the_first_users_exports_load_validate_and_diff(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "has_id"), [("data-contract", True), ("schema", False)])
+def test_the_first_users_exports_load_validate_and_diff(kind: str, has_id: bool) -> None:
     """The four files from Confluent Cloud are versions 6 and 4 of this package, word for word."""
     key = schema_files.read(EXPORTS / f"{kind}-dvd_clicks-key-v6.json")
     of_value = schema_files.read(EXPORTS / f"{kind}-dvd_clicks-value-v4.json")
-    assert (key.subject, key.version, key.id) == ("dvd_clicks-key", 6, 100025)
-    assert (of_value.subject, of_value.version, of_value.id) == ("dvd_clicks-value", 4, 100024)
+    assert (key.subject, key.version, key.id) == ("dvd_clicks-key", 6, 100025 if has_id else None)
+    assert (of_value.subject, of_value.version, of_value.id) == ("dvd_clicks-value", 4, 100024 if has_id else None)
     assert key.body == schema.version("key", 6).body
     assert of_value.body == schema.version("value", 4).body
     assert Contract(of_value, key).check(KEY, value()) is None
@@ -28,13 +28,15 @@ def test_the_first_users_exports_load_validate_and_diff(kind: str) -> None:
 
 @pytest.mark.parametrize("part", ["key", "value"])
 def test_what_is_exported_is_read_again(tmp_path: Path, part: schema.Part) -> None:
-    """Both files of an export hold the schema, its version and its id."""
+    """The data contract holds the schema, its version and its id; the schema file the bare JSON Schema, named by its file."""
     held = Schema(schema.subject(part), 7, schema.current(part).text, id=12)
     paths = schema_files.write(held, tmp_path / "new" / "folder")
     assert [path.name for path in paths] == [f"{kind}-dvd_clicks-{part}-v7.json" for kind in schema_files.KINDS]
     for path in paths:
         again = schema_files.read(path)
-        assert (again.subject, again.version, again.id, again.body) == (held.subject, 7, 12, held.body)
+        assert (again.subject, again.version, again.body) == (held.subject, 7, held.body)
+    assert schema_files.read(paths[0]).id == 12
+    assert json.loads(paths[1].read_text(encoding="utf-8")) == held.body
 
 
 def test_other_forms_are_read(tmp_path: Path) -> None:

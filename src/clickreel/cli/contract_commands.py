@@ -303,6 +303,8 @@ def diff(  # noqa: PLR0917 - one parameter an option
     if registered:
         before, after = _registered_and_ours(part, topic, profile)
     else:
+        if any(_is_key(name) for name in (old, new)):
+            part = "key"
         after = _named(part, new) if new else schema.current(part)
         before = _named(part, old) if old else schema.versions(part)[-2]
     changes = differences.compare(before, after)
@@ -320,6 +322,16 @@ def diff(  # noqa: PLR0917 - one parameter an option
     for rule, reason in {change.rule: differences.why(change) for change in changes if change.narrows}.items():
         if reason:
             print_err(f"  why {rule}: {reason}")
+
+
+def _is_key(name: str | None) -> bool:
+    """Whether an argument is a file that holds a key's schema."""
+    from clickreel.contract import schema_files
+
+    if name is None or name.removeprefix("v").isdigit():
+        return False
+    held = schema_files.read(Path(name))
+    return held.subject.endswith("-key") or (held.body.get("type") == "string" and not held.fields)
 
 
 def _named(part: Any, name: str) -> Schema:
@@ -462,15 +474,16 @@ def validate(
 ) -> int:
     r"""Check messages against the contract; exit 5 when one breaks it.
 
-    Example: [bold]kcat -b HOST:PORT -t dvd_clicks -C -e -K '\t' | clickreel contract validate[/bold]
+    Example: [bold]clickreel messages --json | clickreel contract validate[/bold], or [bold]clickreel contract validate event.json[/bold]
 
-    A line is a value, or a key, a tab and a value, or an object as `clickreel messages --json` prints it.
+    A line is a value, or a key, a tab and a value (kcat -K '\t'), or an object as `clickreel messages --json` prints it. JSON over several
+    lines and arrays of events are read as well. Every violation is named.
     """
     from clickreel.contract import validate_file
-    from clickreel.contract.check import Contract, contract
+    from clickreel.contract.check import Contract
 
-    judge = contract() if version is None else Contract(value=_named("value", version))
-    found = validate_file.validate_file(file, judge, limit)
+    against = None if version is None else Contract(value=_named("value", version))
+    found = validate_file.validate_file(file, against, limit)
     if json:
         print_json(found.as_dict())
         return _VIOLATED if found.invalid else 0

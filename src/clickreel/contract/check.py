@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,6 +20,9 @@ __all__ = ["Contract", "Headers", "Violation", "check", "contract"]
 
 Headers = Mapping[str, bytes] | Iterable[tuple[str, bytes]] | None
 """Headers of a message, as confluent-kafka takes and gives them."""
+
+
+_LONG = re.compile(rb"[0-9]{19}")
 
 
 class Contract:
@@ -80,7 +84,7 @@ class Contract:
         if violations:
             return None, violations
         if not self._value.is_valid(event):
-            violations = self._value.violations(event)
+            violations = self._value.violations(_with_long_integers(event, payload)) or self._value.violations(event)
         if type(event) is not dict:
             return event, violations or [Violation("value", "type", f"value is {preview(event)}, not an object")]
         if _repeats(event, payload):
@@ -119,6 +123,16 @@ def _parse(part: str, data: bytes | None, header: bytes | None) -> tuple[Any, by
         text = f"{part} is not UTF-8: byte 0x{data[exc.start]:02x} at {exc.start}"
         return None, data, [Violation(part, "encoding", text)]
     return None, data, [Violation(part, "json", f"{part} is not JSON: {reason}")]
+
+
+def _with_long_integers(event: Any, payload: bytes) -> Any:
+    """The event with integers of more than 64 bits as they stand in it; orjson reads them as floats."""
+    if not _LONG.search(payload):
+        return event
+    try:
+        return json.loads(payload)
+    except (ValueError, RecursionError):  # more digits than Python takes
+        return event
 
 
 def _repeats(event: dict[str, Any], payload: bytes) -> bool:

@@ -1,12 +1,12 @@
 r"""Exports of schemas: the files that Confluent Cloud hands out, read and written.
 
-``data-contract-dvd_clicks-value-v4.json`` and ``schema-dvd_clicks-value-v4.json`` both hold an object around the schema, which stands in
-it as text::
+``schema-dvd_clicks-value-v4.json`` holds the JSON Schema and nothing else. ``data-contract-dvd_clicks-value-v4.json`` holds an object
+around it, in which the schema stands as text::
 
     {"subject": "dvd_clicks-value", "version": 4, "id": 100024, "schemaType": "JSON",
      "metadata": {"properties": {"confluent:version": "4"}}, "schema": "{\"type\": ...}"}
 
-A file that holds the schema itself, or the object with the schema not as text, is read as well.
+An object in which the schema is no text is read as well.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ def write(schema: Schema, folder: Path) -> list[Path]:
     Raises:
         UsageError: The folder cannot be written.
     """
-    text = json.dumps(export(schema), indent=2, ensure_ascii=False) + "\n"
+    held = {"data-contract": export(schema), "schema": schema.rules}
     paths = [folder / f"{kind}-{schema.subject}-v{schema.version}.json" for kind in KINDS]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for path in paths:
-            path.write_text(text, encoding="utf-8")
+        for path, kind in zip(paths, KINDS, strict=True):
+            path.write_text(json.dumps(held[kind], indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as exc:
         raise UsageError(f"{folder} cannot be written: {exc.strerror}", hint="name another folder") from exc
     return paths
