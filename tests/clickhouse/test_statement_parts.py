@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clickreel.local.clickhouse.statement_parts import InsertStatement, PlainStatement, parse, quote_string, tokens
+from clickreel.local.clickhouse.statement_parts import InsertStatement, PlainStatement, parse, quote_string
+from clickreel.sql_tokens import SqlDialect, tokenize
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,10 @@ from clickreel.local.clickhouse.statement_parts import InsertStatement, PlainSta
         (b"INSERT INTO t (a, `format`) VALUES (1)", b"INSERT INTO t (a, `format`) ", "Values", b" (1)"),
         (b"INSERT INTO t (values) FORMAT Values (1)", b"INSERT INTO t (values) ", "Values", b"(1)"),
         (b"/* FORMAT x */ INSERT INTO t -- VALUES\n SETTINGS a=1 VALUES", b"/* FORMAT x */ INSERT INTO t -- VALUES\n SETTINGS a=1 ", "Values", b""),
+        (b"INSERT INTO values VALUES (1)", b"INSERT INTO values ", "Values", b" (1)"),
+        (b"INSERT INTO format FORMAT CSV 1", b"INSERT INTO format ", "CSV", b"1"),
+        (b"INSERT INTO values.select (format) SETTINGS format = 1 FORMAT CSV 1", b"INSERT INTO values.select (format) SETTINGS format = 1 ", "CSV", b"1"),
+        (b"INSERT INTO t SELECT format x FROM input('format Int8') FORMAT CSV 1", b"INSERT INTO t SELECT format x FROM input('format Int8') ", "CSV", b"1"),
         (b"INSERT INTO FUNCTION file('a FORMAT CSV') FORMAT TSV", b"INSERT INTO FUNCTION file('a FORMAT CSV') ", "TSV", b""),
     ],
 )  # fmt: skip
@@ -57,6 +62,18 @@ def test_the_place_of_input() -> None:
             None,
             b"WITH 1 AS x SELECT $tag$ it's FORMAT CSV $tag$",
         ),
+        (b"SELECT count() FROM infile", "SELECT", None, b"SELECT count() FROM infile"),
+        (b"SELECT count() FROM format c", "SELECT", None, b"SELECT count() FROM format c"),
+        (
+            b"SELECT format AS outfile FROM outfile FORMAT CSV",
+            "SELECT",
+            "CSV",
+            b"SELECT format AS outfile FROM outfile ",
+        ),
+        (b"INSERT INTO outfile SELECT 1", "INSERT", None, b"INSERT INTO outfile SELECT 1"),
+        (b"INSERT INTO t SELECT format FROM t2", "INSERT", None, b"INSERT INTO t SELECT format FROM t2"),
+        (b"INSERT INTO t (SELECT 1)", "INSERT", None, b"INSERT INTO t (SELECT 1)"),
+        (b"DROP TABLE format SYNC", "DROP", None, b"DROP TABLE format SYNC"),
         (b"", "", None, b""),
     ],
 )
@@ -86,7 +103,7 @@ def test_files_of_the_client_are_noticed(sql: bytes) -> None:
 def test_any_bytes_are_cut_into_pieces_in_order(sql: bytes) -> None:
     """Whatever comes is cut without loss of order, and parsed without a failure."""
     ends = 0
-    for token in tokens(sql):
+    for token in tokenize(sql.decode("latin-1"), SqlDialect.CLICKHOUSE):
         assert ends <= token.start < token.end <= len(sql)
         ends = token.end
     parse(sql)
@@ -95,6 +112,6 @@ def test_any_bytes_are_cut_into_pieces_in_order(sql: bytes) -> None:
 @given(st.text())
 def test_a_quoted_text_is_one_piece(text: str) -> None:
     """A quoted text cannot end its literal early."""
-    literal = quote_string(text).encode("utf-8", "surrogatepass")
-    assert [token.kind for token in tokens(literal + b" + 1")][:1] == ["text"]
-    assert next(iter(tokens(literal))).text == literal
+    literal = quote_string(text)
+    first, *_ = tokenize(literal + " + 1", SqlDialect.CLICKHOUSE)
+    assert (first.kind, first.text) == ("string", literal)

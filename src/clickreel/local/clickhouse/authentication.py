@@ -7,11 +7,9 @@ import binascii
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from clickreel.local.clickhouse.database_errors import ErrorCode, database_error
-
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+from clickreel.local.web_origin import find_foreign_origin
 
 
 @dataclass(frozen=True)
@@ -35,29 +33,32 @@ def authenticate(
     """Find out who asks: by header, by basic authentication, or by URL parameters, in a server's order.
 
     Raises:
-        DatabaseError: Nobody of this name and password is known; or no password is asked for and a foreign web page asks.
+        DatabaseError: Nobody of this name and password is known.
     """
     name, password = _credentials(headers, params)
     user = users.get(name)
-    given, wanted = password.encode(), (user.password if user else "").encode()
-    if user is None or not hmac.compare_digest(given, wanted):
+    expected = user.password if user else ""
+    if user is None or not hmac.compare_digest(_as_bytes(password), _as_bytes(expected)):
         raise database_error(
             ErrorCode.AUTHENTICATION_FAILED,
             f"{name}: Authentication failed: password is incorrect, or there is no user with such name",
         )
-    if not user.password:
-        _refuse_foreign_pages(headers)
     return user
 
 
-def _refuse_foreign_pages(headers: Mapping[str, str]) -> None:
-    """Without a password any web page that a person has open could use the port: by its own name, or by a name that leads here."""
-    for header, address in (("Origin", headers.get("origin", "")), ("Host", f"//{headers.get('host', 'localhost')}")):
-        if address and urlsplit(address).hostname not in _LOOPBACK:
-            raise database_error(
-                ErrorCode.ACCESS_DENIED,
-                f"{header} is {address.removeprefix('//')}: without a password only this machine is let in",
-            )
+def refuse_foreign_pages(headers: Mapping[str, str]) -> None:
+    """Refuse a request of a web page from elsewhere, whatever password it brings.
+
+    Raises:
+        DatabaseError: It is one.
+    """
+    reason = find_foreign_origin(headers)
+    if reason is not None:
+        raise database_error(ErrorCode.ACCESS_DENIED, reason)
+
+
+def _as_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _credentials(headers: Mapping[str, str], params: Mapping[str, str]) -> tuple[str, str]:

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from clickreel.local.clickhouse.database_errors import DatabaseError, ErrorCode, database_error
+from clickreel.local.clickhouse.database_errors import ErrorCode, database_error
 from clickreel.local.clickhouse.http_connection import CHUNK_BYTES, ByteSource
 
 _TEXT = "text/plain; charset=UTF-8"
@@ -47,6 +47,8 @@ class Compressor(Protocol):
     def flush(self) -> bytes:
         """Give the rest."""
 
+
+_SLICE_BYTES = 1 << 12
 
 # In the order of preference when a client takes several: on loopback the cheap ones win.
 _PREFERRED = ("zstd", "lz4", "gzip", "deflate")
@@ -103,7 +105,7 @@ def decode_body(body: ByteSource, encoding: str) -> ByteSource:
     return body
 
 
-def _decoder(name: str) -> Callable[[], Any]:
+def _decompressor_factory(name: str) -> Callable[[], Any]:
     if name in ("gzip", "x-gzip"):
         return lambda: zlib.decompressobj(31)
     if name == "deflate":
@@ -123,43 +125,46 @@ def _decoder(name: str) -> Callable[[], Any]:
 
 
 class _Decoder:
-    """Streams of several members (gzip, zstd and lz4 frames joined) are one body."""
+    """Streams of several members (gzip, zstd and lz4 frames joined) are one body.
+
+    A few compressed bytes can stand for gigabytes. So they are decompressed in small slices, and a read ends once it has enough: a slice
+    of zstd may grow to 32 MiB at the worst (a block of 128 KiB from 4 bytes), of gzip and lz4 to 1 MiB.
+    """
 
     def __init__(self, body: ByteSource, name: str) -> None:
         self._body = body
         self._name = name
-        self._make = _decoder(name)
-        self._decoder = self._make()
-        self._fresh = True
-        self._rest = b""
+        self._create = _decompressor_factory(name)
+        self._decompressor = self._create()
+        self._is_complete = True
+        self._rest = memoryview(b"")
 
     def read(self, size: int) -> bytes:
-        del size  # a piece may be larger: it is bounded by the ratio of one piece read
-        while True:
-            data = self._rest or self._body.read(CHUNK_BYTES // 4)
-            self._rest = b""
+        """Read about so many bytes; empty at the end."""
+        pieces: list[bytes] = []
+        count = 0
+        while count < min(size, CHUNK_BYTES):
+            data = self._rest or memoryview(self._body.read(CHUNK_BYTES // 4))
             if not data:
-                if not self._fresh:
+                if not self._is_complete and not pieces:
                     raise database_error(
                         ErrorCode.CANNOT_DECOMPRESS, f"The {self._name} stream of the request's body is not complete"
                     )
-                return b""
-            plain = self._step(data)
-            if plain:
-                return plain
+                break
+            self._rest = data[_SLICE_BYTES:]
+            pieces.append(self._decompress(data[:_SLICE_BYTES]))
+            count += len(pieces[-1])
+        return b"".join(pieces)
 
-    def _step(self, data: bytes) -> bytes:
+    def _decompress(self, data: memoryview) -> bytes:
         try:
-            plain: bytes = self._decoder.decompress(data)
-        except DatabaseError:
-            raise
+            plain: bytes = self._decompressor.decompress(data)
         except Exception as exc:  # each library has errors of its own
             raise database_error(
                 ErrorCode.CANNOT_DECOMPRESS, f"Cannot decompress the request's body as {self._name}: {exc}"
             ) from exc
-        self._fresh = False
-        if self._decoder.eof:
-            self._rest = self._decoder.unused_data or b""
-            self._decoder = self._make()
-            self._fresh = True
+        self._is_complete = self._decompressor.eof
+        if self._is_complete:
+            self._rest = memoryview((self._decompressor.unused_data or b"") + self._rest)
+            self._decompressor = self._create()
         return plain

@@ -73,7 +73,7 @@ class DatabaseError(Exception):
         """The message as a server writes it: with its version and a line break."""
         mark = f"(version {version})"
         text = self.text.strip()
-        return (text if text.endswith(mark) else f"{text} {mark}").encode() + b"\n"
+        return (text if text.endswith(mark) else f"{text} {mark}").encode("utf-8", "backslashreplace") + b"\n"
 
 
 def error_text(code: ErrorCode, message: str) -> str:

@@ -208,7 +208,7 @@ class EngineConnection:
         if names:
             self.run("SET " + ", ".join(f"{name} = DEFAULT" for name in names))
 
-    def reads(self, sql: str) -> tuple[bool, bool, int]:
+    def classify(self, sql: bytes) -> tuple[bool, bool, int]:
         """What a statement is, by the engine's parser.
 
         Returns:
@@ -218,14 +218,15 @@ class EngineConnection:
         kind = answer["query_class"].name
         return kind == "READ_ONLY", kind != "UNKNOWN", int(answer["statement_count"])
 
-    def run(self, sql: str, output: str = "TabSeparated") -> tuple[bytes, QueryStats]:
+    def run(self, sql: str | bytes, output: str = "TabSeparated") -> tuple[bytes, QueryStats]:
         """Run a statement to its end and return its whole answer.
 
         Raises:
             DatabaseError: It failed.
         """
         with translate_errors():
-            result = self.raw.query(sql, output)
+            text = sql if isinstance(sql, bytes) else sql.encode("utf-8", "surrogateescape")
+            result = self.raw.query(text, output)
         return result.bytes(), query_stats(result)
 
     def close(self) -> None:
@@ -240,6 +241,9 @@ def translate_errors() -> Iterator[None]:
         yield
     except RuntimeError as exc:
         raise DatabaseError(str(exc)) from exc
+    except UnicodeDecodeError as exc:
+        # The engine's message quotes the statement, and the statement is not UTF-8.
+        raise DatabaseError(exc.object.decode("utf-8", "backslashreplace")) from exc
 
 
 def query_stats(result: Any) -> QueryStats:

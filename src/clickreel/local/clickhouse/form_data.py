@@ -37,7 +37,7 @@ def parse_boundary(content_type: str) -> bytes | None:
     header["Content-Type"] = content_type
     if header.get_content_type() != "multipart/form-data":
         return None
-    return str(header.get_param("boundary", "")).encode() or None
+    return str(header.get_param("boundary", "")).encode("utf-8", "replace") or None
 
 
 def read_form(body: ByteSource, mark: bytes, params: Mapping[str, str]) -> tuple[dict[str, str], list[ExternalTable]]:
@@ -67,11 +67,11 @@ def read_form(body: ByteSource, mark: bytes, params: Mapping[str, str]) -> tuple
         if part.startswith(b"--"):
             break
         head, _, data = part.partition(b"\r\n\r\n")
-        fields = {key.decode(): value.decode() for key, value in _FIELD.findall(head)}
+        fields = {key.decode(): value.decode("utf-8", "replace") for key, value in _FIELD.findall(head)}
         if "filename" in fields:
             files[fields.get("name", "")] = data
         else:
-            merged[fields.get("name", "")] = data.decode()
+            merged[fields.get("name", "")] = data.decode("utf-8", "surrogateescape")
     tables = [_table(name, data, merged) for name, data in files.items()]
     return merged, tables
 

@@ -44,7 +44,7 @@ def begin_insert(connection: EngineConnection, parsed: InsertStatement, kill: Ca
     if parsed.source is not None:
         return _SelectingInsert(connection, parsed, kill)
     with translate_errors():
-        return _PushedInsert(connection.raw, connection.raw.send_insert(parsed.head.decode(), parsed.format))
+        return _PushedInsert(connection.raw, connection.raw.send_insert(parsed.head, parsed.format))
 
 
 class _PushedInsert:
@@ -81,8 +81,8 @@ class _SelectingInsert:
         start, end, structure = parsed.source
         self._kill = kill
         self._reader, self._writer = os.pipe()
-        file = f"file('/dev/fd/{self._reader}', {quote_string(parsed.format)}, {structure.decode()}, 'none')"
-        self._sql = parsed.head[:start].decode() + file + parsed.head[end:].decode()
+        file = f"file('/dev/fd/{self._reader}', {quote_string(parsed.format)}, {structure.decode('utf-8', 'surrogateescape')}, 'none')"
+        self._sql = parsed.head[:start] + file.encode("utf-8", "surrogateescape") + parsed.head[end:]
         self._connection = connection
         self._stats = QueryStats()
         self._error: DatabaseError | None = None

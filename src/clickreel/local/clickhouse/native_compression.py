@@ -19,8 +19,8 @@ _HEAD = struct.Struct("<BII")
 _LZ4, _ZSTD, _NONE = 0x82, 0x90, 0x02
 _CHECKSUM_BYTES = 16
 PLAIN_BYTES = 1 << 20  # a server's blocks hold as much
-# A client's block may be larger; what claims more than this is not a block.
-_BLOCK_MAX_BYTES = 1 << 30
+# A client's block may be larger (clickhouse-go: 10 MiB); what claims more than this would take the memory of everybody.
+_BLOCK_MAX_BYTES = 128 << 20
 
 
 def _checksum(data: bytes) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import secrets
 import string
@@ -31,15 +30,18 @@ from clickreel.local.clickhouse.http_connection import (
     HttpResponse,
 )
 from clickreel.local.clickhouse.insert_stream import begin_insert
+from clickreel.local.clickhouse.native_blocks import NativeBlocks, describe_result, run_described
 from clickreel.local.clickhouse.native_compression import BlockCompressor, BlockReader
 from clickreel.local.clickhouse.query_request import QueryRequest
 from clickreel.local.clickhouse.query_result import QueryResult
 from clickreel.local.clickhouse.query_sessions import QuerySession, QuerySessions
-from clickreel.local.clickhouse.statement_parts import InsertStatement, PlainStatement, quote_string
+from clickreel.local.clickhouse.statement_parts import InsertStatement, PlainStatement, quote_identifier
+from clickreel.sql_tokens import SqlDialect, tokenize
 
 # The text of an INSERT ends within this (a server's max_query_size); what follows is data and may be of any size.
 HEAD_BYTES = 1 << 18
-TEXT_MAX_BYTES = 16 << 20
+# A longer statement needs the setting `max_query_size` in its URL, and no setting allows more than the second number.
+TEXT_MAX_BYTES, TEXT_LIMIT_BYTES = 1 << 20, 16 << 20
 # Held back before the status goes out, so that a statement that fails early is answered with the right one. A server's size too.
 HOLD_BYTES = 1 << 20
 SPOOL_BYTES = 8 << 20
@@ -102,7 +104,7 @@ class QueryHandler:
         """
         source = self._source()
         # An INSERT whose text is all in the URL begins before its data arrives.
-        head = f"{self.query.query}\n".encode() if self.query.query else b""
+        head = f"{self.query.query}\n".encode("utf-8", "surrogateescape") if self.query.query else b""
         parsed = statement_parts.parse(head)
         if not isinstance(parsed, InsertStatement):
             head += _read_up_to(source, HEAD_BYTES)
@@ -116,10 +118,12 @@ class QueryHandler:
             if isinstance(parsed, InsertStatement):
                 self._insert(connection, parsed, _Concatenated(head[parsed.data_at :], source), entry)
                 return
-            sql = head + _read_up_to(source, TEXT_MAX_BYTES)
-            if len(sql) >= TEXT_MAX_BYTES:
+            limit = min(max(TEXT_MAX_BYTES, self.query.text_max_bytes), TEXT_LIMIT_BYTES)
+            sql = head + _read_up_to(source, limit)
+            if len(sql) >= limit:
                 raise database_error(
-                    ErrorCode.QUERY_IS_TOO_LARGE, f"The statement is longer than {TEXT_MAX_BYTES} bytes"
+                    ErrorCode.QUERY_IS_TOO_LARGE,
+                    f"The statement is longer than {limit} bytes; max_query_size allows up to {TEXT_LIMIT_BYTES}",
                 )
             self._statement(connection, session, sql, entry)
 
@@ -129,7 +133,7 @@ class QueryHandler:
         body: ByteSource = decode_body(self.request.body, self.request.headers.get("content-encoding", ""))
         if self.query.decompress:
             body = BlockReader(body)
-        return body
+        return _Concatenated(b"", body)
 
     @contextmanager
     def _connected(self) -> Iterator[tuple[EngineConnection, QuerySession | None]]:
@@ -138,9 +142,7 @@ class QueryHandler:
         if query.session is None:
             connection = self.engine.connection(readonly=user.readonly)
             try:
-                if query.database is not None:
-                    connection.run(f"USE {quote_identifier(query.database)}")
-                connection.set(query.settings)
+                self._prepare(connection)
                 yield connection, None
             finally:
                 connection.close()
@@ -154,9 +156,7 @@ class QueryHandler:
         )
         drop = query.close_session
         try:
-            if query.database is not None:
-                session.connection.run(f"USE {quote_identifier(query.database)}")
-            session.connection.set(query.settings)
+            self._prepare(session.connection, session)
             yield session.connection, session
         finally:
             try:
@@ -164,6 +164,14 @@ class QueryHandler:
             except DatabaseError:
                 drop = True
             self.sessions.release(user.name, query.session, drop=drop)
+
+    def _prepare(self, connection: EngineConnection, session: QuerySession | None = None) -> None:
+        if self.query.database is not None:
+            connection.run(f"USE {quote_identifier(self.query.database)}")
+        connection.set(self.query.settings)
+        if "session_timezone" in self.query.settings or (session is not None and session.statements):
+            timezone = connection.run("SELECT timezone()", "RawBLOB")[0]
+            self.response.headers["X-ClickHouse-Timezone"] = timezone.decode()
 
     def _restore(self, session: QuerySession) -> None:
         """Undo what this request alone has set in its session."""
@@ -205,13 +213,13 @@ class QueryHandler:
     ) -> None:
         parsed = statement_parts.parse(sql)
         assert isinstance(parsed, PlainStatement)
-        text = self._text(sql, parsed)
-        output = parsed.format or self.query.format
-        reads, known, count = connection.reads(text)
+        text = self._checked_text(sql, parsed)
+        output = self.query.header_format or parsed.format or self.query.format
+        reads, known, count = connection.classify(text)
         if count > 1:
             raise database_error(ErrorCode.SYNTAX_ERROR, "Syntax error (Multi-statements are not allowed)")
         if reads:
-            self._result(connection, text.encode(), parsed, output, entry)
+            self._result(connection, text, parsed, output, entry)
             return
         if known:
             self._may_change(parsed)
@@ -224,20 +232,15 @@ class QueryHandler:
             session.remember(parsed.verb, text)
         self._whole(body, stats, output)
 
-    def _text(self, sql: bytes, parsed: PlainStatement) -> str:
+    def _checked_text(self, sql: bytes, parsed: PlainStatement) -> bytes:
         """A statement's text, when it may come over HTTP and from this user."""
         if not parsed.end:
             raise database_error(ErrorCode.SYNTAX_ERROR, "Syntax error: Empty query")
         if parsed.outfile:
             raise database_error(ErrorCode.UNSUPPORTED_METHOD, "INTO OUTFILE and FROM INFILE are not allowed over HTTP")
-        if self.user.readonly and _calls_file_function(sql):
+        if self.user.readonly and statement_parts.calls(sql, "file"):
             raise database_error(ErrorCode.READONLY, f"{self.user.name}: Cannot read files in readonly mode")
-        try:
-            return sql[: parsed.end].decode()
-        except UnicodeDecodeError as exc:
-            raise database_error(
-                ErrorCode.SYNTAX_ERROR, f"Syntax error: the statement is not UTF-8 at byte {exc.start}"
-            ) from None
+        return sql[: parsed.end]
 
     def _may_change(self, parsed: PlainStatement) -> None:
         if self.request.method in ("GET", "HEAD") and parsed.verb not in ("SET", "USE"):
@@ -245,25 +248,27 @@ class QueryHandler:
         if self.user.readonly and parsed.verb != "USE":
             raise database_error(ErrorCode.READONLY, f"{self.user.name}: Cannot execute query in readonly mode")
 
-    def _with_engine_ids(self, text: str) -> str:
-        """A KILL statement in which the callers' ids are the engine's."""
+    def _with_engine_ids(self, sql: bytes) -> bytes:
+        """A KILL statement in which the clients' ids are the engine's."""
         ids = self.engine.engine_ids()
-        raw = text.encode()
-        pieces, at = [], 0
-        for token in statement_parts.tokens(raw):
-            literal = token.text[1:-1].decode() if token.kind == "text" else None
-            if literal is not None and literal in ids:
-                self.engine.mark_killed([literal])
-                pieces += [raw[at : token.start].decode(), quote_string(ids[literal])]
-                at = token.end
-        return "".join([*pieces, raw[at:].decode()])
+        text = sql.decode("utf-8", "surrogateescape")
+        named = {token.text[1:-1] for token in tokenize(text, SqlDialect.CLICKHOUSE) if token.kind == "string"}
+        self.engine.mark_killed(named & set(ids))
+        return statement_parts.replace_strings(text, ids).encode("utf-8", "surrogateescape")
 
     def _result(
         self, connection: EngineConnection, sql: bytes, parsed: PlainStatement, output: str, entry: RunningQuery
     ) -> None:
-        result = QueryResult(connection, sql, parsed, output, self.response.sock)
+        version = self.query.protocol_version if output == "Native" else 0
+        columns = describe_result(connection, sql, parsed) if version else None
+        if version and columns is None:
+            body, stats = run_described(connection, sql, parsed, version)
+            self._whole(body, stats, output)
+            return
+        engine_format = "Buffers" if version else output
+        result = QueryResult(connection, sql, parsed, engine_format, self.response.connection.sock)
         try:
-            self._stream(result, output)
+            self._stream(result, result if columns is None else NativeBlocks(result, columns, version), output)
         except OSError as exc:
             raise ClientDisconnectedError(str(exc)) from exc
         finally:
@@ -271,18 +276,18 @@ class QueryHandler:
                 self.engine.kill(entry.query_id)
             result.close()
 
-    def _stream(self, result: QueryResult, output: str) -> None:
+    def _stream(self, result: QueryResult, source: ByteSource, output: str) -> None:
         hold: list[bytes] = []
         held = 0
         with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
-            while data := result.read(CHUNK_BYTES):
+            while data := source.read(CHUNK_BYTES):
                 if self.query.wait_end:
                     spool.write(data)
                     continue
                 hold.append(data)
                 held += len(data)
                 if held >= HOLD_BYTES:
-                    self._rest(result, b"".join(hold), self._begin(output, None))
+                    self._rest(result, source, b"".join(hold), self._begin(output, None))
                     return
             if result.gone:
                 raise ClientDisconnectedError("the client has gone before the statement ended")
@@ -298,11 +303,11 @@ class QueryHandler:
             self.response.send(pack.flush())
             self.response.end()
 
-    def _rest(self, result: QueryResult, data: bytes, pack: Compressor) -> None:
+    def _rest(self, result: QueryResult, source: ByteSource, data: bytes, pack: Compressor) -> None:
         """Send a result that is too large to hold; a failure from here on stands in the body, as a server writes it."""
         while data:
             self.response.send(pack.compress(data))
-            data = result.read(CHUNK_BYTES)
+            data = source.read(CHUNK_BYTES)
         if result.gone:
             raise ClientDisconnectedError("the client has gone")
         if result.error is None:
@@ -313,7 +318,7 @@ class QueryHandler:
         tag = self.tag.encode()
         block = b"\r\n__exception__\r\n%b\r\n%b\n%d %b\r\n__exception__\r\n" % (tag, message, len(message), tag)
         self.response.send(pack.compress(block) + pack.flush())
-        self.response.broken()
+        self.response.abort()
 
     def _packer(self) -> Compressor:
         """The compression of this answer, announced in its head."""
@@ -336,7 +341,7 @@ class QueryHandler:
             pack = self._packer()
             body = pack.compress(body) + pack.flush()
         self._describe(output, stats)
-        self.response.whole(200, body)
+        self.response.send_whole(200, body)
 
     def _describe(self, output: str | None, stats: QueryStats) -> None:
         headers = self.response.headers
@@ -368,17 +373,16 @@ class _NoCompression:
 
 
 class _Concatenated:
-    """Some bytes, then a stream."""
+    """Some bytes, then a source that may give more than it is asked for."""
 
     def __init__(self, first: bytes, then: ByteSource) -> None:
-        self._first = first
+        self._rest = memoryview(first)
         self._then = then
 
     def read(self, size: int) -> bytes:
-        if self._first:
-            data, self._first = self._first[:size], self._first[size:]
-            return data
-        return self._then.read(size)
+        data = self._rest or memoryview(self._then.read(size))
+        self._rest = data[size:]
+        return bytes(data[:size])
 
 
 def _read_up_to(source: ByteSource, size: int) -> bytes:
@@ -396,17 +400,6 @@ class _Empty:
     def read(self, size: int) -> bytes:
         del size
         return b""
-
-
-def _calls_file_function(sql: bytes) -> bool:
-    """Whether the function ``file`` is called: the engine refuses the table function to a reader, and lets the plain one pass."""
-    pairs = itertools.pairwise(statement_parts.tokens(sql))
-    return any(one.text.strip(b'`"').lower() == b"file" and two.text == b"(" for one, two in pairs)
-
-
-def quote_identifier(name: str) -> str:
-    """Return the name in backquotes."""
-    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 def _get_is_readonly() -> DatabaseError:

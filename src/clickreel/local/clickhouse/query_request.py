@@ -19,6 +19,8 @@ _OWN = frozenset(
     }
 )  # fmt: skip
 _NAME = re.compile(r"\w+\Z", re.ASCII)
+_QUERY_ID_MAX = 1000
+_DIGITS_MAX = 9
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,11 @@ class QueryRequest:
 
     Attributes:
         query: The text in the URL; the body's text or data follows it.
-        query_id: The caller's id, or one made here.
+        query_id: The client's id, or one made here.
         database: The database that unqualified names mean; ``None`` for the session's.
         format: The format of a result whose statement names none.
+        header_format: The format that the header ``X-ClickHouse-Format`` asks for, whatever the statement says; ``None`` without it.
+        protocol_version: The version of the Native format that the client speaks; 0 for the form without version.
         settings: Settings and query parameters (``param_x``) for this request alone.
         session: The session's id; ``None`` for none.
         session_timeout_s: How long the session lives without a request.
@@ -40,12 +44,15 @@ class QueryRequest:
         compress: Whether the result is framed in ClickHouse's own compressed blocks (``compress=1``).
         decompress: Whether the body is (``decompress=1``).
         level: The level of compression.
+        text_max_bytes: How long the client lets the statement be; 0 when it does not say.
     """
 
     query: str
     query_id: str
     database: str | None
     format: str
+    header_format: str | None
+    protocol_version: int
     settings: dict[str, str]
     session: str | None
     session_timeout_s: float
@@ -56,6 +63,7 @@ class QueryRequest:
     compress: bool
     decompress: bool
     level: int
+    text_max_bytes: int
 
 
 def parse_request(params: Mapping[str, str], headers: Mapping[str, str]) -> QueryRequest:
@@ -68,14 +76,18 @@ def parse_request(params: Mapping[str, str], headers: Mapping[str, str]) -> Quer
     for name in settings:
         if not _NAME.match(name):
             raise database_error(ErrorCode.BAD_ARGUMENTS, f"{name!r} is not the name of a setting")
-    output = params.get("default_format") or headers.get("x-clickhouse-format") or "TabSeparated"
-    if not _NAME.match(output):
-        raise database_error(ErrorCode.UNKNOWN_FORMAT, f"Unknown format {output}")
+    header_format = headers.get("x-clickhouse-format") or None
+    output = params.get("default_format") or "TabSeparated"
+    for name in (output, header_format or output):
+        if not _NAME.match(name):
+            raise database_error(ErrorCode.UNKNOWN_FORMAT, f"Unknown format {name}")
     return QueryRequest(
         query=params.get("query", ""),
-        query_id=params.get("query_id") or str(uuid.uuid4()),
+        query_id=_query_id(params.get("query_id") or headers.get("x-clickhouse-query-id") or str(uuid.uuid4())),
         database=params.get("database") or headers.get("x-clickhouse-database") or None,
         format=output,
+        header_format=header_format,
+        protocol_version=_number(params, "client_protocol_version"),
         settings=settings,
         session=params.get("session_id") or None,
         session_timeout_s=_timeout(params.get("session_timeout", "")),
@@ -86,6 +98,7 @@ def parse_request(params: Mapping[str, str], headers: Mapping[str, str]) -> Quer
         compress=_flag(params, "compress"),
         decompress=_flag(params, "decompress"),
         level=_level(params.get("http_zlib_compression_level", "")),
+        text_max_bytes=_number(params, "max_query_size"),
     )
 
 
@@ -94,10 +107,26 @@ def _flag(params: Mapping[str, str], name: str, *, default: bool = False) -> boo
     return default if value is None else value.lower() in ("1", "true")
 
 
+def _query_id(text: str) -> str:
+    """The id stands in a header of the answer, where a line break would begin another header."""
+    if len(text) > _QUERY_ID_MAX or not text.isprintable():
+        raise database_error(
+            ErrorCode.BAD_ARGUMENTS, f"query_id has letters that cannot be printed, or more than {_QUERY_ID_MAX}"
+        )
+    return text
+
+
+def _number(params: Mapping[str, str], name: str) -> int:
+    text = params.get(name, "0")
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX):
+        raise database_error(ErrorCode.BAD_ARGUMENTS, f"{name} is {text!r} and not a number")
+    return int(text)
+
+
 def _timeout(text: str) -> float:
     if not text:
         return DEFAULT_TIMEOUT_S
-    if not text.isdigit() or int(text) > MAX_TIMEOUT_S:
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX and int(text) <= MAX_TIMEOUT_S):
         raise database_error(
             ErrorCode.INVALID_SESSION_TIMEOUT, f"Session timeout '{text}' is not a number from 0 to {MAX_TIMEOUT_S}"
         )
@@ -106,4 +135,4 @@ def _timeout(text: str) -> float:
 
 def _level(text: str) -> int:
     # Level 1: on loopback bytes are cheaper than the time to squeeze them. A server's default is 3.
-    return int(text) if text.isdigit() and 1 <= int(text) <= 9 else 1
+    return int(text) if len(text) == 1 and text in "123456789" else 1

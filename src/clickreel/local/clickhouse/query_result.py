@@ -45,8 +45,8 @@ class QueryResult:
         self._reader, self._writer = os.pipe()
         with contextlib.suppress(OSError):
             fcntl.fcntl(self._writer, _F_SETPIPE_SZ, PIPE_BYTES)
-        head, tail = sql[: parsed.cut].decode(), sql[parsed.resume : parsed.end].decode()
-        self._sql = f"{head} INTO OUTFILE '/dev/fd/{self._writer}' TRUNCATE FORMAT {output} {tail}"
+        redirection = f" INTO OUTFILE '/dev/fd/{self._writer}' TRUNCATE FORMAT {output} ".encode()
+        self._sql = sql[: parsed.cut] + redirection + sql[parsed.resume : parsed.end]
         self._watched = watched
         self.gone = False
         self.error: DatabaseError | None = None

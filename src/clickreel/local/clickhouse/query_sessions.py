@@ -26,11 +26,11 @@ class QuerySession:
     connection: EngineConnection
     timeout_s: float
     database: str = "default"
-    statements: list[str] = field(default_factory=list)
+    statements: list[bytes] = field(default_factory=list)
     expires: float = 0.0
     busy: bool = False
 
-    def remember(self, verb: str, text: str) -> None:
+    def remember(self, verb: str, text: bytes) -> None:
         """Note what a statement that has run changes for the session's later requests."""
         if verb == "USE":
             self.database = self.connection.run("SELECT currentDatabase()", "RawBLOB")[0].decode()
