@@ -5,58 +5,13 @@ Semicolons end a statement except inside strings, quoted names, comments, and st
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from clickreel.flink.sql_errors import SqlError
+from clickreel.sql_tokens import SqlDialect, SqlToken, tokenize
 
-_TOKEN = re.compile(
-    r"""
-      (?P<space>\s+)
-    | (?P<comment>--[^\n]*|/\*(?!\+).*?\*/)
-    | (?P<hint>/\*\+.*?\*/)
-    | (?P<string>'(?:[^']|'')*')
-    | (?P<name>`(?:[^`]|``)*`|"(?:[^"]|"")*")
-    | (?P<word>[A-Za-z_$][\w$]*)
-    | (?P<number>\d[\w.]*)
-    | (?P<end>;)
-    | (?P<open>'|`|"|/\*)
-    | (?P<sign>.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
 _OPEN = {"'": "a string", "`": "a quoted name", '"': "a quoted name", "/*": "a comment"}
-# ClickHouse, unlike the standard, escapes with a backslash.
-_BACKSLASH = re.compile(r"'(?:[^'\\]|\\.|'')*'", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class SqlToken:
-    """A piece of SQL that means something.
-
-    Attributes:
-        kind: ``word``, ``name`` (quoted), ``string``, ``number``, ``hint``, ``sign`` or ``end``.
-        text: As written.
-        start: Offset in the source.
-    """
-
-    kind: str
-    text: str
-    start: int
-
-    @property
-    def upper(self) -> str:
-        """The token in upper case where it is a word, else as written."""
-        return self.text.upper() if self.kind == "word" else self.text
-
-    @property
-    def identifier(self) -> str:
-        """The name that the token writes, without its quotes."""
-        if self.kind == "name":
-            quote = self.text[0]
-            return self.text[1:-1].replace(quote * 2, quote)
-        return self.text
 
 
 @dataclass(frozen=True)
@@ -107,39 +62,23 @@ class Statement:
         return (self.line + line - 1, column + self.column - 1 if line == 1 else column)
 
 
-def tokenize(sql: str, *, backslash: bool = False) -> Iterator[SqlToken]:
-    """Cut SQL into tokens, leaving out space and comments.
-
-    Args:
-        sql: The text.
-        backslash: Whether a backslash escapes in strings (ClickHouse).
+def _tokens(sql: str, *, backslash: bool) -> Iterator[SqlToken]:
+    """The tokens of a text, in ClickHouse's dialect where a backslash escapes.
 
     Raises:
         SqlError: A string, name or comment does not end.
     """
-    place = 0
-    while place < len(sql):
-        found = backslash and _BACKSLASH.match(sql, place)
-        if found:
-            yield SqlToken("string", found.group(), place)
-            place = found.end()
-            continue
-        match = _TOKEN.match(sql, place)
-        assert match is not None
-        assert match.lastgroup is not None
-        kind, text = match.lastgroup, match.group()
-        if kind == "open":
-            line, column = line_and_column(sql, place)
+    for token in tokenize(sql, SqlDialect.CLICKHOUSE if backslash else SqlDialect.FLINK):
+        if token.kind == "open":
+            line, column = line_and_column(sql, token.start)
             raise SqlError(
-                f"{_OPEN[text]} begins here and does not end",
+                f"{_OPEN[token.text]} begins here and does not end",
                 line=line,
                 column=column,
-                token=text,
-                hint=f"close it with {'*/' if text == '/*' else text}",
+                token=token.text,
+                hint=f"close it with {'*/' if token.text == '/*' else token.text}",
             )
-        if kind not in {"space", "comment"}:
-            yield SqlToken(kind, text, place)
-        place = match.end()
+        yield token
 
 
 def line_and_column(sql: str, offset: int) -> tuple[int, int]:
@@ -160,7 +99,7 @@ def split_statements(sql: str, *, backslash: bool = False) -> list[Statement]:
     """
     found: list[Statement] = []
     current: list[SqlToken] = []
-    for token in tokenize(sql, backslash=backslash):
+    for token in _tokens(sql, backslash=backslash):
         if token.kind == "end" and not _in_set(current):
             if current:
                 found.append(_statement(sql, current))
@@ -195,7 +134,7 @@ def is_complete(sql: str, *, backslash: bool = False) -> bool:
     """Whether a text typed so far ends a statement, so that Enter may run it."""
     try:
         current: list[SqlToken] = []
-        for token in tokenize(sql, backslash=backslash):
+        for token in _tokens(sql, backslash=backslash):
             current = [] if token.kind == "end" and not _in_set(current) else [*current, token]
     except SqlError:
         return False

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 
 from clickreel.flink.catalog import TopicTable
 from clickreel.flink.sql_errors import SqlError
-from clickreel.flink.statement_splitter import SqlToken, Statement, line_and_column
+from clickreel.flink.statement_splitter import Statement, line_and_column
+from clickreel.sql_tokens import SqlToken
 
 _VERBS = [
     "SELECT",
