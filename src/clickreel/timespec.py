@@ -62,8 +62,11 @@ def instant_ms(text: str, now_ms: int, what: str = "the time") -> int:
 
 
 def format_instant(instant: int) -> str:
-    """An instant as people read it: ``2026-01-31 18:30:00.250`` (UTC)."""
-    moment = datetime.fromtimestamp(instant // 1000, UTC)
+    """An instant as people read it: ``2026-01-31 18:30:00.250`` (UTC); one beyond the year 9999 as the number that it is."""
+    try:
+        moment = datetime.fromtimestamp(instant // 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return str(instant)
     return f"{moment:%Y-%m-%d %H:%M:%S}.{instant % 1000:03d}"
 
 

@@ -30,7 +30,8 @@ from clickreel.simulate.world import World
 from clickreel.stream.broker import Broker
 from clickreel.stream.cluster import Cluster
 from clickreel.stream.encoded_batch import encode_batch
-from clickreel.stream.tail import event_ids, read
+from clickreel.stream.offset_ranges import collect_ranges
+from clickreel.stream.tail import event_ids
 from clickreel.stream.topic_admin import TopicSettings, ensure_topic
 
 T0 = 1_764_000_000_000
@@ -148,7 +149,7 @@ def prove(broker: Broker, topic: str, world: World, events: int, kills: tuple[in
     found: dict[int, NDArray[np.int64]] = {}
     ids: set[int] = set()
     for p, span in spans.items():
-        records = read(broker, topic, {p: span})[p]
+        records = collect_ranges(broker, topic, {p: span})[p]
         found[p] = np.array([hash((r.key, r.value)) for r in records], np.int64)
         known, hi, lo = event_ids([r.value for r in records])
         ids.update((int(h) << 64) | int(low) for h, low in zip(hi[known], lo[known], strict=True))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from clickreel.contract.encode import encode
 from clickreel.simulate.world import World
-from clickreel.stream.broker import Broker, Record
+from clickreel.stream.broker import Broker
+from clickreel.stream.offset_ranges import collect_ranges
 from clickreel.stream.partition import partitions
-from clickreel.stream.tail import read
+from clickreel.stream.record_batch import Record
 
 Pairs = list[tuple[bytes | None, bytes | None]]
 
@@ -37,7 +38,7 @@ def first(world: World, count: int, start_ms: int, n: int) -> list[Pairs]:
 def held(broker: Broker, topic: str) -> list[list[Record]]:
     """All records of a topic by partition."""
     bounds = broker.bounds(topic)
-    found = read(broker, topic, {p: (b.low, b.high) for p, b in enumerate(bounds)})
+    found = collect_ranges(broker, topic, {p: (b.low, b.high) for p, b in enumerate(bounds)})
     return [found[p] for p in range(len(bounds))]
 
 

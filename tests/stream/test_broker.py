@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from clickreel.errors import ClickreelError, UsageError
-from clickreel.stream.broker import Bounds, Broker, Commit, LostError, Record, Writer
+from clickreel.stream.broker import Bounds, Broker, Commit, LostError, Writer
+from clickreel.stream.record_batch import Record
 
 T0 = 1_764_000_000_000
 KEPT = {"retention.ms": "-1"}  # the records here are older than a topic keeps them by default

@@ -6,20 +6,31 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
 
 from clickreel.cli.app import run
+from clickreel.cli.record_table import RecordTable
+from clickreel.contract import framing
+from clickreel.contract.vocabulary import FIELDS
 from clickreel.errors import UsageError
-from clickreel.foreign_text import printable
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from clickreel.stream import record_view, throughput_monitor
-from clickreel.stream.broker import Broker, Record
+from clickreel.stream.broker import Broker
+from clickreel.stream.filter_expression import compile_filter
+from clickreel.stream.memory import MemoryBroker
 from clickreel.stream.producer import Producer, ProduceRequest
+from clickreel.stream.record_batch import Record
+from clickreel.stream.record_view import RecordView
 from clickreel.stream.topic_admin import TopicSettings, ensure_topic
+from clickreel.stream.topic_follower import PARTITIONS_CHECK_S, TopicFollower
 from tests.conftest import Kafka
 
 T0 = 1_764_000_000_000
@@ -61,39 +72,82 @@ def test_reading_begins_where_one_says(broker: Broker, topic: str) -> None:
 
 
 def test_the_newest_come_oldest_first(broker: Broker, topic: str) -> None:
-    """Over all partitions, filtered."""
+    """Over all partitions, filtered, of chosen partitions, and whatever lies between them."""
     ensure_topic(broker, TopicSettings(name=topic, partitions=2, retention="forever"))
     fill(broker, topic, [b"%d" % i for i in range(10)])
     fill(broker, topic, [b"a", b"b"], partition=1, first_ms=T0 + 8_500)
-    begin = record_view.start_offsets(broker, topic, "latest", T0, last=3)
-    assert [r.value for r in record_view.newest_records(broker, topic, 3, begin, lambda _: True)] == [b"a", b"9", b"b"]
-    begin = record_view.start_offsets(broker, topic, "earliest", T0)
-    assert [r.value for r in record_view.newest_records(broker, topic, 2, begin, lambda r: r.partition == 0)] == [
-        b"8",
-        b"9",
-    ]
+
+    def newest(limit: int, **options: Any) -> list[bytes | None]:
+        return [r.value for r in record_view.newest_records(broker, topic, limit, **options)]
+
+    assert newest(3) == [b"a", b"9", b"b"]
+    assert newest(2, wanted=lambda r: r.partition == 0) == [b"8", b"9"]
+    assert newest(20, partitions=frozenset({1})) == [b"a", b"b"]
+    assert newest(5, wanted=lambda r: r.value == b"0") == [b"0"]
 
 
-def test_following_waits_for_more(broker: Broker, topic: str) -> None:
-    """Until it is stopped."""
+def holds(text: bytes, record: Record) -> bool:
+    """Whether a record's value contains a text."""
+    return text in (record.value or b"")
+
+
+def test_the_search_backwards_finds_what_a_whole_reading_would(
+    broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In windows far smaller than the topic, with one partition older than the other."""
+    monkeypatch.setattr(record_view, "_WINDOW_RECORDS", 3)
+    ensure_topic(broker, TopicSettings(name=topic, partitions=2, retention="forever"))
+    fill(broker, topic, [b"%d" % i for i in range(200)], first_ms=T0)
+    fill(broker, topic, [b"old%d" % i for i in range(100)], partition=1, first_ms=T0 - 500_000)
+    looked_at: list[int] = []
+    for limit, wanted in ((3, b"7"), (30, b"old"), (10, b"1"), (1, b"none"), (150, b"")):
+        keep = partial(holds, wanted)
+        found = record_view.newest_records(broker, topic, limit, keep, looked_at=looked_at.append)
+        everything = sorted(
+            (r for batch in record_view.read_records(broker, topic, {0: 0, 1: 0}) for r in batch if keep(r)),
+            key=lambda r: (r.timestamp_ms, r.offset, r.partition),
+        )
+        assert found == everything[-limit:] if everything else found == []
+    looked_at.clear()
+    record_view.newest_records(broker, topic, 1, lambda r: r.value == b"199", looked_at=looked_at.append)
+    assert sum(looked_at) < 60, "what is near the end is found near the end"
+
+
+def test_following_waits_for_more_and_notices_added_partitions(broker: Broker, topic: str) -> None:
+    """A partition that is added is read from its beginning; on the real broker by an administrator's request."""
     ensure_topic(broker, TopicSettings(name=topic, partitions=1, retention="forever"))
     fill(broker, topic, [b"1"])
-    stop = threading.Event()
+    ahead_s = 0.0
+    follower = TopicFollower(broker, topic, {0: 0}, clock=lambda: time.monotonic() + ahead_s)
     seen: list[bytes | None] = []
 
-    def follow() -> None:
-        for batch in record_view.read_records(broker, topic, {0: 0}, follow=True, stop=stop):
-            seen.extend(r.value for r in batch)
+    def wait_for(count: int) -> list[bytes | None]:
+        deadline = time.monotonic() + 60
+        while len(seen) < count and time.monotonic() < deadline:
+            seen.extend(record.value for batch in follower.poll(100, 0.1) for record in batch.records())
+        return seen
 
-    thread = threading.Thread(target=follow)
-    thread.start()
+    assert wait_for(1) == [b"1"]
     fill(broker, topic, [b"2"])
-    deadline = time.monotonic() + 10
-    while len(seen) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    stop.set()
-    thread.join()
-    assert seen == [b"1", b"2"]
+    assert wait_for(2) == [b"1", b"2"]
+    add_partition(broker, topic)
+    fill(broker, topic, [b"3"], partition=1)
+    ahead_s = PARTITIONS_CHECK_S
+    assert wait_for(3) == [b"1", b"2", b"3"]
+    assert follower.positions == {0: 2, 1: 1}
+    follower.close()
+
+
+def add_partition(broker: Broker, topic: str) -> None:
+    """Raise a topic from one partition to two."""
+    if isinstance(broker, MemoryBroker):
+        broker.grow(topic, 2)
+        return
+    admin = AdminClient({"bootstrap.servers": broker.address})
+    admin.create_partitions([NewPartitions(topic, 2)])[topic].result(30)
+    deadline = time.monotonic() + 30
+    while len(broker.bounds(topic)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(
@@ -106,25 +160,63 @@ def test_following_waits_for_more(broker: Broker, topic: str) -> None:
         (b'"u_10"', b"<a>", "<a>", "json"),
         (b'"u_10"', None, None, "type"),
         (None, GOOD, orjson.loads(GOOD), "type"),
+        (framing.prefix(b'"u_10"', 7), framing.prefix(GOOD, 8), orjson.loads(GOOD), None),
     ],
 )
 def test_a_message_is_shown_with_its_faults(
     key: bytes | None, value: bytes | None, shown: object, rule: str | None
 ) -> None:
-    """Whatever the bytes are, it is one JSON object; what is no text is base64."""
-    found = record_view.record_as_json(Record(1, 2, T0, key, value, [("trace", b"1"), ("none", None)]))
+    """Whatever the bytes are, it is one JSON object; what is no text is base64; framed ones are seen like any other."""
+    view = RecordView(Record(1, 2, T0, key, value, [("trace", b"1"), ("trace", b"2"), ("none", None)]))
+    found = orjson.loads(view.as_json())
     assert found["value"] == shown
     assert (found["partition"], found["offset"], found["timestamp"]) == (1, 2, "2025-11-24 16:00:00.000")
-    assert found["headers"] == {"trace": 1, "none": None}
+    assert found["headers"] == [
+        {"name": "trace", "value": "1"},
+        {"name": "trace", "value": "2"},
+        {"name": "none", "value": None},
+    ]
     assert (found["valid"], [error["rule"] for error in found["errors"]]) == (rule is None, [rule] if rule else [])
-    assert orjson.loads(orjson.dumps(found)) == found
 
 
-def test_bytes_that_would_play_with_the_terminal_are_escaped() -> None:
-    """Escape sequences, carriage returns, and marks that turn the direction of writing."""
-    hostile = "a\x1b[2Jb\rc\u202ed\x07\x9be\n"
-    assert printable(hostile) == "a\\x1b[2Jb\\rc\\u202ed\\x07\\x9be\\n"
-    assert printable('{"title": "Amélie 映画 🎬"}') == '{"title": "Amélie 映画 🎬"}'
+def test_a_time_that_no_calendar_holds_is_shown_as_the_number_that_it_is() -> None:
+    """A record's timestamp is whatever its producer wrote."""
+    view = RecordView(Record(0, 0, 253_402_300_800_000, b'"u_10"', GOOD, ()))
+    assert orjson.loads(view.as_json())["timestamp"] == "253402300800000"
+    assert "253402300800" in RecordTable(raw=True, colour=False, width=500).line(view)
+
+
+def test_framed_records_and_long_integers_are_filtered_like_any_other() -> None:
+    """By the fields of the payload, whatever stands in front of it."""
+    wanted = compile_filter("film_id == 331 and valid", tuple(FIELDS))
+    assert wanted(RecordView(Record(0, 0, T0, b'"u_10"', framing.prefix(GOOD, 3), ())))
+    assert wanted(RecordView(Record(0, 0, T0, b'"u_10"', GOOD, [("__value_schema_id", framing.header(3))])))
+    long = GOOD.replace(b"331", b"123456789012345678901234")
+    assert compile_filter("film_id == 123456789012345678901234", tuple(FIELDS))(
+        RecordView(Record(0, 0, T0, None, long))
+    )
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+def test_columns_fit_the_terminal_and_stand_below_their_headings(width: int) -> None:
+    """The least missed columns are left out; nothing of a good event is broken or wrapped."""
+    table = RecordTable(colour=False, width=width)
+    lines = [table.heading, table.line(RecordView(Record(3, 1042, T0, b'"u_10"', GOOD, ())))]
+    assert all(len(line) <= width for line in lines)
+    assert lines[0].index("event") == lines[1].index("view")
+    assert lines[1].split()[0] in {"✓", "ok"}
+
+
+def test_a_bad_record_names_every_fault_and_cannot_play_with_the_terminal() -> None:
+    """Escape sequences are shown as such, in values, keys and headers."""
+    bad = GOOD.replace(b"tablet", b"tab\xc2\x9blet").replace(b":9,", b":0,")
+    for raw in (False, True):
+        record = Record(0, 0, T0, b'"u_10"', bad, [("h", b"\x1b[2J")])
+        text = RecordTable(raw=raw, colour=False, width=200).line(RecordView(record))
+        assert not any(ord(c) < 32 and c != "\n" for c in text)
+        assert "\x9b" not in text
+        assert text.count("breaks the contract") == 2
+    assert "\\x1b[2J" in text
 
 
 def test_the_monitor_counts_messages_and_bytes(broker: Broker, topic: str) -> None:
@@ -174,8 +266,22 @@ def test_the_commands(kafka: Kafka, topic: str, tmp_path: Path, capsys: pytest.C
     lines = [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["value"]["event_type"] for line in lines] == ["detail_view"] * 3
 
+    printed = tmp_path / "printed"
+    for options in (["--json"], ["--json", "--where", "position > 1"]):
+        assert run(["messages", "-n", "300", *options, *common]) == 0
+        printed.write_text(capsys.readouterr().out, encoding="utf-8")
+        assert run(["contract", "validate", str(printed), "--json"]) == 0
+        report = orjson.loads(capsys.readouterr().out)
+        assert (report["checked"] > 100, report["invalid"]) == (True, 0)
+
     assert run(["messages", "-n", "2", *common]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
+    assert run(["messages", "-n", "2", "--raw", *common]) == 0
+    assert capsys.readouterr().out.count('{"event_id":"') == 2
+    assert run(["messages", "--where", "film_id == -1", *common]) == 0
+    assert "none of the 400 messages looked at is wanted by --where" in capsys.readouterr().err
+    assert run(["messages", "--from", "2100-01-01", *common]) == 0
+    assert f"{topic} holds no messages from 2100-01-01 on" in capsys.readouterr().err
     assert run(["messages", "--where", "evil()", *common]) == 2
     assert run(["messages", "--partition", "7", *common]) == 2
     assert "unknown partition 7" in capsys.readouterr().err

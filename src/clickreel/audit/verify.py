@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from clickreel.audit.regenerate import ExpectedRun
-from clickreel.audit.topic_reader import of_cluster
+from clickreel.audit.topic_reader import of_broker
 from clickreel.audit.verification import Verification, VerificationReport
 from clickreel.contract import schema_registry
 from clickreel.contract.schema_lookup import SchemaLookup
@@ -33,7 +33,7 @@ def verification(profile: Profile, topic: str, run: ExpectedRun | None) -> Verif
     migrate.check(client)
     ask = schema_registry.connect(profile).by_id if profile.registry_url else None
     return Verification(
-        of_cluster(profile, topic),
+        of_broker(cluster, topic),
         lambda: dict(enumerate(cluster.bounds(topic))),
         client,
         topic=topic,

@@ -1,20 +1,30 @@
-"""``clickreel messages``: what is in the topic, as it is."""
+"""``clickreel messages``: what is in the topic."""
 
 from __future__ import annotations
 
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clickreel.cli.output import Json, json_line
+from clickreel.cli.output import Json, print_err
 from clickreel.cli.target_options import ProfileFile, TopicName
 
 if TYPE_CHECKING:
-    from clickreel.stream.broker import Broker, Record
-    from clickreel.stream.filter_expression import Predicate
+    from clickreel.cli.progress_line import ProgressLine
+    from clickreel.cli.record_table import RecordTable
+    from clickreel.contract.verdict import Lookup
+    from clickreel.profile import Profile
+    from clickreel.stream.broker import Broker
+    from clickreel.stream.record_batch import Record
+    from clickreel.stream.record_view import RecordView, Wanted
+
+_DEFAULT_LIMIT = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +39,11 @@ def messages(  # noqa: PLR0917 - one parameter an option
     ] = None,
     start: Annotated[
         str | None,
-        typer.Option("--from", help="earliest, latest, an offset, -N from the end, or a time: 10m, 2026-01-31T18:30."),
+        typer.Option(
+            "--from",
+            help="newest, oldest, an offset, -N from the end of each partition, or a time: 10m, 2026-01-31T18:30. "
+            "[default: newest]",
+        ),
     ] = None,
     where: Annotated[
         str | None, typer.Option("--where", help="Only these: \"event_type == 'view' and position <= 3\".")
@@ -37,110 +51,192 @@ def messages(  # noqa: PLR0917 - one parameter an option
     partition: Annotated[
         list[int] | None, typer.Option("--partition", "-p", help="Only this partition; can be repeated.")
     ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Key, value and headers as they are, instead of columns.")] = False,
     topic: TopicName = None,
     profile: ProfileFile = None,
     json: Json = False,
 ) -> None:
-    """Show messages of the topic: the newest, or from any place on, checked against the contract.
+    """Show messages of the topic: the newest, or from any place on, each with the contract's verdict.
 
     Example: [bold]clickreel messages --follow --where "event_type == 'add_to_watchlist'"[/bold]
     """
-    from clickreel.cli.target_options import broker, topic_name
+    from clickreel.cli.record_table import RecordTable
+    from clickreel.cli.target_options import profile as target_profile
+    from clickreel.cli.target_options import topic_name
     from clickreel.contract.vocabulary import FIELDS
     from clickreel.errors import UsageError
-    from clickreel.stream import record_view
+    from clickreel.stream.cluster import Cluster
     from clickreel.stream.filter_expression import compile_filter
-    from clickreel.stream.send_schedule import wall_clock
 
     if limit is not None and limit < 1:
         raise UsageError(f"--limit is {limit}", hint="allowed: at least 1")
     wanted = compile_filter(where, tuple(FIELDS)) if where else None
-    cluster, name = broker(profile), topic_name(topic)
-    place = start or "latest"
-    most = limit if limit is not None or follow else 20
-    # The newest of a filter may lie anywhere: then the whole topic is looked through.
-    last = 0 if follow else None if wanted else most
-    begin = record_view.start_offsets(cluster, name, place, wall_clock(), last=last)
-    if place == "latest" and wanted and not follow:
-        begin = record_view.start_offsets(cluster, name, "earliest", wall_clock())
-    begin = _chosen(begin, partition, name)
-    printer = _Printer(wanted, json=json)
-    if place == "latest" and not follow:
-        for record in record_view.newest_records(cluster, name, most or 20, begin, printer.wants):
-            printer.show(record)
-        return
-    _run(cluster, name, begin, printer, most, follow=follow)
+    target, name = target_profile(profile), topic_name(topic)
+    cluster = Cluster(target)
+    chosen = _chosen(partition, len(cluster.bounds(name)), name)
+    table = None if json else RecordTable(raw=raw)
+    search = _Search(cluster, name, chosen, wanted, _schema_lookup(target, name), table)
+    with _terminated() as stop:
+        if follow:
+            search.follow(start or "newest", limit, stop)
+        else:
+            search.read(start or "newest", limit or _DEFAULT_LIMIT, stop)
 
 
-def _chosen(begin: dict[int, int], partitions: list[int] | None, topic: str) -> dict[int, int]:
+def _schema_lookup(target: Profile, topic: str) -> Lookup | None:
+    """Finds the schemas that records name, where there is a registry."""
+    if not target.registry_url:
+        return None
+    from clickreel.contract import schema_registry
+    from clickreel.contract.schema_lookup import SchemaLookup
+
+    return SchemaLookup(schema_registry.connect(target).by_id, topic)
+
+
+def _chosen(partitions: list[int] | None, count: int, topic: str) -> frozenset[int] | None:
+    """The partitions that are asked for; None for all."""
     from clickreel.errors import UsageError
 
     for partition in partitions or ():
-        if partition not in begin:
+        if not 0 <= partition < count:
             raise UsageError(
-                f"unknown partition {partition} of {topic} (has 0-{len(begin) - 1})", hint="clickreel topic describe"
+                f"unknown partition {partition} of {topic} (has 0-{count - 1})", hint="clickreel topic describe"
             )
-    return {p: offset for p, offset in begin.items() if not partitions or p in partitions}
+    return frozenset(partitions) if partitions else None
 
 
-def _run(
-    cluster: Broker, topic: str, begin: dict[int, int], printer: _Printer, limit: int | None, *, follow: bool
-) -> None:
-    from clickreel.stream import record_view
-
+@contextmanager
+def _terminated() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets."""
     stop = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    shown = 0
     try:
-        for records in record_view.read_records(cluster, topic, begin, follow=follow, stop=stop):
-            for record in filter(printer.wants, records):
-                printer.show(record)
-                shown += 1
-                if shown == limit:
-                    return
-            sys.stdout.flush()
+        yield stop
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-class _Printer:
-    """Prints messages: as NDJSON, or a line each for a person."""
+@dataclass
+class _Search:
+    """Reads records, prints those that are wanted, and says what a person has to know beside them."""
 
-    def __init__(self, wanted: Predicate | None, *, json: bool) -> None:
-        self._wanted, self._json = wanted, json
-        self._colour = sys.stdout.isatty()
+    cluster: Broker
+    topic: str
+    partitions: frozenset[int] | None
+    wanted: Wanted | None
+    lookup: Lookup | None
+    table: RecordTable | None
+    looked_at: int = 0
+    shown: int = 0
 
-    def wants(self, record: Record) -> bool:
-        """Whether the filter lets it through."""
+    def read(self, start: str, limit: int, stop: threading.Event) -> None:
+        """Print up to ``limit`` records and end."""
+        from clickreel.cli.progress_line import ProgressLine
+        from clickreel.stream import record_view
+        from clickreel.stream.send_schedule import wall_clock
+
+        with ProgressLine(self._progress, terminal_only=self.table is None) as progress:
+            if record_view.is_latest(start):
+                keep = None if self.wanted is None else lambda record: self._is_wanted(self._view(record))
+                found = record_view.newest_records(
+                    self.cluster,
+                    self.topic,
+                    limit,
+                    keep,
+                    partitions=self.partitions,
+                    looked_at=lambda count: self._count(count, progress),
+                    stop=stop,
+                )
+                progress.clear()
+                self._print(map(self._view, found))
+            else:
+                begin = record_view.start_offsets(self.cluster, self.topic, start, wall_clock())
+                self._read_from(self._only_chosen(begin), limit, stop, progress)
+        self._say_what_is_missing(start)
+
+    def _read_from(self, begin: Mapping[int, int], limit: int, stop: threading.Event, progress: ProgressLine) -> None:
         from clickreel.stream import record_view
 
-        return self._wanted is None or self._wanted(record_view.filter_fields(record_view.record_as_json(record)))
+        for records in record_view.read_records(
+            self.cluster, self.topic, begin, stop=stop, looked_at=lambda count: self._count(count, progress)
+        ):
+            views = [view for view in map(self._view, records) if self._is_wanted(view)][: limit - self.shown]
+            if views:
+                progress.clear()
+                self._print(views)
+            if self.shown >= limit:
+                return
 
-    def show(self, record: Record) -> None:
-        """Print one."""
+    def follow(self, start: str, limit: int | None, stop: threading.Event) -> None:
+        """Print records as they come, until there are ``limit`` of them."""
         from clickreel.stream import record_view
+        from clickreel.stream.send_schedule import wall_clock
+        from clickreel.stream.topic_follower import TopicFollower
 
-        message = record_view.record_as_json(record)
-        if self._json:
-            sys.stdout.write(json_line(message))
+        begin = self._only_chosen(record_view.start_offsets(self.cluster, self.topic, start, wall_clock()))
+        if self.table is not None and sys.stderr.isatty():
+            print_err(f"following {self.topic} from {start}; Ctrl-C ends")
+        follower = TopicFollower(self.cluster, self.topic, begin, all_partitions=self.partitions is None)
+        try:
+            while not stop.is_set():
+                records = [record for batch in follower.poll(2_000, 0.2) for record in batch.records()]
+                records.sort(key=lambda record: (record.timestamp_ms, record.partition, record.offset))
+                views = [view for view in map(self._view, records) if self._is_wanted(view)]
+                self._print(views if limit is None else views[: limit - self.shown])
+                if limit is not None and self.shown >= limit:
+                    return
+        finally:
+            follower.close()
+
+    def _view(self, record: Record) -> RecordView:
+        from clickreel.stream.record_view import RecordView
+
+        return RecordView(record, self.lookup)
+
+    def _is_wanted(self, view: RecordView) -> bool:
+        return self.wanted is None or self.wanted(view)
+
+    def _only_chosen(self, begin: Mapping[int, int]) -> dict[int, int]:
+        return {p: offset for p, offset in begin.items() if self.partitions is None or p in self.partitions}
+
+    def _count(self, count: int, progress: ProgressLine) -> None:
+        self.looked_at += count
+        progress.update()
+
+    def _progress(self) -> str:
+        return f"{self.looked_at:,} messages of {self.topic} looked at, {self.shown:,} shown; Ctrl-C ends"
+
+    def _print(self, views: Iterable[RecordView]) -> None:
+        from clickreel.cli.output import is_utf8
+        from clickreel.foreign_text import printable_json
+
+        for view in views:
+            if self.table is None:
+                text = printable_json(view.as_json().decode(), ascii_only=not is_utf8(sys.stdout.encoding))
+            else:
+                if self.shown == 0 and self.table.heading and sys.stdout.isatty():
+                    sys.stdout.write(self.table.heading + "\n")
+                text = self.table.line(view)
+            sys.stdout.write(text + "\n")
+            self.shown += 1
+        sys.stdout.flush()
+
+    def _say_what_is_missing(self, start: str) -> None:
+        """Why nothing was printed, and which records wait for the end of a transaction."""
+        bounds = self.cluster.bounds(self.topic)
+        for partition, (bound, stable) in enumerate(zip(bounds, self.cluster.stable_offsets(self.topic), strict=False)):
+            if stable < bound.high and (self.partitions is None or partition in self.partitions):
+                print_err(
+                    f"partition {partition} has an open transaction: {bound.high - stable:,} messages from offset {stable:,} on are "
+                    "shown when it is committed"
+                )
+        if self.shown:
+            return
+        if not any(bound.high > bound.low for bound in bounds):
+            print_err(
+                f"{self.topic} holds no messages; to stream some: clickreel up, or clickreel produce --count 1000"
+            )
+        elif self.wanted is not None:
+            print_err(f"none of the {self.looked_at:,} messages looked at is wanted by --where")
         else:
-            sys.stdout.write(self._line(record, message) + "\n")
-
-    def _line(self, record: Record, message: dict[str, Any]) -> str:
-        from clickreel.foreign_text import printable
-
-        def text(data: bytes | None) -> str:
-            return "null" if data is None else printable(data)
-
-        parts = [
-            f"{record.partition}:{record.offset}",
-            message["timestamp"] or "-",
-            text(record.key),
-            text(record.value),
-        ]
-        parts += [f"{printable(name)}={text(data)}" for name, data in record.headers]
-        line = "  ".join(parts)
-        for error in message["errors"]:
-            said = f"breaks the contract: {printable(error['text'])}"
-            line += f"\n    \x1b[31m{said}\x1b[0m" if self._colour else f"\n    {said}"
-        return line
+            print_err(f"{self.topic} holds no messages from {start} on; the newest ones: clickreel messages")

@@ -50,10 +50,11 @@ def json_line(answer: Mapping[str, Any]) -> str:
         import json
 
         text = json.dumps(answer, default=lambda value: json.loads(orjson.dumps(value, default=str, option=options)))
-    return printable_json(text, ascii_only=not _is_utf8(sys.stdout.encoding)) + "\n"
+    return printable_json(text, ascii_only=not is_utf8(sys.stdout.encoding)) + "\n"
 
 
-def _is_utf8(encoding: str | None) -> bool:
+def is_utf8(encoding: str | None) -> bool:
+    """Whether an output carries every character."""
     return codecs.lookup(encoding or "utf-8").name == "utf-8"
 
 

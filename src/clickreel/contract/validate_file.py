@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import collections
 import itertools
 import json
@@ -18,6 +16,7 @@ import orjson
 
 from clickreel.contract.check import Contract
 from clickreel.contract.check import contract as current_contract
+from clickreel.contract.record_json import PrintedRecord, parse_record
 from clickreel.contract.rules import Violation
 from clickreel.contract.verdict import judge_record
 from clickreel.errors import UsageError
@@ -194,53 +193,25 @@ def _refuse_schema(first: bytes) -> None:
 
 def _check(line: bytes, contract: Contract | None) -> Violation | None:
     if line[:1] == b"{":
-        printed = _printed(line) if b'"partition"' in line else None
+        printed = parse_record(line) if b'"partition"' in line else None
         if printed is None:
             return _check_value(line, contract)
-        key, value, said = printed
-        return (said if contract is None else None) or _check_message(key, value, contract)
+        # A tool between us may have dropped a field that stood twice; what was said of the record still counts.
+        said = Violation.first_of([Violation(one["field"], one["rule"], one["text"]) for one in printed.errors])
+        return (said if contract is None else None) or _check_message(printed, contract)
     key_text, tab, text = line.partition(b"\t")
-    return _check_message(key_text, text, contract) if tab else _check_value(line, contract)
+    return _check_message(PrintedRecord(key_text, text), contract) if tab else _check_value(line, contract)
 
 
-def _check_message(key: bytes | None, value: bytes | None, contract: Contract | None) -> Violation | None:
-    return judge_record(key, value).violation if contract is None else contract.check(key, value)
+def _check_message(record: PrintedRecord, contract: Contract | None) -> Violation | None:
+    if contract is None:
+        return judge_record(record.key, record.value, record.headers).violation
+    headers = [(name, data) for name, data in record.headers if data is not None]
+    return contract.check(record.key, record.value, headers)
 
 
 def _check_value(value: bytes, contract: Contract | None) -> Violation | None:
     return (contract or current_contract()).check_value(value)
-
-
-def _printed(line: bytes) -> tuple[bytes | None, bytes | None, Violation | None] | None:
-    """Key and value of a message as ``clickreel messages --json`` prints it, and what it was said to break; None for any other line.
-
-    Such a line holds what was parsed: a field that stood twice, or bytes that are no JSON, cannot be seen in it any more. So what was
-    said of the message counts too.
-    """
-    try:
-        message = json.loads(line)
-    except ValueError:
-        return None
-    if not isinstance(message, dict) or not message.keys() >= {"partition", "offset", "key", "value"}:
-        return None
-    errors = message.get("errors") or ()
-    said = Violation.first_of([Violation(str(one["field"]), str(one["rule"]), str(one["text"])) for one in errors])
-    return _as_bytes(message["key"]), _as_bytes(message["value"]), said
-
-
-def _as_bytes(parsed: Any) -> bytes | None:
-    """The bytes that were parsed: JSON, text, or base64 where they were neither."""
-    if parsed is None:
-        return None
-    if isinstance(parsed, str):
-        if parsed.startswith(_BASE64):
-            try:
-                return base64.b64decode(parsed.removeprefix(_BASE64), validate=True)
-            except binascii.Error:
-                pass
-        if parsed[:1] == "{" or (len(parsed) > 1 and parsed[0] == parsed[-1] == '"'):  # the JSON itself, as a text
-            return parsed.encode("utf-8", "surrogatepass")
-    return json.dumps(parsed, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 @contextmanager

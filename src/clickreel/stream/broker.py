@@ -6,24 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from clickreel.errors import ClickreelError
+from clickreel.stream.record_batch import Record, RecordBatch
 
 Acked = Callable[[int, int, int], None]
 """``acked(partition, count, offset)``: the first ``count`` records sent to the partition are stored, the last one at ``offset``."""
-
-
-class Record(NamedTuple):
-    """One record as it was read. ``timestamp_ms`` is -1 where the broker keeps none."""
-
-    partition: int
-    offset: int
-    timestamp_ms: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 class Bounds(NamedTuple):
@@ -63,7 +54,11 @@ class LostError(ClickreelError):
 
 
 class Reader(Protocol):
-    """Reads partitions from given offsets on; belongs to no group and commits nothing."""
+    """Reads partitions from given offsets on; belongs to no group and commits nothing.
+
+    Only what is committed is read: records of aborted transactions are passed over, and a transaction that is still open is the end of
+    its partition.
+    """
 
     ended: set[int]  # partitions whose end was met since their last record
 
@@ -71,6 +66,10 @@ class Reader(Protocol):
     def poll(self, limit: int, timeout_s: float) -> list[Record]: ...
     # Go on from other offsets, of partitions that it reads already.
     def seek(self, starts: Mapping[int, int]) -> None: ...
+    # The same as columns, at most one batch a partition.
+    def poll_batches(self, limit: int, timeout_s: float) -> list[RecordBatch]: ...
+    # Reads none of these partitions until the next call.
+    def pause(self, partitions: AbstractSet[int]) -> None: ...
     def close(self) -> None: ...
 
 
@@ -114,6 +113,8 @@ class Broker(Protocol):
     def create(self, name: str, partitions: int, replication: int, configs: Mapping[str, str]) -> None: ...
     def alter(self, name: str, configs: Mapping[str, str]) -> None: ...
     def bounds(self, topic: str) -> list[Bounds]: ...
+    # By partition: the last stable offset, from which on a transaction is open; the next offset where none is.
+    def stable_offsets(self, topic: str) -> list[int]: ...
     # By partition: the first offset with that timestamp or a later one, else the next offset.
     def offsets_at(self, topic: str, timestamp_ms: int) -> list[int]: ...
     def reader(self, topic: str, starts: Mapping[int, int]) -> Reader: ...

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from confluent_kafka import (
     Consumer,
+    IsolationLevel,
     KafkaError,
     KafkaException,
     Producer,
@@ -29,9 +30,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-expor
     ResourceType,
 )
 
-from clickreel.errors import UnreachableError, UsageError
+from clickreel.errors import UnreachableError
 from clickreel.profile import Profile
-from clickreel.stream.broker import Acked, Bounds, Commit, LostError, Member, Record, TopicState
+from clickreel.stream.broker import Acked, Bounds, Commit, LostError, Member, TopicState
+from clickreel.stream.cluster_reader import ClusterReader
 from clickreel.stream.kafka_clients import create_client
 from clickreel.stream.kafka_errors import FATAL_ERRORS, LOST, REFUSED, ClientErrors, explain
 
@@ -51,7 +53,13 @@ _QUEUE_KBYTES = 131_072
 _MARK_EVERY = 256
 _EARLIEST, _LATEST = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
-_UNSETTLED = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError._WAIT_CACHE}
+_UNSETTLED = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError._WAIT_CACHE,
+}
 
 
 class Cluster:
@@ -153,6 +161,10 @@ class Cluster:
         low, high = self._offsets(topic, _EARLIEST), self._offsets(topic, _LATEST)
         return [Bounds(*pair) for pair in zip(low, high, strict=True)]
 
+    def stable_offsets(self, topic: str) -> list[int]:
+        """By partition: the last stable offset, from which on a transaction is open; the next offset where none is."""
+        return self._offsets(topic, _LATEST, IsolationLevel.READ_COMMITTED)
+
     def offsets_at(self, topic: str, timestamp_ms: int) -> list[int]:
         """By partition: the first offset with that timestamp or a later one; the next offset where there is none."""
         found = self._offsets(topic, OffsetSpec.for_timestamp(timestamp_ms))
@@ -169,11 +181,13 @@ class Cluster:
             self.fail(found.error, topic)
         return sorted(found.partitions)
 
-    def _offsets(self, topic: str, spec: OffsetSpec) -> list[int]:
+    def _offsets(
+        self, topic: str, spec: OffsetSpec, isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED
+    ) -> list[int]:
         wanted = {TopicPartition(topic, p): spec for p in self._partitions(topic)}
         deadline = time.monotonic() + _ANSWER_S
         while True:
-            futures = self._admin().list_offsets(wanted, request_timeout=_ANSWER_S)
+            futures = self._admin().list_offsets(wanted, isolation_level=isolation, request_timeout=_ANSWER_S)
             try:
                 return [int(futures[key].result(timeout=_ANSWER_S + 1).offset) for key in wanted]
             except KafkaException as exc:
@@ -187,7 +201,7 @@ class Cluster:
     def reader(self, topic: str, starts: Mapping[int, int]) -> ClusterReader:
         """A reader from the given offsets on."""
         self._admin()
-        return ClusterReader(self, topic, starts)
+        return ClusterReader(self.profile, topic, starts, lambda: self.bounds(topic))
 
     def writer(self, topic: str, acked: Acked) -> ClusterWriter:
         """A writer to a topic that exists."""
@@ -229,66 +243,6 @@ class Cluster:
             asker.close()
         self._askers.clear()
         self._client = None
-
-
-class ClusterReader:
-    """See :class:`~clickreel.stream.broker.Reader`."""
-
-    def __init__(self, cluster: Cluster, topic: str, starts: Mapping[int, int]) -> None:
-        self._cluster, self._topic, self._client_errors = cluster, topic, ClientErrors()
-        self.ended: set[int] = set()
-        config = cluster.profile.consumer_config("clickreel-reader")
-        # A tail must not wait for half a megabyte to fill, and a far-away broker must not be asked a thousand times a second.
-        config |= {"enable.partition.eof": True, "fetch.wait.max.ms": 100, **self._client_errors.config()}
-        self._consumer = create_client(Consumer, config, cluster.profile)
-        self._consumer.assign([TopicPartition(topic, p, offset) for p, offset in starts.items()])
-
-    def poll(self, limit: int, timeout_s: float) -> list[Record]:
-        """The next records, up to ``limit``; fewer, or none, when the time is up.
-
-        Raises:
-            UsageError: A start lies outside of what the partition holds.
-            UnreachableError: The broker refuses or has gone.
-        """
-        out = []
-        for message in self._consumer.consume(limit, timeout_s):
-            error = message.error()
-            if error is None:
-                self.ended.discard(message.partition())
-                out.append(_record(message))
-            elif error.code() == KafkaError._PARTITION_EOF:
-                self.ended.add(message.partition() or 0)
-            elif error.code() == KafkaError._AUTO_OFFSET_RESET:
-                raise UsageError(
-                    f"partition {message.partition()} of {self._topic} does not hold offset {message.offset()} any more or yet",
-                    hint=f"clickreel topic describe --topic {self._topic}",
-                )
-            else:
-                self._cluster.fail(error, self._topic, self._client_errors)
-        if not out and KafkaError._ALL_BROKERS_DOWN in self._client_errors.codes():
-            self._client_errors.errors.clear()
-            self._cluster.bounds(self._topic)  # either it answers and the reader goes on, or this says what is wrong
-        return out
-
-    def seek(self, starts: Mapping[int, int]) -> None:
-        """Go on from other offsets, of partitions that it reads already."""
-        for partition, offset in starts.items():
-            try:
-                self._consumer.seek(TopicPartition(self._topic, partition, offset))
-            except KafkaException as exc:
-                raise explain(exc.args[0], self._cluster.profile, self._client_errors, self._topic) from exc
-
-    def close(self) -> None:
-        """Stop reading."""
-        self._consumer.close()
-
-
-def _record(message: Any) -> Record:
-    kind, timestamp = message.timestamp()
-    headers = tuple(message.headers() or ())
-    return Record(
-        message.partition(), message.offset(), timestamp if kind else -1, message.key(), message.value(), headers
-    )
 
 
 class ClusterWriter:

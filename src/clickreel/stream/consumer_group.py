@@ -16,8 +16,10 @@ from clickreel.errors import ClickreelError, UnreachableError, UsageError
 from clickreel.profile import Profile
 from clickreel.stream.broker import Bounds, LostError
 from clickreel.stream.cluster import Cluster
-from clickreel.stream.fetch_batches import PIECE_ROWS, batches_from_messages, fetch_batches
+from clickreel.stream.fetch_batches import fetch_batches
+from clickreel.stream.kafka_clients import create_client
 from clickreel.stream.kafka_errors import LOST, ClientErrors, explain, missing
+from clickreel.stream.offset_ranges import read_ranges
 from clickreel.stream.record_batch import RecordBatch
 from clickreel.stream.source import Assignment, OutOfRangeError
 
@@ -25,7 +27,6 @@ T = TypeVar("T")
 
 # A member that was killed is missed after this; a restart under the same instance name takes its place at once.
 _SESSION_MS = 10_000
-_ANSWER_S = 10.0
 # A topic that was there and is not any more is believed to be deleted after this.
 _GONE_S = 30.0
 # Two poll's worth of messages are fetched ahead. Past that librdkafka pauses fetching, by default for a whole second.
@@ -81,7 +82,7 @@ class ConsumerGroupSource:
             **self._client_errors.config(),
         }
         self.topic_id()  # refuses an absent topic before anything is begun
-        self._consumer = Consumer(self._config)
+        self._consumer = create_client(Consumer, self._config, profile)
         self._consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
 
     # The group
@@ -205,25 +206,10 @@ class ConsumerGroupSource:
 
     def fetch(self, partition: int, first: int, last: int) -> Iterator[RecordBatch]:
         """The messages of a run of offsets."""
-        consumer = Consumer(self._config | {"group.id": f"{self.group}-repair", "group.instance.id": ""})
         try:
-            consumer.assign([TopicPartition(self.topic, partition, first)])
-            deadline = time.monotonic() + _ANSWER_S
-            while time.monotonic() < deadline:
-                messages = consumer.consume(PIECE_ROWS, 1.0)
-                ended = any((m.error() or _NO_ERROR).code() == KafkaError._PARTITION_EOF for m in messages)
-                if any((m.error() or _NO_ERROR).code() == KafkaError._AUTO_OFFSET_RESET for m in messages):
-                    raise out_of_range(self.topic, partition, first)
-                good = [m for m in messages if m.error() is None]
-                wanted = [m for m in good if (m.offset() or 0) <= last]
-                yield from batches_from_messages(wanted)
-                if ended or len(wanted) < len(good):
-                    return
-                if good:
-                    deadline = time.monotonic() + _ANSWER_S
-            raise UnreachableError(f"Kafka at {self._profile.bootstrap} does not answer", hint="clickreel status")
-        finally:
-            consumer.close()
+            yield from read_ranges(self._cluster, self.topic, {partition: (first, last + 1)})
+        except UsageError as exc:
+            raise out_of_range(self.topic, partition, first) from exc
 
     # Committing
 
@@ -261,15 +247,6 @@ class ConsumerGroupSource:
         """Leave off reading; a static member's place is kept for its restart."""
         self._consumer.close()
         self._cluster.close()
-
-
-class _NoError:
-    @staticmethod
-    def code() -> int:
-        return 0
-
-
-_NO_ERROR = _NoError()
 
 
 def out_of_range(topic: str, partition: int, offset: int) -> OutOfRangeError:

@@ -12,12 +12,19 @@ from __future__ import annotations
 import ast
 import difflib
 import operator
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from clickreel.errors import UsageError
 
-Message = Mapping[str, Any]
+
+class Message(Protocol):
+    """What a filter asks: a mapping of fields, or a :class:`~clickreel.stream.record_view.RecordView`."""
+
+    def get(self, name: str, /) -> Any:
+        """The value under a name; None where the message has none."""
+
+
 Predicate = Callable[[Message], bool]
 
 # What can be asked of a message beside the fields of its value.

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from clickreel.simulate.world import World
 from clickreel.stream.broker import Broker
+from clickreel.stream.offset_ranges import collect_ranges
 from clickreel.stream.producer_lease import SecondWriterError
-from clickreel.stream.tail import read, tail
+from clickreel.stream.tail import tail
 
 # After a predecessor that did not say goodbye every gap is looked into for so long; afterwards one now and then.
 _SUSPICION_MS = 30_000
@@ -73,7 +74,7 @@ class ForeignWriteDetector:
         self._looked_ms = now_ms
         spans, self._spans = self._spans, {}
         wanted = {p: (span.first, span.last + 1) for p, span in spans.items()}
-        for partition, records in read(self._broker, self._topic, wanted).items():
+        for partition, records in collect_ranges(self._broker, self._topic, wanted).items():
             span, own = spans[partition], len(tail(records, self._run_tag).own())
             extra = own - (span.upto - span.before)
             if extra > 0:

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from clickreel.errors import ClickreelError
-from clickreel.stream.broker import Bounds, Broker, Reader, Record
+from clickreel.stream.broker import Bounds, Broker, Reader
+from clickreel.stream.record_batch import Record
 
 # A viewer can look at a few hundred rows a second at most. 5,000 a second cost about 4 % of a core to read; beyond that only samples are read.
 _FRAME_S = 0.1

@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from clickreel.errors import ClickreelError, UnreachableError, UsageError
-from clickreel.stream.broker import Acked, Bounds, Commit, LostError, Member, Record, TopicState
+from clickreel.stream.broker import Acked, Bounds, Commit, LostError, Member, TopicState
 from clickreel.stream.kafka_errors import missing
+from clickreel.stream.record_batch import Record, RecordBatch, batches_from_records
 
 _DEFAULTS = {
     "retention.ms": "604800000",
@@ -103,6 +105,10 @@ class MemoryBroker:
         found = self._topic(topic)
         return [Bounds(low, low + len(log)) for low, log in zip(found.lows, found.logs, strict=True)]
 
+    def stable_offsets(self, topic: str) -> list[int]:
+        """By partition: the next offset; there are no transactions here."""
+        return [bound.high for bound in self.bounds(topic)]
+
     def offsets_at(self, topic: str, timestamp_ms: int) -> list[int]:
         """By partition: the first offset with that timestamp or a later one, else the next offset."""
         found = self._topic(topic)
@@ -175,12 +181,15 @@ class MemoryReader:
     def __init__(self, broker: MemoryBroker, topic: str, starts: Mapping[int, int]) -> None:
         self._broker, self._topic, self._next = broker, topic, dict(starts)
         self.ended: set[int] = set()
+        self._paused: AbstractSet[int] = frozenset()
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
         """The next records, up to ``limit``."""
         topic = self._broker._topic(self._topic)  # noqa: SLF001
         out: list[Record] = []
         for partition, offset in self._next.items():
+            if partition in self._paused:
+                continue
             low, log = topic.lows[partition], topic.logs[partition]
             if not low <= offset <= low + len(log):
                 raise UsageError(
@@ -198,6 +207,14 @@ class MemoryReader:
     def seek(self, starts: Mapping[int, int]) -> None:
         """Go on from other offsets."""
         self._next.update(starts)
+
+    def poll_batches(self, limit: int, timeout_s: float) -> list[RecordBatch]:
+        """The same as columns."""
+        return batches_from_records(self.poll(limit, timeout_s))
+
+    def pause(self, partitions: AbstractSet[int]) -> None:
+        """Read none of these partitions until the next call."""
+        self._paused = partitions
 
     def close(self) -> None:
         """Stop reading."""

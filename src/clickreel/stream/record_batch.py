@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 Headers = Sequence[tuple[str, bytes | None]]
+
+
+class Record(NamedTuple):
+    """One record as it was read. ``timestamp_ms`` is -1 where the broker keeps none."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,14 @@ class RecordBatch:
         """Size of the keys and values, and of where they begin."""
         return int(self.keys.nbytes + self.values.nbytes)
 
+    def records(self) -> list[Record]:
+        """The same one by one."""
+        columns = (self.offsets.tolist(), self.timestamps_ms.tolist(), self.keys.to_pylist(), self.values.to_pylist())
+        return [
+            Record(self.partition, offset, timestamp, key, value, self.headers.get(row, ()))
+            for row, (offset, timestamp, key, value) in enumerate(zip(*columns, strict=True))
+        ]
+
     def key(self, row: int) -> bytes | None:
         """The key of a row."""
         found: bytes | None = self.keys[row].as_py()
@@ -110,3 +130,21 @@ class RecordBatch:
         mask[list(kept)] = True
         chosen = pa.array(np.where(mask, np.arange(len(self)), 0), mask=~mask)
         return replace(self, keys=self.keys.take(chosen), values=self.values.take(chosen))
+
+
+def batches_from_records(records: list[Record]) -> list[RecordBatch]:
+    """Records by partition, as columns."""
+    by_partition: dict[int, list[Record]] = {}
+    for record in records:
+        by_partition.setdefault(record.partition, []).append(record)
+    return [
+        RecordBatch.from_values(
+            partition,
+            np.array([record.offset for record in run], np.int64),
+            np.array([record.timestamp_ms for record in run], np.int64),
+            [record.key for record in run],
+            [record.value for record in run],
+            {row: record.headers for row, record in enumerate(run) if record.headers},
+        )
+        for partition, run in by_partition.items()
+    ]

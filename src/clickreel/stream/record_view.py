@@ -1,45 +1,117 @@
-"""Messages of the topic as a person or a script sees them: read from anywhere, filtered, checked, safe to print."""
+"""Records of the topic as a person or a script sees them: read from anywhere, filtered, judged by the contract."""
 
 from __future__ import annotations
 
-import base64
 import heapq
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
-import orjson
-
 from clickreel import timespec
-from clickreel.contract.check import check
+from clickreel.contract import framing, record_json
+from clickreel.contract.verdict import Lookup, Verdict, judge_record
 from clickreel.errors import UsageError
-from clickreel.stream.broker import Bounds, Broker, Record
+from clickreel.stream.broker import Bounds, Broker
+from clickreel.stream.offset_ranges import read_ranges
+from clickreel.stream.record_batch import Record, RecordBatch
 
-_BATCH = 2_000
-_IDLE_S = 0.2
+_OLDEST, _NEWEST = {"earliest", "oldest"}, {"latest", "newest"}
+# So many offsets a partition are read first to find the newest records, and four times as many each time that was too few.
+_WINDOW_RECORDS = 5_000
+_WIDER = 4
 
 
-def start_offsets(broker: Broker, topic: str, text: str, now_ms: int, *, last: int | None = None) -> dict[int, int]:
+class RecordView:
+    """A record and what can be said of it, worked out when it is asked for.
+
+    Args:
+        record: The record.
+        lookup: Finds the schema that a record names; without one, none is found.
+    """
+
+    def __init__(self, record: Record, lookup: Lookup | None = None) -> None:
+        self.record = record
+        self._lookup = lookup
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """The contract's verdict, the same that ingest gives."""
+        one = self.record
+        return judge_record(one.key, one.value, one.headers, lookup=self._lookup)
+
+    @cached_property
+    def timestamp(self) -> str | None:
+        """The record's timestamp in UTC; None where the broker keeps none."""
+        stamp = self.record.timestamp_ms
+        return None if stamp < 0 else timespec.format_instant(stamp)
+
+    @cached_property
+    def key(self) -> Any:
+        """The parsed key, see :func:`clickreel.contract.record_json.payload_json`."""
+        return record_json.payload_json(self.record.key, self._schema_headers[0])
+
+    @cached_property
+    def value(self) -> Any:
+        """The parsed value, without any framing."""
+        return record_json.payload_json(self.record.value, self._schema_headers[1])
+
+    @cached_property
+    def fields(self) -> Mapping[str, Any]:
+        """The value's fields; none where it is no object."""
+        return self.value if isinstance(self.value, dict) else {}
+
+    @cached_property
+    def _schema_headers(self) -> tuple[bytes | None, bytes | None]:
+        given = [(name, data) for name, data in self.record.headers if data is not None]
+        return framing.schema_headers(given) if given else (None, None)
+
+    def get(self, name: str) -> Any:
+        """What ``--where`` sees under a name: a property of the record, else a field of its value."""
+        if name in {"partition", "offset"}:
+            return getattr(self.record, name)
+        if name == "valid":
+            return self.verdict.is_valid
+        if name in {"timestamp", "key", "value"}:
+            return getattr(self, name)
+        return self.fields.get(name)
+
+    def as_json(self) -> bytes:
+        """One line of NDJSON, see :mod:`clickreel.contract.record_json`."""
+        one = self.record
+        place = {"partition": one.partition, "offset": one.offset, "timestamp": self.timestamp}
+        return record_json.format_record(place, one.key, one.value, one.headers, self.verdict.errors)
+
+
+Wanted = Callable[[RecordView], bool]
+
+
+def start_offsets(broker: Broker, topic: str, text: str, now_ms: int) -> dict[int, int]:
     """Where to read from, by partition.
 
     Args:
         broker: The cluster.
         topic: The topic.
-        text: ``earliest``, ``latest``, an offset, a negative offset from the end, or a time (see :mod:`.moment`).
+        text: ``earliest`` (``oldest``), ``latest`` (``newest``), an offset, a negative offset from the end, or a time
+            (see :mod:`clickreel.timespec`).
         now_ms: The present, for relative times.
-        last: With ``latest``: so many records before the end, over all partitions together at least.
 
     Raises:
         UsageError: It is none of these, or an offset that no partition holds.
     """
     bounds = broker.bounds(topic)
-    if text == "earliest":
+    if text in _OLDEST:
         return {p: b.low for p, b in enumerate(bounds)}
-    if text == "latest":
-        return {p: max(b.low, b.high - (last or 0)) for p, b in enumerate(bounds)}
+    if text in _NEWEST:
+        return {p: b.high for p, b in enumerate(bounds)}
     if text.removeprefix("-").isdigit() and len(text) < 12:
         return _from_offset(topic, int(text), bounds)
     return dict(enumerate(broker.offsets_at(topic, timespec.instant_ms(text, now_ms, "--from"))))
+
+
+def is_latest(text: str) -> bool:
+    """Whether a place names the end of the topic."""
+    return text in _NEWEST
 
 
 def _from_offset(topic: str, offset: int, bounds: list[Bounds]) -> dict[int, int]:
@@ -57,88 +129,94 @@ def _from_offset(topic: str, offset: int, bounds: list[Bounds]) -> dict[int, int
 def read_records(
     broker: Broker,
     topic: str,
-    begin: dict[int, int],
+    begin: Mapping[int, int],
     *,
-    follow: bool = False,
     stop: threading.Event | None = None,
+    looked_at: Callable[[int], object] = lambda _count: None,
 ) -> Iterator[list[Record]]:
-    """Read on from the given offsets.
+    """Read from the given offsets to the end that the partitions have now.
 
     Args:
         broker: The cluster.
         topic: The topic.
         begin: First offset by partition; other partitions are left out.
-        follow: Wait for more at the end; otherwise it ends where the partitions ended when it began.
         stop: Ends it.
+        looked_at: Told how many records each batch held.
 
     Yields:
         Batches of records, in the order of their timestamps within a batch.
     """
-    ends = {p: b.high for p, b in enumerate(broker.bounds(topic)) if p in begin}
-    open_ = {p for p in begin if follow or begin[p] < ends[p]}
-    if not open_:
-        return
-    reader = broker.reader(topic, {p: begin[p] for p in open_})
-    try:
-        while open_ and not (stop and stop.is_set()):
-            records = reader.poll(_BATCH, _IDLE_S)
-            if not follow:
-                open_ -= {r.partition for r in records if r.offset + 1 >= ends[r.partition]} | reader.ended
-                records = [r for r in records if r.offset < ends[r.partition]]
-            if records:
-                yield sorted(records, key=lambda r: (r.timestamp_ms, r.partition, r.offset))
-    finally:
-        reader.close()
+    ranges = {p: (begin[p], bound.high) for p, bound in enumerate(broker.bounds(topic)) if p in begin}
+    for batch in read_ranges(broker, topic, ranges, limit=2_000, stop=stop):
+        looked_at(len(batch))
+        yield _by_time(batch)
+
+
+def _by_time(batch: RecordBatch) -> list[Record]:
+    return sorted(batch.records(), key=lambda r: (r.timestamp_ms, r.partition, r.offset))
 
 
 def newest_records(
-    broker: Broker, topic: str, limit: int, begin: dict[int, int], keep: Callable[[Record], bool]
+    broker: Broker,
+    topic: str,
+    limit: int,
+    wanted: Callable[[Record], bool] | None = None,
+    *,
+    partitions: frozenset[int] | None = None,
+    looked_at: Callable[[int], object] = lambda _count: None,
+    stop: threading.Event | None = None,
 ) -> list[Record]:
-    """The newest ``limit`` records that are wanted, oldest first."""
+    """The newest ``limit`` records that are wanted, oldest first.
+
+    The topic is read backwards in growing windows, so that what is frequent is found in moments, however long the topic is.
+
+    Args:
+        broker: The cluster.
+        topic: The topic.
+        limit: How many.
+        wanted: Which ones; None for all.
+        partitions: Of these partitions only; None for all.
+        looked_at: Told how many records each batch held.
+        stop: Ends the search; what was found so far is returned.
+    """
+    ends = {p: b for p, b in enumerate(broker.bounds(topic)) if partitions is None or p in partitions}
     heap: list[tuple[int, int, int, Record]] = []
-    for records in read_records(broker, topic, begin):
-        for record in filter(keep, records):
+    read_from = {p: b.high for p, b in ends.items()}
+    window = limit if wanted is None else max(limit, _WINDOW_RECORDS)
+    while not (stop and stop.is_set()):
+        ranges = {p: (max(ends[p].low, start - window), start) for p, start in read_from.items()}
+        oldest_ms = _keep_newest(broker, topic, ranges, heap, limit, wanted, looked_at, stop)
+        read_from = {p: start for p, (start, _) in ranges.items()}
+        unread = [p for p, start in read_from.items() if start > ends[p].low]
+        # What is older than the oldest record read of a partition may still be newer than what was found in another.
+        enough = len(heap) == limit and all(oldest_ms.get(p, heap[0][0] + 1) <= heap[0][0] for p in unread)
+        if not unread or enough:
+            break
+        window *= _WIDER
+    return [entry[3] for entry in sorted(heap, key=lambda entry: entry[:3])]
+
+
+def _keep_newest(  # noqa: PLR0917 - the state of one search
+    broker: Broker,
+    topic: str,
+    ranges: Mapping[int, tuple[int, int]],
+    heap: list[tuple[int, int, int, Record]],
+    limit: int,
+    wanted: Callable[[Record], bool] | None,
+    looked_at: Callable[[int], object],
+    stop: threading.Event | None,
+) -> dict[int, int]:
+    """Put the newest wanted records of some ranges into the heap; the first timestamp read, by partition."""
+    oldest_ms: dict[int, int] = {}
+    for batch in read_ranges(broker, topic, ranges, stop=stop):
+        looked_at(len(batch))
+        oldest_ms.setdefault(batch.partition, int(batch.timestamps_ms[0]))
+        for record in batch.records():
+            if wanted is not None and not wanted(record):
+                continue
             entry = (record.timestamp_ms, record.offset, record.partition, record)
             if len(heap) < limit:
                 heapq.heappush(heap, entry)
-            else:
-                heapq.heappushpop(heap, entry)
-    return [entry[3] for entry in sorted(heap, key=lambda e: e[:3])]
-
-
-def parse_payload(data: bytes | None) -> Any:
-    """A key or value as JSON where it is JSON, else as text; bytes that are no text become ``base64:...``."""
-    if data is None:
-        return None
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return "base64:" + base64.b64encode(data).decode()
-
-
-def record_as_json(record: Record) -> dict[str, Any]:
-    """A record in the shape that scripts rely on."""
-    violation = check(record.key, record.value, tuple((k, v) for k, v in record.headers if v is not None))
-    return {
-        "partition": record.partition,
-        "offset": record.offset,
-        "timestamp": None if record.timestamp_ms < 0 else timespec.format_instant(record.timestamp_ms),
-        "key": parse_payload(record.key),
-        "value": parse_payload(record.value),
-        "headers": {name: parse_payload(data) for name, data in record.headers},
-        "valid": violation is None,
-        "errors": []
-        if violation is None
-        else [{"field": violation.field, "rule": violation.rule, "text": violation.text}],
-    }
-
-
-def filter_fields(shown: dict[str, Any]) -> dict[str, Any]:
-    """What ``--where`` sees of a message: the value's fields beside the record's own, which win."""
-    value = shown["value"]
-    fields = value if isinstance(value, dict) else {}
-    return {**fields, **{k: shown[k] for k in ("partition", "offset", "timestamp", "key", "value", "valid")}}
+            elif entry[:3] > heap[0][:3]:
+                heapq.heapreplace(heap, entry)
+    return oldest_ms

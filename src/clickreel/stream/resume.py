@@ -28,9 +28,10 @@ from clickreel.simulate import ids
 from clickreel.simulate.world import World
 from clickreel.stream.broker import Bounds, Broker, TopicState
 from clickreel.stream.encoded_batch import DeliveryBuffer, EncodedBatch, PartitionPosition, encode_batch
+from clickreel.stream.offset_ranges import collect_ranges
 from clickreel.stream.partition import partitions
 from clickreel.stream.producer_lease import CommitMetadata
-from clickreel.stream.tail import FOREIGN, OWN, UNREADABLE, Tail, event_ids, read, tail
+from clickreel.stream.tail import FOREIGN, OWN, UNREADABLE, Tail, event_ids, tail
 
 # So many of the run's records in a row fix the place beyond doubt; two stretches this long are never equal, duplicates included.
 _ENOUGH = 32
@@ -124,7 +125,7 @@ class ResumePlanner:
         open_, depth = wanted, _WINDOW
         while open_:
             spans = {p: self._span(p, depth) for p in open_}
-            for p, records in read(self._broker, self._state.name, spans).items():
+            for p, records in collect_ranges(self._broker, self._state.name, spans).items():
                 out[p] = tail(records, self.world.run_tag)
                 self._refuse_misplaced(p, out[p])
             open_ = [p for p in open_ if len(out[p].own()) < _ENOUGH and spans[p][0] > self._floor(p)]
@@ -147,7 +148,7 @@ class ResumePlanner:
     def window(self, partition: int, before: int, records: int) -> Tail:
         """The tail from ``records`` before an offset on."""
         span = max(self._floor(partition), before - records), self._bounds[partition].high
-        return tail(read(self._broker, self._state.name, {partition: span})[partition], self.world.run_tag)
+        return tail(collect_ranges(self._broker, self._state.name, {partition: span})[partition], self.world.run_tag)
 
     def reaches_first_record(self, partition: int, seen: Tail) -> bool:
         """Whether the tail reaches back to the first record that the run can have in the partition."""
@@ -226,7 +227,9 @@ class ResumePlanner:
             at = 0
             while True:
                 span = (at, min(at + 4 * _WINDOW, self._bounds[partition].high))
-                seen = tail(read(self._broker, self._state.name, {partition: span})[partition], self.world.run_tag)
+                seen = tail(
+                    collect_ranges(self._broker, self._state.name, {partition: span})[partition], self.world.run_tag
+                )
                 if len(seen.own()):
                     earliest.append(int(seen.ts_ms[seen.own()].min()))
                     break

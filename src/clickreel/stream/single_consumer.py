@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import numpy as np
-
-from clickreel.errors import UnreachableError, UsageError
-from clickreel.stream.broker import Bounds, Broker, Commit, Reader, Record
+from clickreel.errors import UsageError
+from clickreel.stream.broker import Bounds, Broker, Commit, Reader
 from clickreel.stream.kafka_errors import missing
+from clickreel.stream.offset_ranges import read_ranges
 from clickreel.stream.record_batch import RecordBatch
 from clickreel.stream.source import Assignment, OutOfRangeError
 
@@ -70,7 +69,7 @@ class SingleConsumerSource:
         if self._reader is None:
             return []
         try:
-            found = batches_from_records(self._reader.poll(limit, timeout_s))
+            found = self._reader.poll_batches(limit, timeout_s)
         except UsageError as exc:
             raise OutOfRangeError(exc.message, hint=exc.hint) from exc
         self._positions.update({batch.partition: int(batch.offsets[-1]) + 1 for batch in found})
@@ -79,20 +78,10 @@ class SingleConsumerSource:
 
     def fetch(self, partition: int, first: int, last: int) -> Iterator[RecordBatch]:
         """The messages of a run of offsets."""
-        reader = self._broker.reader(self.topic, {partition: first})
         try:
-            while True:
-                records = reader.poll(10_000, 1.0)
-                wanted = [record for record in records if record.offset <= last]
-                yield from batches_from_records(wanted)
-                if len(wanted) < len(records) or partition in reader.ended or (wanted and wanted[-1].offset == last):
-                    return
-                if not records:
-                    raise UnreachableError(f"Kafka at {self._broker.address} does not answer", hint="clickreel status")
+            yield from read_ranges(self._broker, self.topic, {partition: (first, last + 1)})
         except UsageError as exc:
             raise OutOfRangeError(exc.message, hint=exc.hint) from exc
-        finally:
-            reader.close()
 
     def confirm_generation(self, landed: Mapping[int, int]) -> None:
         """Commit; the broker takes it only from the newest member."""
@@ -107,21 +96,3 @@ class SingleConsumerSource:
         """Stop reading and leave the group."""
         self.pause()
         self._member.leave()
-
-
-def batches_from_records(records: list[Record]) -> list[RecordBatch]:
-    """Records by partition, as columns."""
-    by_partition: dict[int, list[Record]] = {}
-    for record in records:
-        by_partition.setdefault(record.partition, []).append(record)
-    return [
-        RecordBatch.from_values(
-            partition,
-            np.array([record.offset for record in run], np.int64),
-            np.array([record.timestamp_ms for record in run], np.int64),
-            [record.key for record in run],
-            [record.value for record in run],
-            {row: record.headers for row, record in enumerate(run) if record.headers},
-        )
-        for partition, run in by_partition.items()
-    ]

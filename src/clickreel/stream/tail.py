@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clickreel.errors import UnreachableError
 from clickreel.simulate import ids
-from clickreel.stream.broker import Broker, Record
+from clickreel.stream.record_batch import Record
 
 # A flaw may break the value around its id; whatever still shows one is believed, the rest is recognised by its bytes.
 _ID = re.compile(rb'"event_id"\s*:\s*"([0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})"')
-_SILENCE_S = 10.0
 
 FOREIGN, UNREADABLE, OWN = 0, 1, 2
 
@@ -58,40 +55,3 @@ def tail(records: Sequence[Record], run_tag: int) -> Tail:
     tags, ts_ms, _, _ = ids.read(hi, lo)
     kind = np.where(known, np.where(tags == run_tag, OWN, FOREIGN), UNREADABLE).astype(np.uint8)
     return Tail(records, kind, ts_ms)
-
-
-def read(broker: Broker, topic: str, spans: Mapping[int, tuple[int, int]]) -> dict[int, list[Record]]:
-    """The records of each partition in [start, stop).
-
-    Args:
-        broker: The cluster.
-        topic: The topic.
-        spans: By partition: first offset, and the offset to stop before; both within what the partition holds.
-
-    Raises:
-        UnreachableError: The broker has fallen silent.
-    """
-    out: dict[int, list[Record]] = {partition: [] for partition in spans}
-    open_ = {p: stop for p, (start, stop) in spans.items() if start < stop}
-    if not open_:
-        return out
-    reader = broker.reader(topic, {p: spans[p][0] for p in open_})
-    heard = time.monotonic()
-    try:
-        while open_:
-            records = reader.poll(10_000, 0.2)
-            for record in records:
-                if record.partition in open_ and record.offset < open_[record.partition]:
-                    out[record.partition].append(record)
-                if record.offset + 1 >= open_.get(record.partition, 1 << 62):
-                    del open_[record.partition]
-            # Offsets may be missing at the end of a span (control records, compaction): the end of the partition is the end.
-            open_ = {p: stop for p, stop in open_.items() if p not in reader.ended}
-            heard = time.monotonic() if records else heard
-            if time.monotonic() - heard > _SILENCE_S:
-                raise UnreachableError(
-                    f"Kafka at {broker.address} sends nothing of {topic} for {_SILENCE_S:g} s", hint="clickreel doctor"
-                )
-    finally:
-        reader.close()
-    return out

@@ -12,7 +12,8 @@ import orjson
 
 from clickreel import timespec
 from clickreel.errors import UsageError
-from clickreel.stream.broker import Broker, Record
+from clickreel.stream.broker import Broker
+from clickreel.stream.record_batch import Record
 
 _BATCH = 20_000
 
