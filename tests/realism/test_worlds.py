@@ -18,7 +18,7 @@ from clickreel.errors import UsageError
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from clickreel.stream import saved_runs
-from clickreel.stream.producer import ProduceStats
+from clickreel.stream.produce_request import ProduceStats
 from tests.realism.naive import naive
 
 

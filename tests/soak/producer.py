@@ -39,7 +39,7 @@ _RATE = 25.0
 # A fifth of the kills fall into the start (lock, look at the topic), the rest into the writing, from its first record on.
 _EARLY_SHARE = 0.2
 _EARLY_S = 3.0
-_WORKING_S = 1.2  # mean time a process gets to write, by which the pace is chosen
+_WORKING_S = 1.2  # mean time a process gets to write, by which the speed is chosen
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def soak(bootstrap: str, folder: Path, *, rounds: int, events: int, seed: int, f
     ensure_topic(broker, TopicSettings(name=topic, partitions=6, retention="forever"))
     world = World(WorldSettings(seed=seed % 1000, rate=_RATE, flaws=flaws, run=topic))
     # Half of the events are left for the end, so that a busy machine does not run out of events before it runs out of kills.
-    pace = events / (2 * rounds * _WORKING_S) / _RATE
+    speed = events / (2 * rounds * _WORKING_S) / _RATE
     command = [
         *(sys.executable, "-m", "clickreel", "produce", f"--topic={topic}", f"--profile={profile}", f"--run={topic}"),
         *(
@@ -100,7 +100,8 @@ def soak(bootstrap: str, folder: Path, *, rounds: int, events: int, seed: int, f
             "--json",
         ),
     ]
-    environment = {**os.environ, "CLICKREEL_HOME": str(folder)}
+    # On the loopback a request arrives within milliseconds of its sender's end; the wait that a network needs would be most of the soak.
+    environment = {**os.environ, "CLICKREEL_HOME": str(folder), "CLICKREEL_PRODUCER_LATE_REQUEST_S": "0.5"}
     dice = random.Random(seed)
     kills = working = 0
     with (folder / "producer.log").open("wb") as log:
@@ -110,7 +111,7 @@ def soak(bootstrap: str, folder: Path, *, rounds: int, events: int, seed: int, f
 
         while kills < rounds:
             before = held(broker, topic)
-            process = start(f"--speed={pace}")
+            process = start(f"--speed={speed}")
             if _survives(process, dice, lambda before=before: held(broker, topic) > before):  # type: ignore[misc]
                 break  # all events are written
             kills += 1

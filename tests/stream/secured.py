@@ -75,6 +75,13 @@ def secured(folder: Path) -> Iterator[Secured]:
         ),
         encoding="utf-8",
     )
+    with run_kafka(folder, config, f"127.0.0.1:{plain}"):
+        yield Secured(f"127.0.0.1:{plain}", f"127.0.0.1:{sasl}", f"127.0.0.1:{tls}", certificate)
+
+
+@contextlib.contextmanager
+def run_kafka(folder: Path, config: Path, address: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a broker of a configuration, and wait until it answers at an address."""
     command = [str(java.java()), "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
     command += ["-cp", ":".join(str(path) for path in jars.classpath("kafka"))]
     format_ = ["kafka.tools.StorageTool", "format", "--standalone", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c", str(config)]
@@ -82,8 +89,8 @@ def secured(folder: Path) -> Iterator[Secured]:
         subprocess.run([*command, *format_], check=True, stdout=log, stderr=log)
         process = subprocess.Popen([*command, "kafka.Kafka", str(config)], stdout=log, stderr=log)
         try:
-            _await(f"127.0.0.1:{plain}", process)
-            yield Secured(f"127.0.0.1:{plain}", f"127.0.0.1:{sasl}", f"127.0.0.1:{tls}", certificate)
+            _await(address, process)
+            yield process
         finally:
             process.kill()
             process.wait()
@@ -113,10 +120,10 @@ def _certificate(folder: Path) -> Path:
 
 
 def _await(address: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(Exception):
             admin.list_topics(timeout=1)
             return
-    raise AssertionError("the secured Kafka did not start; see its kafka.log")
+    raise AssertionError("the Kafka did not start; see its kafka.log")

@@ -26,7 +26,8 @@ from clickreel.stream import record_view, throughput_monitor
 from clickreel.stream.broker import Broker
 from clickreel.stream.filter_expression import compile_filter
 from clickreel.stream.memory import MemoryBroker
-from clickreel.stream.producer import Producer, ProduceRequest
+from clickreel.stream.produce_request import ProduceRequest
+from clickreel.stream.producer import Producer
 from clickreel.stream.record_batch import Record
 from clickreel.stream.record_view import RecordView
 from clickreel.stream.topic_admin import TopicSettings, ensure_topic

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,15 @@ import pytest
 from clickreel.cli.app import run
 from clickreel.local.home import Home
 from clickreel.profile import Profile
+from clickreel.simulate.settings import WorldSettings
+from clickreel.simulate.world import World
+from clickreel.stream import topic_admin
 from clickreel.stream.broker import Broker
 from clickreel.stream.cluster import Cluster
+from clickreel.stream.produce_request import ProduceRequest
+from clickreel.stream.producer import Producer
 from clickreel.stream.saved_runs import load_run
+from clickreel.stream.send_schedule import wall_clock
 from clickreel.stream.tail import event_ids
 from clickreel.stream.topic_admin import TopicSettings, ensure_topic
 from tests.conftest import Kafka
@@ -167,10 +174,61 @@ def test_a_profile_that_contradicts_the_guarantees_is_refused(
     assert "max.in.flight" in capsys.readouterr().err
 
 
-def test_a_backfill_older_than_the_retention_is_warned_of(
+def test_a_backfill_that_the_topic_would_delete_is_refused_before_the_first_record(
     cluster: Broker, common: tuple[str, ...], topic: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On stderr, with the command that keeps it."""
-    cluster.alter(topic, {"retention.ms": "86400000"})
-    assert run(["produce", "--count", "5", "--seed", "1", "--from", "14d", *common]) == 0
-    assert "clickreel topic alter --retention 18d" in " ".join(capsys.readouterr().err.split())
+    """A profile names somebody else's topic: its retention is not ours to raise. `--allow-deletion` accepts the loss."""
+    past = ("--count", "5", "--seed", "1", "--from", "14d")
+    assert run(["produce", *past, *common]) == 2
+    error, hint = capsys.readouterr().err.splitlines()
+    assert f"topic {topic} keeps 7 d; Kafka would delete the records from" in error
+    assert hint == f"hint: clickreel topic alter --topic {topic} --retention 21d; or lose them: --allow-deletion"
+    assert sum(bounds.high for bounds in cluster.bounds(topic)) == 0
+    assert run(["produce", "--allow-deletion", *past, *common]) == 0
+
+
+@pytest.mark.usefixtures("kafka")
+def test_the_topic_of_the_local_stack_keeps_the_backfill(
+    cluster: Broker, topic: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is ours: the retention is raised, which is said in a line."""
+    assert run(["produce", "--count", "5", "--seed", "1", "--from", "14d", "--topic", topic]) == 0
+    assert f"topic {topic}: retention raised to 21 d (was 7 d)" in " ".join(capsys.readouterr().err.split())
+    deadline = time.monotonic() + 60
+    while topic_admin.require_topic(cluster, topic).configs["retention.ms"] != str(21 * 86_400_000):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_second_producer_without_a_seed_takes_the_next_free_one(
+    cluster: Broker, common: tuple[str, ...], topic: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run of the default seed is written by somebody else: seed 2 is, which is said. With a seed it is refused."""
+    world = World(WorldSettings(rate=100.0))
+    stop = threading.Event()
+    begun = threading.Event()
+    state = topic_admin.require_topic(cluster, topic)
+    request = ProduceRequest(wall_clock)
+    first_one = Producer(cluster, state, world, request, stop=stop, report=lambda _: begun.set())
+    thread = threading.Thread(target=first_one.run)
+    thread.start()
+    try:
+        assert begun.wait(60)
+        assert run(["produce", "--rate", "100", "--count", "50", *common]) == 0
+        lines = " ".join(capsys.readouterr().err.split())
+        assert f"run {world.run} is being written to {topic} by process {os.getpid()} on" in lines
+        assert "this one streams run s2-" in lines
+        assert "(--seed 2)" in lines
+        assert run(["produce", "--rate", "100", "--count", "50", "--seed", "1", *common]) == 1
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_producer_that_ends_in_the_past_does_not_say_that_it_has_caught_up(
+    cluster: Broker, common: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither at the end of its span nor when it is stopped on the way."""
+    assert cluster
+    assert run(["produce", "--rate", "50", "--from", "2h", "--until", "1h", *common]) == 0
+    assert "caught up" not in capsys.readouterr().err

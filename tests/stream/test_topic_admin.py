@@ -56,17 +56,6 @@ def test_a_missing_topic_is_an_error_with_the_command_that_makes_it(broker: Brok
         topic_admin.require_topic(broker, topic)
 
 
-def test_a_backfill_older_than_the_retention_is_warned_of(broker: Broker, topic: str) -> None:
-    """The broker would delete it soon after; the warning names the command that helps."""
-    state, *_ = topic_admin.ensure_topic(broker, TopicSettings(name=topic, partitions=1, retention="7d"))
-    now = 1_764_000_000_000
-    assert topic_admin.check_retention(state, now - 6 * 86_400_000, now) is None
-    warning = topic_admin.check_retention(state, now - 14 * 86_400_000, now)
-    assert warning is not None
-    assert "keeps 7 d" in warning
-    assert "topic alter --retention 18d" in warning
-
-
 def test_a_compacted_topic_is_refused(broker: Broker, topic: str) -> None:
     """It would keep one event a user."""
     broker.create(topic, 1, 1, {"cleanup.policy": "compact"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import signal
 import sys
 import threading
@@ -14,18 +15,22 @@ import typer
 from clickreel.cli.output import Json, print_err, print_json
 from clickreel.cli.target_options import ProfileFile, TopicName
 from clickreel.cli.world_options import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
+from clickreel.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
     from clickreel.simulate.world import World
-    from clickreel.stream.broker import TopicState
-    from clickreel.stream.producer import ProduceRequest, ProduceStats
+    from clickreel.stream.broker import Broker, TopicState
+    from clickreel.stream.produce_request import ProduceRequest, ProduceStats
     from clickreel.stream.producer_lease import Shard
+    from clickreel.stream.producer_metrics import ProducerMetrics
 
 # How often a line goes to a log; a terminal is told ten times a second.
 _LOG_EVERY_S = 30.0
+# A producer that was given no seed looks for a free one up to here.
+_SEEDS_TRIED = 100
 
 
 def register(app: typer.Typer) -> None:
@@ -53,6 +58,12 @@ def produce(  # noqa: PLR0917 - one parameter an option
     shard: Annotated[
         str | None, typer.Option("--shard", help="Write a share of the partitions only: 0/2, 1/2.")
     ] = None,
+    allow_deletion: Annotated[
+        bool,
+        typer.Option(
+            "--allow-deletion", help="Write a past that the topic's retention will delete as soon as it is written."
+        ),
+    ] = False,
     topic: TopicName = None,
     profile: ProfileFile = None,
     json: Json = False,
@@ -61,36 +72,120 @@ def produce(  # noqa: PLR0917 - one parameter an option
 
     Example: [bold]clickreel produce --rate 20 --count 1000 --seed 7[/bold], or [bold]clickreel produce --from 14d[/bold]
 
-    A run goes on where it stopped, which is read from the topic. A bare --count writes events that end about now, as fast as it can;
+    A run goes on where it stopped, which is read from the topic. Without --seed and --run, a run that another process writes is left
+    to it, and the next free seed is taken. A bare --count writes events that end about now, as fast as it can;
     with --rate or --mean-rate they come at the clock's pace. Ctrl-C waits for what is under way and reports.
     """
-    from clickreel.cli.target_options import broker, topic_name
-    from clickreel.cli.world_options import world as make_world
+    from clickreel.cli import target_options
     from clickreel.stream import topic_admin
-    from clickreel.stream.producer import Producer
+    from clickreel.stream.cluster import Cluster
 
     _check(count, speed)
     share = _shard(shard)
     paced = rate is not None or mean_rate is not None or speed is not None
-    world = make_world(
-        seed=seed, rate=rate, mean_rate=mean_rate, users=users, films=films, scenario=scenario, flaws=flaws, run=run
-    )
-    cluster = broker(profile)
-    state = topic_admin.require_topic(cluster, topic_name(topic))
+    options = {
+        "seed": seed,
+        "rate": rate,
+        "mean_rate": mean_rate,
+        "users": users,
+        "films": films,
+        "scenario": scenario,
+        "flaws": flaws,
+        "run": run,
+    }
+    target = target_options.profile(profile)
+    cluster = Cluster(target)
+    state = topic_admin.require_topic(cluster, target_options.topic_name(topic))
     topic_admin.require_plain_cleanup(state)
-    order = _order(world, state, start, until, count, paced=paced, total=run is not None, speed=speed, shard=share)
+
+    def make_request(world: World) -> ProduceRequest:
+        request = _request(world, start, until, count, paced=paced, total=run is not None, speed=speed, shard=share)
+        keep = _keep_past(cluster, state, world, own=not target.source, allow_deletion=allow_deletion)
+        return dataclasses.replace(request, before_first_record=keep)
+
     stop = threading.Event()
-    watch = _Watch(world, str(profile or ""), quiet=json)
-    producer = Producer(cluster, state, world, order, report=watch, stop=stop)
-    with _signals(stop) as interrupted:
-        try:
-            producer.run()
-        finally:
-            watch.finish(producer.stats)
-            if json and producer.stats.start_ms:
-                print_json(summary(producer.stats))
+    with _signals(stop) as interrupted, _reporting(str(profile or ""), quiet=json) as progress:
+        _produce_free_run(cluster, state, options, make_request, progress=progress, stop=stop)
         if interrupted():
             raise typer.Exit(130)
+
+
+@contextlib.contextmanager
+def _reporting(profile: str, *, quiet: bool) -> Iterator[_Progress]:
+    """Heartbeats, metrics and lines about the producer, while the block runs."""
+    from clickreel import log_setup, settings
+    from clickreel.local.home import Home
+    from clickreel.stream.produce_request import ProducerSettings
+    from clickreel.stream.producer_metrics import STATE_FILE, ProducerMetrics, keep_state, serve_metrics
+
+    metrics, service = ProducerMetrics(), log_setup.is_service()
+    port = settings.load(ProducerSettings, "producer").metrics_port
+    with (
+        Heartbeat.from_environment() as heartbeat,
+        # A service always has metrics; its state file says where.
+        serve_metrics(metrics, 0 if port < 0 and service else port) as address,
+        keep_state(metrics, Home.default().path / STATE_FILE if service else None, address),
+    ):
+        yield _Progress(profile, heartbeat, metrics, quiet=quiet)
+
+
+def _produce_free_run(
+    cluster: Broker,
+    state: TopicState,
+    options: dict[str, Any],
+    make_request: Callable[[World], ProduceRequest],
+    *,
+    progress: _Progress,
+    stop: threading.Event,
+) -> None:
+    """Produce the run of the options; when they do not say which, and another process writes it, that of the next free seed."""
+    from clickreel import log_setup, settings
+    from clickreel.cli.world_options import world as make_world
+    from clickreel.local.home import Home
+    from clickreel.simulate.settings import WorldSettings
+    from clickreel.stream import saved_runs
+    from clickreel.stream.produce_request import ProducerSettings
+    from clickreel.stream.producer import Producer
+    from clickreel.stream.producer_lease import RunInUseError
+
+    world = make_world(**options)
+    chosen = options["seed"] is not None or world.settings.run or world.settings.seed != WorldSettings().seed
+    if (renamed := saved_runs.find_renamed(Home.default().path, world, state.name)) is not None:
+        print_err(f"run {renamed} goes on; an earlier version of clickreel named it, this one would say {world.run}")
+        world = make_world(**{**options, "run": renamed})
+    how = settings.load(ProducerSettings, "producer")
+    while True:
+        progress.world = world
+        producer = Producer(cluster, state, world, make_request(world), settings=how, report=progress, stop=stop)
+        try:
+            producer.run()
+        except RunInUseError as exc:
+            if chosen or log_setup.is_service() or world.settings.seed >= _SEEDS_TRIED:
+                raise
+            world = make_world(**{**options, "seed": world.settings.seed + 1})
+            print_err(f"{exc.message}; this one streams run {world.run} (--seed {world.settings.seed})")
+        else:
+            return
+        finally:
+            progress.finish(producer.stats)
+
+
+def _keep_past(
+    cluster: Broker, state: TopicState, world: World, *, own: bool, allow_deletion: bool
+) -> Callable[[int], None]:
+    """What is done about the topic's retention before the first record."""
+    from clickreel.stream import retention
+    from clickreel.stream.send_schedule import wall_clock
+
+    def keep(from_ms: int) -> None:
+        if own:
+            raised = retention.keep_backfill(cluster, state, from_ms, wall_clock(), world.expected_rate)
+            if raised:
+                print_err(f"topic {state.name}: {raised}")
+        elif not allow_deletion:
+            retention.require_retention(state, from_ms, wall_clock(), world.expected_rate)
+
+    return keep
 
 
 def _check(count: int | None, speed: float | None) -> None:
@@ -114,9 +209,8 @@ def _shard(text: str | None) -> Shard:
     return Shard(int(index), int(of))
 
 
-def _order(
+def _request(
     world: World,
-    state: TopicState,
     start: str | None,
     until: str | None,
     count: int | None,
@@ -128,9 +222,8 @@ def _order(
 ) -> ProduceRequest:
     from clickreel import timespec
     from clickreel.errors import UsageError
-    from clickreel.stream.producer import ProduceRequest, backfill_start
+    from clickreel.stream.produce_request import ProduceRequest, backfill_start
     from clickreel.stream.send_schedule import wall_clock
-    from clickreel.stream.topic_admin import check_retention
 
     now = wall_clock()
     start_ms = None if start is None else timespec.instant_ms(start, now, "--from")
@@ -150,18 +243,9 @@ def _order(
             )
 
     def begin() -> int:
-        bare = start_ms is None and count is not None and not paced
-        begun = (
-            backfill_start(world, count or 0, min(until_ms or now, now))
-            if bare
-            else now
-            if start_ms is None
-            else start_ms
-        )
-        warning = check_retention(state, begun, now)
-        if warning:
-            print_err(("warning:", "yellow"), f" the run begins at {timespec.format_instant(begun)}; {warning}")
-        return begun
+        if start_ms is not None:
+            return start_ms
+        return backfill_start(world, count, min(until_ms or now, now)) if count is not None and not paced else now
 
     return ProduceRequest(begin, until_ms, count, total, speed, shard)
 
@@ -191,23 +275,35 @@ def summary(stats: ProduceStats) -> dict[str, Any]:
     }
 
 
-class _Watch:
+class _Progress:
     """Shows the progress: one line that is rewritten on a terminal, one now and then in a log."""
 
-    def __init__(self, world: World, profile: str, *, quiet: bool) -> None:
-        self._world, self._profile, self._quiet = world, profile, quiet
+    world: World
+
+    def __init__(self, profile: str, heartbeat: Heartbeat, metrics: ProducerMetrics, *, quiet: bool) -> None:
+        self._profile, self._heartbeat, self._metrics, self._quiet = profile, heartbeat, metrics, quiet
         self._terminal = sys.stderr.isatty() and not quiet
         self._before = (time.monotonic(), 0, 0)
-        self._shown = ""
         self._saved = self._behind = False
-        self._next_s = 0.0
+        self._next_s, self._acknowledged = 0.0, 0
+        self._waiting = ""
 
     def __call__(self, stats: ProduceStats) -> None:
         """Show it, if it is time to."""
+        self._metrics.stats = stats
+        self._beat(stats)
+        if stats.waiting != self._waiting:
+            self._waiting = stats.waiting
+            if stats.waiting and not self._quiet:
+                self._print(f"run {stats.run}: {stats.waiting}")
+        if not stats.start_ms:
+            return
         if not self._saved:
             self._begin(stats)
         if self._behind and not stats.behind and not self._quiet:
-            self._say(f"run {stats.run} has caught up with the clock: {stats.target_per_s:,.0f} events/s from here on")
+            self._print(
+                f"run {stats.run} has caught up with the clock: {stats.target_per_s:,.0f} events/s from here on"
+            )
         self._behind = stats.behind
         now = time.monotonic()
         if self._quiet or now < self._next_s:
@@ -223,20 +319,28 @@ class _Watch:
         elif stats.sent:
             print_err(line)
 
-    def _say(self, text: str) -> None:
+    def _beat(self, stats: ProduceStats) -> None:
+        """Liveness is what was acknowledged, or that nothing was due."""
+        if stats.waiting:
+            self._heartbeat.waiting(stats.waiting)
+        elif stats.acknowledged > self._acknowledged or not stats.failed:
+            self._heartbeat.progress()
+            if stats.start_ms:
+                self._heartbeat.ready(stats.run)
+        self._acknowledged = stats.acknowledged
+
+    def _print(self, text: str) -> None:
         if self._terminal:
             sys.stderr.write("\r\x1b[2K")
         print_err(text)
 
     def _begin(self, stats: ProduceStats) -> None:
         from clickreel import timespec
-        from clickreel.local import ready
         from clickreel.local.home import Home
         from clickreel.stream import saved_runs
 
         self._saved = True
-        saved_runs.save_run(Home.default().path, self._world, stats, self._profile)
-        ready.announce(stats.run)  # to the stack that may have started this process
+        saved_runs.save_run(Home.default().path, self.world, stats, self._profile)
         if not self._quiet:
             where = (
                 f"goes on at {timespec.format_instant(stats.position_ms)}"
@@ -261,7 +365,9 @@ class _Watch:
         return "  ".join(parts + ([f"p99 {p99:.0f} ms"] if p99 is not None else []))
 
     def finish(self, stats: ProduceStats) -> None:
-        """The last line."""
+        """The last line, or with ``--json`` the answer."""
+        if self._quiet and stats.start_ms:
+            print_json(summary(stats))
         if self._terminal and self._saved:
             sys.stderr.write("\r\x1b[2K")
         if self._quiet or not self._saved:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from clickreel import settings
 from clickreel.local.home import Home
 from clickreel.local.local_profile import profile
-from clickreel.local.run_options import given_profile, streamed_run
+from clickreel.local.run_options import given_profile, remembered, streamed_run
 from clickreel.local.service import InitTask, StartContext
 
 if TYPE_CHECKING:
@@ -32,11 +32,20 @@ def topic_name() -> str:
 
 
 def _make_topic(where: StartContext) -> str:
-    from clickreel.stream import topic_admin
+    """Create the topic, and make sure that it keeps the past that the run begins with."""
+    from clickreel import timespec
+    from clickreel.stream import retention, topic_admin
     from clickreel.stream.cluster import Cluster
+    from clickreel.stream.send_schedule import wall_clock
 
-    state, _, drifted = topic_admin.ensure_topic(Cluster(profile(where.home)), _topic_settings())
+    broker = Cluster(profile(where.home))
+    state, _, drifted = topic_admin.ensure_topic(broker, _topic_settings())
     note = f", differs from the settings in {len(drifted)}: clickreel topic check" if drifted else ""
+    start = remembered(where.home).get("from")
+    if start is not None and not given_profile(where.home):
+        now_ms = wall_clock()
+        raised = retention.keep_backfill(broker, state, timespec.instant_ms(str(start), now_ms, "--from"), now_ms)
+        note += f", {raised}" if raised else ""
     return f"{state.name}, {state.partitions} partitions{note}"
 
 

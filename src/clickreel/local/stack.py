@@ -47,6 +47,7 @@ CONTENTS = (
     "runs",
     "contract.json",
     "ingest.json",
+    "producer.json",
     "lock",
 )
 _POLL_S = 0.05

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import math
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ USERS_MAX = 100_000_000
 # Events a person makes on a day when nothing else is said: a little over 5 M events in 28 days for 20,000 people.
 EVENTS_PER_USER_DAY = 9.2
 MEAN_RATE_DEFAULT = 20.0
+# The next number is due whenever the same settings begin to give other events; runs are named after it too.
+MODEL_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -136,13 +139,33 @@ class WorldSettings:
             return MEAN_RATE_DEFAULT
         return self.rate if self.rate is not None else self.mean_rate
 
+    def identity(self) -> dict[str, object]:
+        """What the settings mean, as far as it changes an event: every setting that is not its default, in one spelling.
+
+        A setting that is added later does not change it, nor does another way to write a value: ``late=2%`` is ``late=0.02``, and the
+        mean rate of 20 is what nobody asked for.
+        """
+        out: dict[str, object] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            # The run's own name, and where values came from, change no event.
+            if field.name in {"run", "scenario", "films_csv"} or value == field.default:
+                continue
+            if field.name == "flaws":
+                rates = {name: share for name, share in dataclasses.asdict(self.flaw_rates).items() if share}
+                out |= {"flaws": rates} if rates else {}
+            else:
+                # A number is written as the field's type writes it: the flag gives 5.0 where the project file gives 5.
+                out[field.name] = float(value) if "float" in str(field.type) else value
+        if self.rate is None and self.users is None and self.mean_rate == MEAN_RATE_DEFAULT:
+            del out["mean_rate"]
+        return out
+
     def digest(self, catalogue: str) -> str:
-        """16 hex digits that change with every setting that changes an event.
+        """16 hex digits that change with whatever changes an event.
 
         Args:
             catalogue: Digest of the films.
         """
-        # The run's own name, and where values came from, change no event.
-        skipped = {"run", "scenario", "films_csv"}
-        values = [(f.name, getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in skipped]
-        return hashlib.sha256(repr((values, catalogue)).encode()).hexdigest()[:16]
+        meaning = {"model": MODEL_VERSION, "films": catalogue, "settings": self.identity()}
+        return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]

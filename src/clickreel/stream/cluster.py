@@ -9,7 +9,7 @@ import contextlib
 import functools
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from confluent_kafka import (
     Consumer,
@@ -34,7 +34,7 @@ from clickreel.errors import UnreachableError
 from clickreel.profile import Profile
 from clickreel.stream.broker import Acked, Bounds, Commit, LostError, Member, TopicState
 from clickreel.stream.cluster_reader import ClusterReader
-from clickreel.stream.kafka_clients import create_client
+from clickreel.stream.kafka_clients import call_within, close_consumer, create_client
 from clickreel.stream.kafka_errors import FATAL_ERRORS, LOST, REFUSED, ClientErrors, explain
 
 # An answer takes milliseconds; a broker that is starting or a lost packet some seconds. Ten are promised to the caller as the most.
@@ -59,6 +59,7 @@ _UNSETTLED = {
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_LEADER_EPOCH,
     KafkaError._WAIT_CACHE,
+    KafkaError._NOENT,
 }
 
 
@@ -207,6 +208,10 @@ class Cluster:
         """A writer to a topic that exists."""
         return ClusterWriter(self, topic, len(self.bounds(topic)), acked)
 
+    def plain_producer(self, config: Mapping[str, Any]) -> Producer:
+        """A producer of librdkafka as others use it, for comparisons."""
+        return create_client(Producer, {"bootstrap.servers": self.address, **config}, self.profile)
+
     def join(self, group: str, topic: str, owner: str) -> ClusterMembership:
         """Become the one member of a group, in the place of whoever was."""
         self._admin()
@@ -240,7 +245,7 @@ class Cluster:
     def close(self) -> None:
         """Drop the connections."""
         for asker in self._askers.values():
-            asker.close()
+            close_consumer(asker)
         self._askers.clear()
         self._client = None
 
@@ -269,11 +274,12 @@ class ClusterWriter:
             "queue.buffering.max.kbytes": _QUEUE_KBYTES,
             **self._client_errors.config(),
         }
-        self._producer = create_client(Producer, config, cluster.profile)
+        self._producer: Any = create_client(Producer, config, cluster.profile)
         self.sent = [0] * partitions
         self.acknowledged = [0] * partitions
         self.latencies_ms: list[float] = []
         self._error: KafkaError | None = None
+        self._closed = False
 
     def send(
         self, partition: int, keys: Sequence[bytes | None], values: Sequence[bytes], timestamps_ms: Sequence[int]
@@ -309,11 +315,17 @@ class ClusterWriter:
         Raises:
             ClickreelError: A record could not be stored; nothing sent after it will be.
         """
-        self._producer.poll(timeout_s)
-        self._raise()
+        self._serve("poll", timeout_s)
 
-    def _raise(self) -> None:
-        error = self._client_errors.fatal or self._error
+    def _serve(self, method: Literal["poll", "flush"], timeout_s: float) -> None:
+        """Let the client call back; its fatal error, which it raises out of this, counts only where no record names the cause."""
+        if self._closed:
+            return
+        try:
+            getattr(self._producer, method)(timeout_s)
+        except KafkaException as exc:
+            self._client_errors.fatal = self._client_errors.fatal or exc.args[0]
+        error = self._error or self._client_errors.fatal
         if error is not None:
             self._cluster.fail(error, self._topic, self._client_errors)
         for error in self._client_errors.errors:
@@ -322,14 +334,16 @@ class ClusterWriter:
 
     def flush(self, timeout_s: float) -> int:
         """Wait until all is acknowledged, for up to ``timeout_s``; how many records are not."""
-        self._producer.flush(timeout_s)
-        self._raise()
+        self._serve("flush", timeout_s)
         return sum(self.sent) - sum(self.acknowledged)
 
     def close(self) -> None:
         """Drop what is not acknowledged yet."""
-        self._producer.purge(in_queue=True, in_flight=True, blocking=False)
-        self._producer.flush(1.0)
+        if not self._closed:
+            self._closed = True
+            # Nothing is served any more: of each record that it drops the client would say "Purged in queue", a consequence and no cause.
+            self._producer.purge(in_queue=True, in_flight=True, blocking=False)
+            self._producer = None
 
 
 class ClusterMembership:
@@ -394,7 +408,8 @@ class ClusterMembership:
                 continue
             self._lost = self._lost or error.fatal() or error.code() in LOST
             if error.code() in REFUSED:
-                self._cluster.fail(error, self._group, self._client_errors)
+                about = self._group if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED else self._topic
+                self._cluster.fail(error, about, self._client_errors)
         self._refuse_lost()
 
     def _refuse_lost(self) -> None:
@@ -406,7 +421,11 @@ class ClusterMembership:
         self._refuse_lost()
         offsets = [TopicPartition(self._topic, p, commit.offset, commit.metadata) for p, commit in commits.items()]
         try:
-            self._consumer.commit(offsets=offsets, asynchronous=False)
+            call_within(_ANSWER_S, functools.partial(self._consumer.commit, offsets=offsets, asynchronous=False))
+        except TimeoutError as exc:
+            raise UnreachableError(
+                f"the group coordinator of Kafka at {self._cluster.address} does not answer", hint="clickreel doctor"
+            ) from exc
         except KafkaException as exc:
             if exc.args[0].code() in LOST or exc.args[0].fatal():
                 self._lost = True
@@ -424,4 +443,4 @@ class ClusterMembership:
         """Stop being a member; the group forgets it after its session time."""
         if not self._left:
             self._lost = self._left = True
-            self._consumer.close()
+            close_consumer(self._consumer)

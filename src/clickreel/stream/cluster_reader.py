@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from clickreel.errors import UsageError
 from clickreel.profile import Profile
 from clickreel.stream.fetch_batches import fetch_batches
-from clickreel.stream.kafka_clients import create_client
+from clickreel.stream.kafka_clients import close_consumer, create_client
 from clickreel.stream.kafka_errors import ClientErrors, explain
 from clickreel.stream.record_batch import Record, RecordBatch
 
@@ -95,7 +95,7 @@ class ClusterReader:
 
     def close(self) -> None:
         """Stop reading."""
-        self._consumer.close()
+        close_consumer(self._consumer)
 
     def _keep_records(self, messages: list[Message]) -> list[Message]:
         """Leave out librdkafka's events, and act on them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,11 @@ from clickreel.profile import Profile, read
 
 Client = TypeVar("Client", Producer, Consumer, AdminClient)
 Settings = Mapping[str, Any]
+
+log = logging.getLogger(__name__)
+
+# A close takes a round trip; with a group coordinator that is away it waits for it, in some states without end.
+_CLOSE_S = 5.0
 
 
 def read_profile(path: str | Path) -> Profile:
@@ -114,3 +120,34 @@ def _refusal(kind: Callable[..., Any], config: Settings) -> str | None:
 def _reason(exc: Exception) -> str:
     error = exc.args[0] if exc.args else ""
     return str(error.str() if hasattr(error, "str") else exc).strip() or type(exc).__name__
+
+
+def call_within(seconds: float, call: Callable[[], object]) -> None:
+    """Make a call that librdkafka may never return from, and wait for it only so long.
+
+    Raises:
+        TimeoutError: It has not returned; its thread is left behind and ends with the process.
+    """
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as exc:  # noqa: BLE001 - raised again in the caller's thread
+            raised.append(exc)
+
+    thread = threading.Thread(target=run, name="librdkafka", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise TimeoutError
+    if raised:
+        raise raised[0]
+
+
+def close_consumer(consumer: Consumer) -> None:
+    """Close a consumer; one whose group coordinator is away is left behind, for its close may wait without end."""
+    try:
+        call_within(_CLOSE_S, consumer.close)
+    except TimeoutError:
+        log.warning("a consumer did not close in time and is left behind", extra={"seconds": _CLOSE_S})

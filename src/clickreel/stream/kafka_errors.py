@@ -12,8 +12,11 @@ from typing import Any
 
 from confluent_kafka import KafkaError
 
+from clickreel import log_setup
 from clickreel.errors import ClickreelError, UnreachableError, UsageError
 from clickreel.profile import Profile
+
+log = logging.getLogger("clickreel.librdkafka")
 
 # Codes of librdkafka by what the caller does next: give up at once, stop writing, report.
 FATAL_ERRORS = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL}
@@ -25,7 +28,6 @@ REFUSED = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
 }
-
 
 _NOT_ALLOWED = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -62,11 +64,16 @@ class ClientErrors:
         self.lines: collections.deque[str] = collections.deque(maxlen=50)
         self.errors: collections.deque[KafkaError] = collections.deque(maxlen=50)
         self.fatal: KafkaError | None = None
-        # Outside the tree of loggers, so that nothing is printed by somebody's root handler.
+        # Outside the tree of loggers: a person's terminal shows our words for these lines, and the log of a service the lines too.
         self.logger = logging.Logger("librdkafka")  # noqa: LOG001
         handler = logging.Handler()
-        handler.emit = lambda record: self.lines.append(record.getMessage())  # type: ignore[method-assign]
+        handler.emit = self._keep  # type: ignore[method-assign]
         self.logger.addHandler(handler)
+
+    def _keep(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+        if log_setup.is_service():
+            log.log(record.levelno, "%s", record.getMessage())
 
     def record(self, error: KafkaError) -> None:
         """Keep an error of the client's background threads."""

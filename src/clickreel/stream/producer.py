@@ -1,144 +1,64 @@
 """The producer: a run's deliveries, each once, in order, at their time, into the topic; after a crash from where the topic says it is.
 
-The path: a stretch of the timeline is generated and encoded (:mod:`.encoded_batch`), what is stored already is left out (:mod:`.resume`),
-what is due (:mod:`.send_schedule`) is handed to the writer partition by partition, acknowledgements are counted (:mod:`.foreign_writes` checks them),
-and once a second the run's progress is committed with the lease (:mod:`.producer_lease`).
+The path of one attempt:
+
+1. The run's lease is taken (:mod:`.producer_lease`), and late requests of a killed predecessor are waited out.
+2. The topic's records say where each partition resumes (:mod:`.resume`).
+3. A stretch of the timeline is generated and encoded (:mod:`.encoded_batch`); what is stored already is left out.
+4. What is due (:mod:`.send_schedule`) is handed to the writer, partition by partition. Acknowledgements are counted, and their offsets
+   show whether somebody else writes the run (:mod:`.foreign_writes`).
+5. Once a second the progress is committed with the lease.
+
+When the cluster acknowledges nothing for half a minute, the attempt ends and the next begins at step 1 with new clients.
 """
 
 from __future__ import annotations
 
 import collections
+import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.simulate.world import World
 from clickreel.stream import resume
-from clickreel.stream.broker import Bounds, Broker, TopicState, Writer
-from clickreel.stream.encoded_batch import EncodedBatch, PartitionPosition, encode_batch
+from clickreel.stream.broker import Bounds, Broker, TopicState
+from clickreel.stream.encoded_batch import PartitionPosition, encode_batch
 from clickreel.stream.foreign_writes import ForeignWriteDetector
-from clickreel.stream.latency import Latencies
-from clickreel.stream.producer_lease import ALL_PARTITIONS, CommitMetadata, ProducerLease, SecondWriterError, Shard
+from clickreel.stream.partition_queue import PartitionQueue
+from clickreel.stream.produce_request import ProduceRequest, ProducerSettings, ProduceStats, Report
+from clickreel.stream.producer_lease import CommitMetadata, ProducerLease, SecondWriterError
 from clickreel.stream.send_schedule import Clock, SendSchedule, wall_clock
 
+log = logging.getLogger(__name__)
+
 # Large enough that NumPy's fixed costs vanish, small enough for the processor's cache and for a Ctrl-C to be answered at once.
-_BLOCK_ROWS = 40_000
-_FIRST_ROWS = (
-    2_000  # the first block is small, so that the first record goes out soon; each further one is twice as large
-)
-_BLOCK_MS_MAX = 900_000
-_AHEAD_MS = 2_000  # live: generated this far ahead of the clock, so that no tick waits for a batch
-_TICK_MS = 5.0  # live: what falls due within a tick goes out together
-_NAP_MS = 50.0  # live: longest sleep, so that a stop is heard
-_NOTE_S = 1.0
-_STALL_S = 120.0  # a broker that was killed takes half a minute and more to check its logs on a busy machine
+_BATCH_ROWS = 40_000
+# The first batch is small, so that the first record goes out soon; each further one is twice as large.
+_FIRST_ROWS = 2_000
+_BATCH_MS_MAX = 900_000
+# Live: generated this far ahead of the clock, so that no tick waits for a batch.
+_AHEAD_MS = 2_000
+# Live: what falls due within a tick goes out together.
+_TICK_MS = 5.0
+# Live: the longest sleep, so that a stop is answered at once.
+_NAP_MS = 50.0
+_COMMIT_S = 1.0
+# An orderly end waits so long for acknowledgements.
 _FLUSH_S = 30.0
-_SETTLE_S = 0.15
-_SETTLE_TRIES = 20
+# While late requests are waited for: how often a stop is looked for, and how often the broker is asked whether it is awake.
+_LATE_LOOK_S = 0.25
+_LATE_ASK_S = 1.0
+# A broker that takes longer than this to say its offsets was paused or overloaded: requests may have waited in its sockets meanwhile.
+_AWAKE_S = 5.0
+_RETRY_S = 1.0
 
 
-@dataclass(frozen=True)
-class ProduceRequest:
-    """What to produce.
-
-    Attributes:
-        start: Tells where the run begins; asked only when it is a new one. A run that exists goes on where it is.
-        until_ms: Deliveries from this instant on are not made; ``None`` for no end.
-        count: How many records; ``None`` for no limit.
-        total: Whether ``count`` is the run's total, from its first record on, rather than this call's number.
-        speed: Seconds of the timeline in a second, see :class:`~clickreel.stream.send_schedule.SendSchedule`.
-        shard: The share of the partitions.
-    """
-
-    start: Callable[[], int]
-    until_ms: int | None = None
-    count: int | None = None
-    total: bool = False
-    speed: float | None = None
-    shard: Shard = ALL_PARTITIONS
-
-
-@dataclass
-class ProduceStats:
-    """What one call has done; every delivery is in one of three states.
-
-    Attributes:
-        run: Name of the run.
-        topic: The topic.
-        start_ms: Where the run begins.
-        resumed: Whether the run had records in the topic before.
-        sent: Records handed to the client.
-        acknowledged: Records that all in-sync replicas have.
-        bytes: Bytes of keys and values sent.
-        seconds: From the first record to the last acknowledgement.
-        live_sent: Records sent at the clock's pace.
-        live_s: For how long.
-        target_per_s: Records a second that the run should have at the clock's pace.
-        position_ms: How far the timeline is: what was to be delivered before this instant has been sent.
-        behind: Whether there is past still to write.
-        latencies: From handing a record over to its acknowledgement.
-        offsets: By partition: the offset after our last acknowledged record.
-    """
-
-    run: str
-    topic: str
-    start_ms: int = 0
-    resumed: bool = False
-    sent: int = 0
-    acknowledged: int = 0
-    bytes: int = 0
-    seconds: float = 0.0
-    live_sent: int = 0
-    live_s: float = 0.0
-    target_per_s: float = 0.0
-    position_ms: int = 0
-    behind: bool = True
-    latencies: Latencies = field(default_factory=Latencies)
-    offsets: list[int] = field(default_factory=list)
-
-    @property
-    def failed(self) -> int:
-        """Records sent that are not known to be stored."""
-        return self.sent - self.acknowledged
-
-
-Report = Callable[[ProduceStats], None]
-
-
-class PartitionQueue:
-    """One partition's part of a block: what is left to send."""
-
-    def __init__(self, found: EncodedBatch, partition: int, begin: int, end: int) -> None:
-        self.partition = partition
-        self._batch, self._rows = found, found.rows(partition)
-        self._begin = self._at = begin
-        self._end = end
-        self._ms = found.deliver_ms[self._rows]
-        self._keys, self._values = found.take(self._rows[begin:end])
-
-    def due(self, horizon_ms: int) -> int:
-        """How many are due."""
-        return max(0, int(np.searchsorted(self._ms[self._at : self._end], horizon_ms, "right")))
-
-    def next_ms(self) -> int | None:
-        """When the next one is due; ``None`` when none is left."""
-        return int(self._ms[self._at]) if self._at < self._end else None
-
-    def peek(self, n: int, now_ms: int) -> tuple[list[bytes], list[bytes], list[int]]:
-        """Keys, values and timestamps of the next ``n``: the time of delivery, which is never in the future."""
-        at = self._at - self._begin
-        stamps: NDArray[np.int64] = np.minimum(self._ms[self._at : self._at + n], now_ms)
-        return self._keys[at : at + n], self._values[at : at + n], stamps.tolist()
-
-    def advance(self, n: int) -> PartitionPosition:
-        """Go on behind the next ``n``, and say where that is."""
-        self._at += n
-        return self._batch.position_at(self._rows, self._at - 1)
+class StalledError(UnreachableError):
+    """The cluster has acknowledged nothing, or has not let us renew the lease, for too long."""
 
 
 class Producer:
@@ -149,10 +69,14 @@ class Producer:
         state: The topic, which exists.
         world: The run.
         request: What to produce.
+        settings: How to deal with a cluster that is slow or away.
         clock: Milliseconds since 1970.
         sleep: Waits for seconds.
-        report: Called with the stats about ten times a second.
+        report: Called with the figures about ten times a second.
         stop: Set by whoever wants an orderly end.
+
+    Attributes:
+        stats: What was done so far.
     """
 
     def __init__(
@@ -162,43 +86,44 @@ class Producer:
         world: World,
         request: ProduceRequest,
         *,
+        settings: ProducerSettings | None = None,
         clock: Clock = wall_clock,
         sleep: Callable[[float], None] = time.sleep,
         report: Report = lambda _: None,
         stop: threading.Event | None = None,
     ) -> None:
         self._broker, self._state, self._world, self._request = broker, state, world, request
+        self._settings = settings or ProducerSettings()
         self._clock, self._sleep, self._report, self._stop = clock, sleep, report, stop or threading.Event()
         self.stats = ProduceStats(world.run, state.name, target_per_s=world.expected_rate * (request.speed or 1.0))
         self._partitions = [p for p in range(state.partitions) if request.shard.owns(p)]
-        self._writer: Writer
-        self._opened, self._lease_valid = False, True
-        self._flush_s = _FLUSH_S
-        self._queues: list[PartitionQueue] = []
-        self._in_flight: list[collections.deque[tuple[int, PartitionPosition]]] = [
-            collections.deque() for _ in range(state.partitions)
-        ]
-        self._recorded_sent = [0] * state.partitions
-        self._rows_per_ms = world.expected_rate / 1000
-        self._block_rows = _FIRST_ROWS
-        self._metadata_s = self._reported_s = self._moved_s = self._live_since = 0.0
+        self._schedule: SendSchedule | None = None
+        # By partition, of the attempts before this one: how far they are known to have come, and how many records that were.
+        self._earlier: dict[int, tuple[PartitionPosition, int]] = {}
+        self._attempt = 0
+        self._begun: float | None = None
+        self._reported_s = self._live_since = 0.0
+        self._fields = {"run": world.run, "topic": state.name}
 
     def run(self) -> ProduceStats:
         """Produce until the request is fulfilled or a stop is asked for.
 
         Raises:
-            ClickreelError: It cannot go on; ``stats`` tells what was done until then.
+            ClickreelError: It cannot go on; ``stats`` has what was done until then.
         """
-        self._lease = ProducerLease(self._broker, self._state, self._world.run, self._request.shard, sleep=self._sleep)
-        try:
-            self._open()
-            self._loop()
-        except SecondWriterError:
-            if self._opened:
-                self._writer.close()  # what is under way would only be there twice
-            raise
-        finally:
-            self._close()
+        self._progress_s = time.monotonic()
+        while True:
+            try:
+                self._run_attempt()
+                break
+            except UnreachableError as exc:
+                if self._begun is None:  # it never came to the first record: that is for the caller to know
+                    raise
+                if self._stop.is_set():
+                    break
+                if time.monotonic() - self._progress_s > self._settings.give_up_s:
+                    raise
+                self._await_retry(exc)
         if self.stats.failed:
             raise UnreachableError(
                 f"{self.stats.failed:,} of {self.stats.sent:,} records were not acknowledged within {_FLUSH_S:g} s",
@@ -206,16 +131,65 @@ class Producer:
             )
         return self.stats
 
+    def _await_retry(self, cause: ClickreelError) -> None:
+        self._attempt += 1
+        self.stats.restarts += 1
+        self._wait_in_words(f"{cause.message}; resuming with a new client")
+        self._broker.close()
+        if self._stop.wait(_RETRY_S):
+            return
+
+    def _wait_in_words(self, message: str) -> None:
+        """Say what is waited for: in the log, and to whoever shows the figures."""
+        if message != self.stats.waiting:
+            log.warning(message, extra=self._fields)
+        self.stats.waiting = message
+        self._report(self.stats)
+
+    def _run_attempt(self) -> None:
+        self._opened, self._lease_valid, self._ending = False, True, False
+        self._flush_s = _FLUSH_S
+        self._queues: list[PartitionQueue] = []
+        self._in_flight: list[collections.deque[tuple[int, PartitionPosition]]] = [
+            collections.deque() for _ in range(self._state.partitions)
+        ]
+        self._recorded_sent = [0] * self._state.partitions
+        self._rows_per_ms = self._world.expected_rate / 1000
+        self._batch_rows = _FIRST_ROWS
+        self._committed_s = 0.0
+        self._lease = ProducerLease(
+            self._broker,
+            self._state,
+            self._world.run,
+            self._request.shard,
+            sleep=self._sleep,
+            clock=self._clock,
+            retake=self._attempt > 0,
+        )
+        try:
+            self._open()
+            self._loop()
+        except SecondWriterError:
+            if self._opened:
+                self._writer.close()  # what is under way would only be there twice
+            raise
+        except UnreachableError:
+            self._flush_s = 0.0  # it has been waited for long enough
+            raise
+        finally:
+            self._close()
+
     # Where it begins
 
     def _open(self) -> None:
-        bounds = self._wait_for_quiescence()
+        bounds = self._wait_for_late_requests()
         planner = resume.ResumePlanner(self._broker, self._state, self._world, self._lease.committed, bounds)
         found = planner.plan(self._partitions)
         self._buffer = planner.buffer
-        self.stats.resumed = found is not None
         start = planner.start_ms if found is not None else self._lease.run_start_ms() or self._request.start()
         assert start is not None
+        if not self._attempt:
+            self.stats.resumed = found is not None
         self.stats.start_ms = start
         fresh = resume.ResumePoint(PartitionPosition(start, 0), -1)
         points = found or dict.fromkeys(self._partitions, fresh)
@@ -228,7 +202,10 @@ class Producer:
             else (0 if found else bounds[p].high)
             for p in range(self._state.partitions)
         ]
+        if not self._attempt:
+            self._request.before_first_record(min(self._positions[p].deliver_ms for p in self._partitions))
         self._stored = self._count_stored()
+        self._stored_by_us = self._count_stored_by_us()
         self._foreign_writes = ForeignWriteDetector(
             self._broker, self._state.name, self._world, [b.high for b in bounds], self._clock()
         )
@@ -243,19 +220,47 @@ class Producer:
             self._buffer, self._cursor = None, self._world.cursor(at)
         self._left = self._limit(at)
         self._at = self._done_ms = at
-        now = self._clock()
-        self._schedule = SendSchedule(self._request.speed, at, now) if self._request.speed else SendSchedule()
+        if self._schedule is None:
+            speed = self._request.speed
+            self._schedule = SendSchedule(speed, at, self._clock()) if speed else SendSchedule()
+        log.info(
+            "resumes" if self._attempt or self.stats.resumed else "begins",
+            extra={**self._fields, "position_ms": self.stats.position_ms, "stored": sum(self._stored)},
+        )
 
-    def _wait_for_quiescence(self) -> list[Bounds]:
-        """The partitions' bounds, once no request of a writer that was killed can be on the way any more."""
+    def _wait_for_late_requests(self) -> list[Bounds]:
+        """The partitions' bounds, once no request of a writer that was killed can be under way any more.
+
+        A request that outlived its process is in one of two places, and ``late_request_s`` (13 s) bounds its time in both:
+
+        * In its kernel or on the path. The kernel goes on sending what the socket held. Where a packet is lost it is sent again after
+          0.2 s, and the wait doubles: 0.2, 0.6, 1.4, 3.0, 6.2 and 12.6 s after the first loss. So whatever a path that was cut for up to
+          6.2 s holds back has arrived after 12.6 s.
+        * In the broker's sockets and request queue. The queue is served in order, so a broker that answers us has read what came before;
+          one that was paused has not, and the time counts from its next prompt answer.
+
+        The client adds nothing: its own queue died with it, and nobody repeats a request that a leader refuses. A request that is held
+        for longer is stored behind ours. It is found by its offset (:mod:`.foreign_writes`), and the producer stops; it cannot be
+        prevented, because only the epoch of a transactional producer fences a partition.
+        """
         bounds = self._broker.bounds(self._state.name)
-        if self._lease.released_cleanly:
+        if self._lease.released_cleanly or self._lease.is_long_gone:
             return bounds
-        for _ in range(_SETTLE_TRIES):  # other runs may be written all the while; then `others` is the guard
-            self._sleep(_SETTLE_S)
-            before, bounds = bounds, self._broker.bounds(self._state.name)
-            if before == bounds:
-                break
+        wait_s = self._settings.late_request_s
+        if wait_s > 1:
+            self._wait_in_words(f"waiting {wait_s:g} s for late requests of the producer that was killed")
+        waited_s = asked_s = 0.0
+        while waited_s < wait_s and not self._stop.is_set():
+            step_s = min(_LATE_LOOK_S, wait_s - waited_s)
+            self._sleep(step_s)
+            waited_s, asked_s = waited_s + step_s, asked_s + step_s
+            if asked_s >= _LATE_ASK_S or waited_s >= wait_s:
+                since, asked_s = time.monotonic(), 0.0
+                bounds = self._broker.bounds(self._state.name)
+                if time.monotonic() - since > _AWAKE_S:
+                    waited_s = 0.0
+        self.stats.waiting = ""
+        self._lease.is_safe_to_release = waited_s >= wait_s
         return bounds
 
     def _count_stored(self) -> list[int]:
@@ -286,36 +291,46 @@ class Producer:
             counted |= resume.count_records(self._world, self._state.partitions, earlier, ahead, self._buffer)
         return [counted.get(p, -1) for p in range(self._state.partitions)]
 
+    def _count_stored_by_us(self) -> int:
+        """How many records earlier attempts of this call have stored, those included whose acknowledgement never came."""
+        if not self._earlier:
+            return 0
+        ends = {p: max(self._positions[p], position) for p, (position, _) in self._earlier.items()}
+        counted = resume.count_records(self._world, self._state.partitions, self._earlier, ends, self._buffer)
+        return sum(counted.values())
+
     def _limit(self, at: int) -> int | None:
         """How many records are left to send; of a shard that counts for the whole run, how many deliveries from ``at`` on."""
         count = self._request.count
         if count is None:
             return None
         if not self._request.total:
-            return count
+            return max(0, count - self._stored_by_us)
         if self._request.shard.of == 1:
             # What is stored and what is left make up the run's first `count` deliveries, however the partitions differ.
             return max(0, count - sum(self._stored))
         cursor, before = self._world.cursor(self.stats.start_ms), 0
         while cursor.position_ms < at and before < count:
-            before += len(cursor.advance(min(cursor.position_ms + _BLOCK_MS_MAX, at)))
+            before += len(cursor.advance(min(cursor.position_ms + _BATCH_MS_MAX, at)))
         return max(0, count - before)
 
     # The loop
 
     def _loop(self) -> None:
-        self._begun = self._moved_s = self._held_s = time.monotonic()
-        while not self._stop.is_set() and (self._queues or self._next_block()):
+        assert self._schedule is not None
+        self._moved_s = self._renewed_s = time.monotonic()
+        if self._begun is None:
+            self._begun = self._moved_s
+        while not self._stop.is_set() and (self._queues or self._next_batch()):
             now = self._clock()
-            sent = self._release(self._schedule.horizon(now), now)
+            horizon = self._schedule.horizon(now)
+            sent = self._release(horizon, now)
             self._queues = [queue for queue in self._queues if queue.next_ms() is not None]
-            self.stats.position_ms = min(
-                (ms for queue in self._queues if (ms := queue.next_ms())), default=self._done_ms
-            )
-            # What is left of the block is not due yet: the past is written. In the past whole blocks are due.
-            live = bool(self._queues)
-            self._measure(sent, live=live)
-            self._writer.poll(self._nap_s(now) if live else 0)
+            waiting = [ms for queue in self._queues if (ms := queue.next_ms()) is not None]
+            self.stats.position_ms = min(waiting, default=self._done_ms)
+            # Only what is not due yet is left of the batch: the past is written. In the past whole batches are due.
+            self._measure(sent, live=bool(waiting) and min(waiting) > horizon)
+            self._writer.poll(self._nap_s(now) if waiting else 0)
             self._housekeep()
 
     def _measure(self, sent: int, *, live: bool) -> None:
@@ -328,19 +343,21 @@ class Producer:
 
     def _nap_s(self, now: int) -> float:
         """How long nothing is due: until the next record, but not shorter than a tick."""
+        assert self._schedule is not None
         waits = [self._schedule.wait_ms(ms, now) for queue in self._queues if (ms := queue.next_ms()) is not None]
         assert waits, "nothing is left to wait for"
         return min(max(min(waits), _TICK_MS), _NAP_MS) / 1000
 
-    def _next_block(self) -> bool:
+    def _next_batch(self) -> bool:
         """Generate the next stretch that holds something to send; False when there is none left."""
+        assert self._schedule is not None
         until = self._request.until_ms
         while not self._queues:
             if self._left == 0 or (until is not None and self._at >= until) or self._stop.is_set():
                 return False
-            rows = self._block_rows if self._left is None else min(self._block_rows, self._left + self._left // 8 + 100)
-            span = min(int(rows / max(self._rows_per_ms, 1e-9)), _BLOCK_MS_MAX)
-            self._block_rows = min(2 * self._block_rows, _BLOCK_ROWS)
+            rows = self._batch_rows if self._left is None else min(self._batch_rows, self._left + self._left // 8 + 100)
+            span = min(int(rows / max(self._rows_per_ms, 1e-9)), _BATCH_MS_MAX)
+            self._batch_rows = min(2 * self._batch_rows, _BATCH_ROWS)
             horizon = self._schedule.horizon(self._clock())
             ahead = int(_AHEAD_MS * (self._request.speed or 1.0))
             if self._at + span > horizon + ahead:
@@ -402,41 +419,52 @@ class Producer:
         return total
 
     def _housekeep(self) -> None:
-        """What is to be done now and then: count, note, check, report."""
+        """What is to be done now and then: count, commit, check, report.
+
+        Raises:
+            StalledError: Nothing was acknowledged for too long.
+        """
         now_s = time.monotonic()
-        acknowledged = sum(self._writer.acknowledged)
-        if acknowledged != self.stats.acknowledged or sum(self._writer.sent) == acknowledged:
+        acknowledged, in_flight = self._count()
+        if acknowledged or not in_flight:
             self._moved_s = now_s
-        self.stats.acknowledged = acknowledged
+            if self._lease_valid:
+                self._progress_s, self.stats.waiting = now_s, ""
         if now_s - self._reported_s > 0.1:
             self._reported_s = now_s
-            self.stats.sent = sum(self._writer.sent)
-            self.stats.seconds = now_s - self._begun
+            self.stats.seconds = now_s - (self._begun or now_s)
             self._drain()
             self._report(self.stats)
             self._check(now_s)
             self._foreign_writes.check(self._clock())
-        if now_s - self._metadata_s > _NOTE_S:
-            self._metadata_s = now_s
+        if now_s - self._committed_s > _COMMIT_S:
+            self._committed_s = now_s
             self._lease.commit_progress(self._metadata())
-        if now_s - self._moved_s > _STALL_S:
-            self._flush_s = 0.0  # it has been waited for long enough
-            raise UnreachableError(
-                f"Kafka at {self._broker.address} has acknowledged nothing for {_STALL_S:g} s",
+        if now_s - self._moved_s > self._settings.stall_s and not self._ending:
+            raise StalledError(
+                f"Kafka at {self._broker.address} has acknowledged nothing for {now_s - self._progress_s:.0f} s",
                 hint="start it again: the run goes on behind what is stored",
             )
 
+    def _count(self) -> tuple[int, int]:
+        """Bring the figures up to date; the records newly acknowledged, and those in flight."""
+        sent, acknowledged = sum(self._writer.sent), sum(self._writer.acknowledged)
+        before = self.stats.acknowledged
+        self.stats.sent = self._stored_by_us + sent
+        self.stats.acknowledged = self._stored_by_us + acknowledged
+        return self.stats.acknowledged - before, sent - acknowledged
+
     def _check(self, now_s: float) -> None:
-        """Ask whether the run may be written just now; while nobody answers it is not, and that is not waited for without end."""
+        """Renew the lease. While nobody answers the run is not written, and that is not waited for without end."""
         try:
             self._lease.check()
-        except UnreachableError:
+        except UnreachableError as exc:
             self._lease_valid = False
-            if now_s - self._held_s > _STALL_S:
-                self._flush_s = 0.0
-                raise
+            self._wait_in_words(exc.message)
+            if now_s - self._renewed_s > self._settings.stall_s and not self._ending:
+                raise StalledError(exc.message, hint=exc.hint) from exc
         else:
-            self._lease_valid, self._held_s = True, now_s
+            self._lease_valid, self._renewed_s = True, now_s
 
     def _drain(self) -> None:
         latencies, self._writer.latencies_ms[:] = list(self._writer.latencies_ms), []
@@ -464,48 +492,27 @@ class Producer:
     # How it ends
 
     def _close(self) -> None:
-        """Wait for what is under way, then say goodbye."""
+        """Wait for what is under way, then release the lease."""
         if not self._opened:
             self._lease.release({})
             return
-        writer = self._writer
-        deadline = time.monotonic() + self._flush_s
+        self._ending = True
+        writer, deadline = self._writer, time.monotonic() + self._flush_s
         try:
             while writer.flush(0.2) and time.monotonic() < deadline:
                 self._housekeep()
         finally:
-            self.stats.sent, self.stats.acknowledged = sum(writer.sent), sum(writer.acknowledged)
-            self.stats.seconds = time.monotonic() - getattr(self, "_begun", time.monotonic())
+            self._count()
+            self.stats.seconds = time.monotonic() - (self._begun or time.monotonic())
             self._drain()
-            released_cleanly = not self.stats.failed
+            metadata = self._metadata()
+            self._earlier = {
+                p: (self._positions[p], self._earlier.get(p, (None, 0))[1] + self._recorded_sent[p])
+                for p in self._partitions
+            }
             writer.close()
-            if released_cleanly:
-                self._lease.release(self._metadata())
-            else:
+            if self.stats.failed:
                 self._lease.abandon()
+            else:
+                self._lease.release(metadata)
         self._report(self.stats)
-
-
-def backfill_start(world: World, count: int, now_ms: int) -> int:
-    """Where a run must begin for its first ``count`` deliveries to end about now.
-
-    Whole weeks are reckoned by the mean rate, the rest is counted, so that the hour of day does not matter.
-    """
-    week_ms = 604_800_000
-    per_week = world.expected_rate * week_ms / 1000
-    weeks = int(max(0, count / per_week - 1)) if per_week else 0
-    left, end = count - round(weeks * per_week), now_ms
-    span = max(1_000, int(1.2 * left / world.expected_rate * 1000))
-    while left > 0:
-        start = end - min(span, 3_600_000)
-        ms = world.deliveries(start, end).deliver_ms
-        if len(ms) >= left:
-            return int(ms[len(ms) - left]) - weeks * week_ms
-        left -= len(ms)
-        end = start
-        if now_ms - end > 60 * week_ms:
-            raise ClickreelError(
-                f"{count:,} events of run {world.run} would begin over a year ago",
-                hint="give --from, or a higher --rate or --mean-rate",
-            )
-    return end - weeks * week_ms

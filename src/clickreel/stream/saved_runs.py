@@ -14,9 +14,9 @@ from typing import Any
 from clickreel.errors import UsageError
 from clickreel.json_files import read_json, write_json
 from clickreel.simulate.films import Catalogue, invent, read_csv
-from clickreel.simulate.settings import WorldSettings
+from clickreel.simulate.settings import MODEL_VERSION, WorldSettings
 from clickreel.simulate.world import World
-from clickreel.stream.producer import ProduceStats
+from clickreel.stream.produce_request import ProduceStats
 
 FOLDER = "runs"
 
@@ -32,6 +32,7 @@ class SavedRun:
         start_ms: Event time of its first event, milliseconds since the Unix epoch.
         partitions: How many partitions the topic had when the run began; 0 when that was not written down.
         settings: The world's settings.
+        model: Version of the simulator's model that made its events; 1 where that was not written down.
         saved_s: When it was produced last, seconds since the Unix epoch.
     """
 
@@ -41,6 +42,7 @@ class SavedRun:
     start_ms: int
     partitions: int
     settings: WorldSettings
+    model: int
     saved_s: float
 
     def films(self) -> Catalogue:
@@ -88,6 +90,7 @@ def save_run(home: Path, world: World, stats: ProduceStats, profile: str = "") -
         "topic": stats.topic,
         "start_ms": stats.start_ms,
         "partitions": (before.partitions if before is not None and same else 0) or len(stats.offsets),
+        "model": MODEL_VERSION,
         "profile": profile,
         "settings": settings,
     }
@@ -133,6 +136,20 @@ def latest_run(home: Path, topic: str, run: str | None = None) -> SavedRun:
     return found[0]
 
 
+def find_renamed(home: Path, world: World, topic: str) -> str | None:
+    """The name under which an earlier version has produced the run that this world would continue; ``None`` when there is none.
+
+    The names that versions make from the same settings may differ, and the events do not: such a run goes on under its first name.
+    """
+    if world.settings.run or load_run(home, world.run):
+        return None
+    for saved in list_runs(home, topic):
+        same = saved.settings.identity() == world.settings.identity() and saved.model == MODEL_VERSION
+        if same and saved.settings.run is None and saved.films().digest() == world.catalogue.digest():
+            return saved.run
+    return None
+
+
 def _read(file: Path) -> SavedRun | None:
     entry: dict[str, Any] = read_json(file)
     try:
@@ -144,6 +161,7 @@ def _read(file: Path) -> SavedRun | None:
             int(entry["start_ms"]),
             int(entry.get("partitions", 0)),
             _settings(entry["settings"]),
+            int(entry.get("model", 1)),
             saved_s,
         )
     except (OSError, KeyError, TypeError, ValueError):

@@ -151,7 +151,7 @@ def find_drift(wanted: TopicSettings, real: TopicState) -> list[TopicDrift]:
     }
     for name, value in wanted.configs().items():
         found = real.configs.get(name, "")
-        if found != value:
+        if found != value and not _keeps_longer(name, found, value):
             fix = (
                 f"clickreel topic alter {flags[name]}"
                 if name in flags
@@ -159,6 +159,13 @@ def find_drift(wanted: TopicSettings, real: TopicState) -> list[TopicDrift]:
             )
             out.append(TopicDrift(name, value, found, fix))
     return out
+
+
+def _keeps_longer(name: str, found: str, value: str) -> bool:
+    """Whether the topic keeps its records for longer than wanted: a backfill has raised it, and lowering it would delete them."""
+    if name != "retention.ms" or not found or int(value) < 0:
+        return False
+    return int(found) < 0 or int(found) > int(value)
 
 
 def ensure_topic(broker: Broker, wanted: TopicSettings) -> tuple[TopicState, bool, list[TopicDrift]]:
@@ -191,18 +198,6 @@ def alter_topic(broker: Broker, name: str, configs: dict[str, str]) -> dict[str,
     if changed:
         broker.alter(name, {key: value for key, (_, value) in changed.items()})
     return changed
-
-
-def check_retention(state: TopicState, from_ms: int, now_ms: int) -> str | None:
-    """What to warn of when records as old as ``from_ms`` are to be written: the broker deletes them by their timestamp."""
-    limit = int(state.configs.get("retention.ms", "-1"))
-    if limit < 0 or now_ms - from_ms <= limit:
-        return None
-    days = math.ceil((now_ms - from_ms) * _HEADROOM / _DAY_MS)
-    return (
-        f"the topic keeps {timespec.format_duration(limit)}, so the broker will delete what is older than that soon after it was written; "
-        f"to keep it: clickreel topic alter --retention {days}d"
-    )
 
 
 def require_plain_cleanup(state: TopicState) -> None:

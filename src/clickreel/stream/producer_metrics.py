@@ -1,0 +1,206 @@
+"""The metrics of a producer: one typed list, served for Prometheus and written into the home for ``status``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import psutil
+
+from clickreel.errors import MissingError
+from clickreel.json_files import write_json
+from clickreel.stream.produce_request import ProduceStats
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+
+STATE_FILE = "producer.json"
+"""The file's name in the home: the metrics' values, the run, and where the metrics are served."""
+_STATE_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class MetricDefinition:
+    """One figure of a producer.
+
+    Attributes:
+        name: Its name for Prometheus; a counter's gets ``_total`` appended there.
+        kind: ``counter`` or ``gauge``.
+        doc: What it counts, and its unit.
+        read: Its value, from the figures; ``None`` while there is none.
+    """
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    doc: str
+    read: Callable[[ProduceStats], float | None]
+
+
+def _lag_s(stats: ProduceStats) -> float | None:
+    return max(0.0, time.time() - stats.position_ms / 1000) if stats.position_ms else None
+
+
+def _latency_s(q: float) -> Callable[[ProduceStats], float | None]:
+    def read(stats: ProduceStats) -> float | None:
+        found = stats.latencies.quantile(q)
+        return None if found is None else found / 1000
+
+    return read
+
+
+def _resident_bytes(_: ProduceStats) -> float:
+    return float(psutil.Process(os.getpid()).memory_info().rss)
+
+
+METRICS: tuple[MetricDefinition, ...] = (
+    MetricDefinition("clickreel_producer_sent", "counter", "Records handed to the client.", lambda s: s.sent),
+    MetricDefinition(
+        "clickreel_producer_acknowledged",
+        "counter",
+        "Records that all in-sync replicas have.",
+        lambda s: s.acknowledged,
+    ),
+    MetricDefinition("clickreel_producer_bytes", "counter", "Bytes of keys and values sent.", lambda s: s.bytes),
+    MetricDefinition("clickreel_producer_in_flight", "gauge", "Records sent and not acknowledged.", lambda s: s.failed),
+    MetricDefinition(
+        "clickreel_producer_target_rate",
+        "gauge",
+        "Records a second of the run at the clock's pace.",
+        lambda s: s.target_per_s,
+    ),
+    MetricDefinition(
+        "clickreel_producer_lag_seconds", "gauge", "How far the timeline is behind the clock, seconds.", _lag_s
+    ),
+    MetricDefinition(
+        "clickreel_producer_acknowledged_p50_seconds",
+        "gauge",
+        "From sending to acknowledgement, median, seconds.",
+        _latency_s(0.5),
+    ),
+    MetricDefinition(
+        "clickreel_producer_acknowledged_p99_seconds",
+        "gauge",
+        "From sending to acknowledgement, 99th percentile, seconds.",
+        _latency_s(0.99),
+    ),
+    MetricDefinition(
+        "clickreel_producer_restarts",
+        "counter",
+        "Clients replaced because the cluster acknowledged nothing.",
+        lambda s: s.restarts,
+    ),
+    MetricDefinition(
+        "clickreel_producer_waiting",
+        "gauge",
+        "1 while the producer waits for the cluster, else 0.",
+        lambda s: bool(s.waiting),
+    ),
+    MetricDefinition(
+        "clickreel_producer_resident_bytes", "gauge", "Resident memory of the process, bytes.", _resident_bytes
+    ),
+)
+
+
+class ProducerMetrics:
+    """The figures of a running producer; safe to read from another thread.
+
+    Attributes:
+        stats: The producer's figures; ``None`` until there are some.
+    """
+
+    def __init__(self) -> None:
+        self.stats: ProduceStats | None = None
+
+    def values(self) -> dict[str, float]:
+        """Each metric's value by its name."""
+        stats = self.stats
+        if stats is None:
+            return {}
+        found = ((metric.name, metric.read(stats)) for metric in METRICS)
+        return {name: float(value) for name, value in found if value is not None}
+
+    def collect(self) -> Iterable[Metric]:
+        """The metrics, as Prometheus' client asks for them."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        values, stats = self.values(), self.stats
+        for metric in METRICS:
+            if stats is not None and metric.name in values:
+                kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+                family = kind(metric.name, metric.doc, labels=["run", "topic"])
+                family.add_metric([stats.run, stats.topic], values[metric.name])
+                yield family
+
+
+@contextmanager
+def keep_state(metrics: ProducerMetrics, path: Path | None, address: str) -> Iterator[None]:
+    """Write the figures into a file once a second while the block runs.
+
+    Args:
+        metrics: The figures.
+        path: The file; ``None`` for none.
+        address: Where the metrics are served; empty where they are not.
+    """
+    ended = threading.Event()
+
+    def write() -> None:
+        while path is not None:
+            last = ended.wait(_STATE_EVERY_S)
+            stats = metrics.stats
+            if stats is not None:
+                named = {"run": stats.run, "topic": stats.topic, "waiting": stats.waiting}
+                about = {
+                    "pid": os.getpid(),
+                    "at_ms": time.time_ns() // 1_000_000,
+                    "running": not last,
+                    "address": address,
+                }
+                with contextlib.suppress(OSError):  # a full disk or a deleted home must not stop the stream
+                    write_json(path, {**named, **about, "metrics": metrics.values()})
+            if last:
+                return
+
+    thread = threading.Thread(target=write, name="state", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(5)
+
+
+@contextmanager
+def serve_metrics(metrics: ProducerMetrics, port: int) -> Iterator[str]:
+    """Serve the metrics on 127.0.0.1 while the block runs; gives their address, empty for a port of -1.
+
+    Raises:
+        MissingError: The port cannot be had.
+    """
+    if port < 0:
+        yield ""
+        return
+    from prometheus_client import CollectorRegistry, start_http_server
+
+    registry = CollectorRegistry()
+    registry.register(metrics)
+    try:
+        server, thread = start_http_server(port, "127.0.0.1", registry)
+    except OSError as exc:
+        raise MissingError(
+            f"port {port} for the producer's metrics cannot be had: {exc.strerror}",
+            hint="set CLICKREEL_PRODUCER_METRICS_PORT to another one, or to 0 for a free one",
+        ) from exc
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/metrics"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
