@@ -101,6 +101,76 @@ def test_an_edit_that_cannot_be_made_is_refused(edits: Edits, message: str) -> N
     assert refusal.value.hint
 
 
+def verdict_of(old: object, new: object, mode: str = "BACKWARD") -> bool:
+    """Whether the new schema may follow the old one; the twin registry must say the same."""
+    schemas = [Schema("t-value", number, json.dumps(body)) for number, body in ((1, old), (2, new))]
+    accepted = judge_evolution(schemas[0], schemas[1], mode).accepted
+    registry = MemoryRegistry(mode)
+    registry.register(schemas[0])
+    assert (registry.check_compatibility(schemas[1]) == []) == accepted
+    return accepted
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"enum": [1, 2]}, {"enum": [True, 2]}),
+        ({"additionalProperties": {"type": "string"}}, {"additionalProperties": {"type": "integer"}}),
+        ({"additionalProperties": True}, {"additionalProperties": {"type": "string"}}),
+        (
+            {"properties": {"a": {"type": "object", "properties": {"b": {"type": "string"}}}}},
+            {"properties": {"a": {"type": "object", "properties": {"b": {"type": "integer"}}}}},
+        ),
+        ({"properties": {"a": {"type": "object"}}}, {"properties": {"a": {"type": "object", "required": ["b"]}}}),
+        ({"properties": {"a": True}}, {"properties": {"a": False}}),
+        ({"items": {"type": "string"}}, {"items": {"type": "integer"}}),
+        ({"const": 1}, {"const": True}),
+        ({"x-rule": 1, "not": {"type": "null"}}, {"x-rule": 1, "not": {"type": ["null", "string"]}}),
+        ({"patternProperties": {"^a": {"type": "string"}}}, {"patternProperties": {"^a": {"type": "integer"}}}),
+        (
+            {"$ref": "#/definitions/a", "definitions": {"a": {"type": "string"}}},
+            {"$ref": "#/definitions/a", "definitions": {"a": {"type": "integer"}}},
+        ),
+        ({"type": "string", "pattern": "^a"}, {"type": "string", "pattern": "^ab"}),
+        (
+            {"$ref": "#/$defs/a", "maximum": 1, "$defs": {"a": {}}},
+            {
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "$ref": "#/$defs/a",
+                "maximum": 1,
+                "$defs": {"a": {}},
+            },
+        ),
+    ],
+)
+@pytest.mark.parametrize("mode", ["BACKWARD", "FULL"])
+def test_a_difference_that_is_not_understood_is_refused(old: object, new: object, mode: str) -> None:
+    """Whatever the rule is, and however deep it lies."""
+    assert not verdict_of(old, new, mode)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"type": "integer"}, {"type": "integer", "definitions": {"unused": {"type": "string"}}}),
+        (
+            {"properties": {"a": {"type": "string"}}},
+            {"properties": {"a": {"$ref": "#/definitions/a"}}, "definitions": {"a": {"type": "string"}}},
+        ),
+        ({"type": ["string", "integer"]}, {"oneOf": [{"type": "string"}, {"type": "integer"}]}),
+        ({"anyOf": [{"type": "null"}, {"type": "string"}]}, {"type": ["string", "null"]}),
+        ({"enum": ["a"]}, {"const": "a"}),
+        ({"type": "object", "properties": {"a": True}}, {"type": "object", "properties": {"a": {}}}),
+        ({"type": "string", "x-owner": "films"}, {"type": "string", "x-owner": "people"}),
+    ],
+)
+def test_another_spelling_of_the_same_schema_is_accepted(old: object, new: object) -> None:
+    """In both directions, in every mode."""
+    for mode in ("BACKWARD", "FORWARD", "FULL"):
+        assert verdict_of(old, new, mode)
+        assert verdict_of(new, old, mode)
+
+
 def test_a_key_has_no_fields_to_edit() -> None:
     """The key is a text."""
     with pytest.raises(UsageError, match="has no fields"):

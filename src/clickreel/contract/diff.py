@@ -7,13 +7,17 @@ a reader of the old version can read new messages (FORWARD) unless something wid
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from clickreel.contract.rules import ANNOTATIONS
-from clickreel.contract.schema import Schema
+import jsonschema_rs
+
+from clickreel.contract.ecma_pattern import OPTIONS
+from clickreel.contract.rules import ANNOTATIONS, draft, strict_patterns
+from clickreel.contract.schema import Schema, as_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,52 @@ class Change:
 def compare(old: Schema, new: Schema) -> tuple[Change, ...]:
     """All differences, the whole first, then field by field in the new version's order.
 
-    Rules that are neither compiled here nor annotations are taken as narrowing and widening when they differ, because nothing is known
-    of them.
+    A difference in a rule that is not understood here narrows and widens, unless the canonical forms of both versions prove that one
+    takes all that the other takes: so another spelling of the same schema (``$ref`` or ``oneOf`` for ``type``) changes nothing, and
+    nothing that is not understood is ever accepted.
     """
     whole = new.subject.rsplit("-", 1)[-1]
-    return (*_model(old.body, new.body, whole), *_rules(old.body, new.body, whole), *_fields(old.body, new.body))
+    before, after = old.body, new.body
+    changes = (
+        *_draft(before, after, whole),
+        *_model(before, after, whole),
+        *_rules(before, after, whole),
+        *_fields(before, after),
+    )
+    if not any(change.narrows or change.widens for change in changes):
+        return changes
+    narrows, widens = not covers(after, before), not covers(before, after)
+    return tuple(
+        dataclasses.replace(change, narrows=change.narrows and narrows, widens=change.widens and widens)
+        for change in changes
+    )
+
+
+def covers(taker: Any, other: Any) -> bool:
+    """Whether it is proven that one schema takes every value that another takes; formats count as enforced."""
+    try:
+        canonical = [
+            jsonschema_rs.canonicalize(
+                strict_patterns(body),
+                draft=_DRAFTS[draft(body)],
+                validate_formats=True,
+                pattern_options=OPTIONS,
+                offline=True,
+            )
+            for body in (taker, other)
+        ]
+        return bool(canonical[0].covers(canonical[1]) == jsonschema_rs.canonical.Containment.YES)
+    except Exception:  # noqa: BLE001 - nothing is proven of a schema that does not work
+        return False
+
+
+_DRAFTS = {
+    jsonschema_rs.Draft4Validator: jsonschema_rs.Draft4,
+    jsonschema_rs.Draft6Validator: jsonschema_rs.Draft6,
+    jsonschema_rs.Draft7Validator: jsonschema_rs.Draft7,
+    jsonschema_rs.Draft201909Validator: jsonschema_rs.Draft201909,
+    jsonschema_rs.Draft202012Validator: jsonschema_rs.Draft202012,
+}
 
 
 def is_open(body: dict[str, Any]) -> bool:
@@ -50,7 +95,19 @@ def is_open(body: dict[str, Any]) -> bool:
     return body.get("additionalProperties", True) is not False
 
 
+def _draft(old: dict[str, Any], new: dict[str, Any], whole: str) -> Iterator[Change]:
+    if draft(old) is not draft(new):
+        text = (
+            f"$schema {old.get('$schema')} -> {new.get('$schema')}: another draft reads the same rules in another way"
+        )
+        yield Change(whole, "$schema", text, narrows=True, widens=True)
+
+
 def _model(old: dict[str, Any], new: dict[str, Any], whole: str) -> Iterator[Change]:
+    before, after = old.get("additionalProperties", True), new.get("additionalProperties", True)
+    if is_open(old) and is_open(new) and _differ(before, after):
+        text = f"further fields: {json.dumps(before)} -> {json.dumps(after)}"
+        yield Change(whole, "additionalProperties", text, narrows=after is not True, widens=before is not True)
     if is_open(old) and not is_open(new):
         yield Change(
             whole, "additionalProperties", "closed: fields that the schema does not name are refused", narrows=True
@@ -60,8 +117,8 @@ def _model(old: dict[str, Any], new: dict[str, Any], whole: str) -> Iterator[Cha
 
 
 def _fields(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
-    before, after = old.get("properties", {}), new.get("properties", {})
-    was_required, is_required = set(old.get("required", ())), set(new.get("required", ()))
+    before, after = _properties(old), _properties(new)
+    was_required, is_required = _required(old), _required(new)
     for name, rules in after.items():
         if name not in before:
             yield _added(name, rules, old, required=name in is_required)
@@ -71,6 +128,7 @@ def _fields(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
         if name in was_required - is_required:
             yield Change(name, "required", "required -> optional", widens=True)
         yield from _rules(before[name], rules, name)
+        yield from _unknown(before[name], rules, name, _STRUCTURE)
     for name in before:
         if name not in after:
             yield _removed(name, new, required=name in was_required)
@@ -121,10 +179,31 @@ def _rules(old: dict[str, Any], new: dict[str, Any], name: str) -> Iterator[Chan
         yield from _text_rule(old, new, name, rule)
     for rule, sign in (("minimum", 1), ("maximum", -1), ("minLength", 1), ("maxLength", -1)):
         yield from _bound(old, new, name, rule, sign)
-    for rule in sorted((old.keys() | new.keys()) - _COMPARED - ANNOTATIONS):
-        if old.get(rule) != new.get(rule):
-            text = f"{json.dumps(old.get(rule))} -> {json.dumps(new.get(rule))}"
-            yield Change(name, rule, f"{rule} {text}", narrows=True, widens=True)
+    yield from _unknown(old, new, name, frozenset(old.keys() | new.keys()) - _COMPARED - _STRUCTURE - ANNOTATIONS)
+
+
+def _unknown(old: dict[str, Any], new: dict[str, Any], name: str, rules: frozenset[str]) -> Iterator[Change]:
+    """Differences of rules that are not understood; what a field holds in it (a nested object) is one of these."""
+    for rule in sorted(rules):
+        before, after = old.get(rule), new.get(rule)
+        if _differ(before, after) or (rule in old) != (rule in new):
+            text = f"{rule} {json.dumps(before)} -> {json.dumps(after)}"
+            yield Change(name, rule, text, narrows=True, widens=True)
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Whether two JSON values differ; 1 is not true, as it is for Python."""
+    return json.dumps(one, sort_keys=True) != json.dumps(other, sort_keys=True)
+
+
+def _properties(body: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    held = body.get("properties")
+    return {name: as_object(rules) or {} for name, rules in held.items()} if isinstance(held, dict) else {}
+
+
+def _required(body: dict[str, Any]) -> set[str]:
+    held = body.get("required")
+    return {str(name) for name in held} if isinstance(held, list) else set()
 
 
 _COMPARED = frozenset(
@@ -136,11 +215,9 @@ _COMPARED = frozenset(
         "maximum",
         "minLength",
         "maxLength",
-        "properties",
-        "required",
-        "additionalProperties",
     }
 )
+_STRUCTURE = frozenset({"properties", "required", "additionalProperties"})
 
 
 def _type(old: dict[str, Any], new: dict[str, Any], name: str) -> Iterator[Change]:
@@ -165,17 +242,19 @@ def _within(inner: frozenset[str], outer: frozenset[str]) -> bool:
 
 def _enum(old: dict[str, Any], new: dict[str, Any], name: str) -> Iterator[Change]:
     before, after = old.get("enum"), new.get("enum")
-    if before == after:
+    if not _differ(before, after):
         return
     if before is None or after is None:
         words = ", ".join(json.dumps(word) for word in after or before or ())
         text = f"only {words}" if before is None else f"no longer only {words}"
         yield Change(name, "enum", text, narrows=before is None, widens=after is None)
         return
-    gone, come = [word for word in before if word not in after], [word for word in after if word not in before]
-    texts = [f"without {', '.join(map(json.dumps, gone))}"] * bool(gone) + [
-        f"with {', '.join(map(json.dumps, come))}"
-    ] * bool(come)
+    was, now = (
+        [json.dumps(word, sort_keys=True) for word in before],
+        [json.dumps(word, sort_keys=True) for word in after],
+    )
+    gone, come = [word for word in was if word not in now], [word for word in now if word not in was]
+    texts = [f"without {', '.join(gone)}"] * bool(gone) + [f"with {', '.join(come)}"] * bool(come)
     yield Change(name, "enum", " and ".join(texts) or "words in another order", narrows=bool(gone), widens=bool(come))
 
 

@@ -35,8 +35,6 @@ ANNOTATIONS = frozenset(
         "format",
         "connect.index",
         "connect.type",
-        "definitions",
-        "$defs",
     }
 )
 """Keywords that say nothing a message could break: in draft-07 that goes for ``format`` too."""
@@ -165,7 +163,7 @@ def compile_schema(body: Any, name: str) -> CompiledSchema:
 def schema_fault(body: Any) -> str | None:
     """What is wrong with a schema, in words; None when it can be applied."""
     try:
-        jsonschema_rs.meta.validate(_strict_patterns(body))
+        jsonschema_rs.meta.validate(strict_patterns(body))
         _validator(body)
     except Exception as exc:  # noqa: BLE001 - whatever a foreign schema holds
         return _first_line(exc)
@@ -223,19 +221,19 @@ def draft(body: Any) -> Any:
 
 
 def _validator(body: Any) -> Any:
-    return draft(body)(_strict_patterns(body), pattern_options=OPTIONS, validate_formats=False, offline=True)
+    return draft(body)(strict_patterns(body), pattern_options=OPTIONS, validate_formats=False, offline=True)
 
 
 def _first_line(exc: Exception) -> str:
     return (str(exc) or type(exc).__name__).split("\n", 1)[0]
 
 
-def _strict_patterns(body: Any, depth: int = 0) -> Any:
+def strict_patterns(body: Any, depth: int = 0) -> Any:
     """A schema with its patterns in the strict form; what is data in it (enum, const, examples) stays as it is."""
     if depth > _DEPTH_MAX:
         raise ValueError("nested too deeply")
     if isinstance(body, list):
-        return [_strict_patterns(part, depth + 1) for part in body]
+        return [strict_patterns(part, depth + 1) for part in body]
     if not isinstance(body, dict):
         return body
     found = {}
@@ -245,7 +243,7 @@ def _strict_patterns(body: Any, depth: int = 0) -> Any:
         elif name == "pattern" and isinstance(part, str):
             found[name] = strict(part)
         elif name == "patternProperties" and isinstance(part, dict):
-            found[name] = {strict(pattern): _strict_patterns(rules, depth + 1) for pattern, rules in part.items()}
+            found[name] = {strict(pattern): strict_patterns(rules, depth + 1) for pattern, rules in part.items()}
         else:
-            found[name] = _strict_patterns(part, depth + 1)
+            found[name] = strict_patterns(part, depth + 1)
     return found
