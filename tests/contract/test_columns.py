@@ -3,6 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from clickreel.contract import ddl, schema
 from clickreel.contract.encode import encode
 from clickreel.contract.samples import block
@@ -67,3 +69,20 @@ def test_types_of_rules_that_the_contract_does_not_use() -> None:
         "BOOLEAN",
         "STRING",
     ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "flink", "clickhouse"),
+    [
+        (r"^.{10,30}$", "STRING", "String"),
+        (r"^.{36}$", "STRING", "String"),
+        (r"^(?<y>[0-9]{4})-[0-9]{2}-[0-9]{2} [0-9:]{8}\.[0-9]{3}$", "TIMESTAMP(3)", "DateTime64(3, 'UTC')"),
+        (r"^(?<y>[0-9]{4})$", "STRING", "String"),
+        (r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "STRING", "UUID"),
+        (r"^(a", "STRING", "String"),
+    ],
+)
+def test_only_a_pattern_of_instants_makes_a_time(pattern: str, flink: str, clickhouse: str) -> None:
+    """Not one that an instant happens to match."""
+    rules = {"type": "string", "pattern": pattern}
+    assert (ddl.flink_type(rules), ddl.clickhouse_type(rules)) == (flink, clickhouse)

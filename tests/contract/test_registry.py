@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from clickreel.contract import schema
+from clickreel.contract.check import Contract
 from clickreel.contract.evolve import Edits, propose
 from clickreel.contract.publish import ours, publish, state
 from clickreel.contract.schema import Schema
@@ -169,6 +170,26 @@ def answering(answer: Callable[[httpx.Request], httpx.Response]) -> HttpRegistry
     client = HttpRegistry("http://registry.example/api", "me:secret")
     client._http = httpx.Client(transport=httpx.MockTransport(answer))
     return client
+
+
+def test_a_reference_to_another_subject_is_resolved(apicurio: HttpRegistry, topic: str) -> None:
+    """The referred schema comes along with the one that refers to it, by subject and by id; its rules count."""
+    number = {"type": "integer", "minimum": 1}
+    apicurio.register(Schema(f"{topic}-number", 1, json.dumps(number)))
+    body = {"type": "object", "properties": {"n": {"$ref": "number.json"}}}
+    reference = {"name": "number.json", "subject": f"{topic}-number", "version": 1}
+    request = {"schemaType": "JSON", "schema": json.dumps(body), "references": [reference]}
+    registered = apicurio._ask("POST", f"subjects/{topic}-value/versions", request)
+    held = apicurio.schema(f"{topic}-value")
+    assert held is not None
+    text = apicurio.by_id(registered["id"])
+    assert text is not None
+    for found in (held, Schema(f"{topic}-value", 1, text)):
+        contract = Contract(value=found, key=Schema("k", 1, "true"))
+        assert contract.check(b"1", b'{"n":1}') is None
+        broken = contract.check(b"1", b'{"n":0}')
+        assert broken is not None
+        assert (broken.field, broken.rule) == ("n", "minimum")
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from clickreel.contract import schema
+from clickreel.contract.rules import is_instant, takes_only
 from clickreel.contract.schema import Schema
 
 Style = Literal["tight", "clickpipes"]
 
-# A text field whose pattern takes one of these and no word holds that kind of thing.
-_INSTANT = "2025-12-27 12:18:51.766"
-_IDENTITY = "84e0e977-9ee7-4eec-9cd6-f7655e481cb3"
+_IDS = ("84e0e977-9ee7-4eec-9cd6-f7655e481cb3",)
+_NO_IDS = (
+    "",
+    "word",
+    "x" * 36,
+    "2" * 36,
+    "84e0e977_9ee7_4eec_9cd6_f7655e481cb3",
+    "ghijklmn-ghij-ghij-ghij-ghijklmnopqr",
+)
 _INTS = (("Int8", 7), ("Int16", 15), ("Int32", 31), ("Int64", 63))
 
 
@@ -54,9 +60,9 @@ def clickhouse_type(rules: Mapping[str, Any]) -> str:
             return "Float64"
         case {"type": "boolean"}:
             return "Bool"
-    if _holds(rules, _INSTANT):
+    if _holds_instants(rules):
         return "DateTime64(3, 'UTC')"
-    return "UUID" if _holds(rules, _IDENTITY) else "String"
+    return "UUID" if _holds_ids(rules) else "String"
 
 
 def flink_type(rules: Mapping[str, Any]) -> str:
@@ -70,18 +76,21 @@ def flink_type(rules: Mapping[str, Any]) -> str:
             return "DOUBLE"
         case {"type": "boolean"}:
             return "BOOLEAN"
-    return "TIMESTAMP(3)" if _holds(rules, _INSTANT) else "STRING"
+    return "TIMESTAMP(3)" if _holds_instants(rules) else "STRING"
 
 
 def _clickpipes_type(rules: Mapping[str, Any]) -> str:
     if rules.get("type") in {"integer", "number"}:
         return "Int64"
-    return "DateTime64(9)" if _holds(rules, _INSTANT) or rules.get("format") == "date-time" else "String"
+    return "DateTime64(9)" if _holds_instants(rules) or rules.get("format") == "date-time" else "String"
 
 
-def _holds(rules: Mapping[str, Any], example: str) -> bool:
-    """Whether the rules of a text take the example and no word."""
-    if rules.get("type") != "string" or "pattern" not in rules:
-        return False
-    pattern = re.compile(rules["pattern"])
-    return pattern.search(example) is not None and pattern.search("word") is None
+def _holds_instants(rules: Mapping[str, Any]) -> bool:
+    pattern = rules.get("pattern")
+    return rules.get("type") == "string" and isinstance(pattern, str) and is_instant(pattern)
+
+
+def _holds_ids(rules: Mapping[str, Any]) -> bool:
+    """Whether the rules of a text take UUIDs and nothing of another form."""
+    pattern = rules.get("pattern")
+    return rules.get("type") == "string" and isinstance(pattern, str) and takes_only(pattern, _IDS, _NO_IDS)

@@ -8,14 +8,16 @@ tests.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import httpx
+import jsonschema_rs
 
 from clickreel.contract.diff import Change, compare
 from clickreel.contract.rules import schema_fault
-from clickreel.contract.schema import Schema
+from clickreel.contract.schema import Schema, as_object
 from clickreel.errors import ContractError, UnreachableError, UsageError
 from clickreel.profile import split_login
 
@@ -28,6 +30,7 @@ against the latest version, or against all (TRANSITIVE)."""
 
 _TIMEOUT_S = 10.0
 _JSON = "application/vnd.schemaregistry.v1+json"
+_REFERENCES_MAX = 100
 _ABSENT = 404
 _CONFLICT = 409
 _UNPROCESSABLE = 422
@@ -133,13 +136,40 @@ class HttpRegistry:
     def schema(self, subject: str, version: int | None = None) -> Schema | None:
         """See :meth:`Registry.schema`."""
         answer = self._ask("GET", f"subjects/{_quoted(subject)}/versions/{version or 'latest'}", absent=None)
-        return _schema(answer) if answer else None
+        return _schema(self._with_references(answer)) if answer else None
 
     def by_id(self, id_: int | str) -> str | None:
         """See :meth:`Registry.by_id`."""
         kind = "ids" if isinstance(id_, int) else "guids"
         answer = self._ask("GET", f"schemas/{kind}/{_quoted(str(id_))}", absent=None)
-        return str(answer["schema"]) if answer and answer.get("schemaType") == "JSON" else None
+        return str(self._with_references(answer)["schema"]) if answer and answer.get("schemaType") == "JSON" else None
+
+    def _with_references(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """A registry's answer with the schemas of other subjects that its schema refers to put into it.
+
+        Nothing else is fetched: a reference that the registry does not know stays unresolved.
+        """
+        resources: dict[str, Any] = {}
+        self._collect(answer.get("references") or (), resources)
+        if not resources:
+            return answer
+        try:
+            body = json.loads(answer["schema"])
+            registry = jsonschema_rs.Registry(list(resources.items()))
+            return {**answer, "schema": json.dumps(jsonschema_rs.bundle(body, registry=registry, offline=True))}
+        except (ValueError, jsonschema_rs.ReferencingError):  # it refers to more than the registry knows
+            return answer
+
+    def _collect(self, references: Iterable[dict[str, Any]], into: dict[str, Any]) -> None:
+        for reference in references:
+            name = str(reference["name"])
+            if name in into or len(into) >= _REFERENCES_MAX:
+                continue
+            path = f"subjects/{_quoted(str(reference['subject']))}/versions/{int(reference['version'])}"
+            found = self._ask("GET", path, absent=None)
+            if found and found.get("schemaType") == "JSON":
+                into[name] = as_object(json.loads(found["schema"])) or {}
+                self._collect(found.get("references") or (), into)
 
     def find(self, schema: Schema) -> Schema | None:
         """See :meth:`Registry.find`."""

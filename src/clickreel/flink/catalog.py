@@ -6,15 +6,19 @@ The names are those of the Flink workspace that the topic's first users have, so
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from clickreel.contract import schema
 from clickreel.contract.ddl import flink_type as scalar_type
+from clickreel.contract.schema import as_object
 from clickreel.errors import ContractError, UnreachableError
 from clickreel.flink.settings import FlinkSettings
 from clickreel.profile import Profile
+
+_LOG = logging.getLogger(__name__)
 
 CATALOG, DATABASE = "default", "cluster_0"
 ROWTIME, KEY = "$rowtime", "key"
@@ -48,10 +52,17 @@ def table_from_schema(topic: str, body: Mapping[str, Any]) -> TopicTable:
     Args:
         topic: The topic.
         body: A JSON schema of type object.
+
+    Raises:
+        ContractError: A field has a name that no column can have.
     """
-    columns = tuple(
-        (name, flink_type(rules)) for name, rules in body.get("properties", {}).items() if name not in {KEY, ROWTIME}
-    )
+    fields = {name: as_object(rules) or {} for name, rules in body.get("properties", {}).items()}
+    odd = next((name for name in fields if not name.strip() or not name.isprintable()), None)
+    if odd is not None:
+        raise ContractError(
+            f"{topic}-value has a field named {odd!r}, which no table can have", hint="name another topic"
+        )
+    columns = tuple((name, flink_type(rules)) for name, rules in fields.items() if name not in {KEY, ROWTIME})
     return TopicTable(topic, columns, frozenset(body.get("required", ())))
 
 
@@ -61,7 +72,9 @@ def flink_type(rules: Mapping[str, Any]) -> str:
     if isinstance(kind, list):  # ["string", "null"]: every column of ours may be NULL
         kind = next((word for word in kind if word != "null"), None)
     if kind == "object" and rules.get("properties"):
-        inner = ", ".join(f"{quote_name(name)} {flink_type(part)}" for name, part in rules["properties"].items())
+        inner = ", ".join(
+            f"{quote_name(name)} {flink_type(as_object(part) or {})}" for name, part in rules["properties"].items()
+        )
         return f"ROW<{inner}>"
     if kind == "array" and isinstance(rules.get("items"), dict):
         return f"ARRAY<{flink_type(rules['items'])}>"
@@ -144,13 +157,18 @@ def registered_tables(profile: Profile) -> list[TopicTable]:
     from clickreel.contract import schema_registry
 
     found = []
-    with contextlib.suppress(UnreachableError, ContractError), schema_registry.connect(profile) as known:
+    with contextlib.suppress(UnreachableError), schema_registry.connect(profile) as known:
         for subject in sorted(name for name in known.subjects() if name.endswith("-value")):
-            latest = known.schema(subject)
-            # The body of a Protobuf schema is no JSON, and that of an Avro record no object: neither can be read by Flink's json.
-            with contextlib.suppress(ValueError, AssertionError):
+            try:
+                latest = known.schema(subject)
                 if latest is not None and latest.body.get("type") == "object":
                     found.append(table_from_schema(subject.removesuffix("-value"), latest.body))
+            except (
+                ContractError
+            ) as exc:  # Avro, Protobuf, a field without a name: one foreign schema costs its own table
+                _LOG.warning("no table for %s: %s", subject.removesuffix("-value"), exc.message)
+            except (ValueError, TypeError, AttributeError) as exc:  # rules of no form that a schema has
+                _LOG.warning("no table for %s: its schema does not work: %r", subject.removesuffix("-value"), exc)
     return found
 
 
