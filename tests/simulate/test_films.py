@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from clickreel.errors import UsageError
-from clickreel.simulate.films import CATEGORIES, RATINGS, invent, read_csv
+from clickreel.simulate.films import CATEGORIES, RATINGS, invent
+from clickreel.simulate.films_csv import read_csv
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from tests.simulate.worlds import DAY_MS, MONDAY_MS
@@ -126,3 +127,43 @@ def test_a_world_shows_its_own_films_and_no_others(tmp_path: Path) -> None:
     made = World(WorldSettings(users=200), read_csv(written(tmp_path, f"film_id,film_title\n{rows}\n")))
     events = made.events(MONDAY_MS, MONDAY_MS + DAY_MS)
     assert np.unique(events.film).tolist() == ids
+
+
+@pytest.mark.parametrize(
+    ("text", "titles"),
+    [
+        ('film_id,film_title\n1,"Le\rVoyage"\n', ("Le\rVoyage",)),
+        ('film_id,film_title\n1,"Two\nLines"\n2,B\n', ("Two\nLines", "B")),
+        ("film_id,film_title\n1,A\x1cB\n", ("A\x1cB",)),
+        ('"film_id" , "film_title"\n"1" , "A, B"\n', ("A, B",)),
+        ("\ufefffilm_id;film_title;year\r\n1;Amélie;2001\r\n;;\r\n", ("Amélie",)),
+        ("sep=;\r\nfilm_id;film_title\r\n1;A\r\n", ("A",)),
+        ("film_id\ttitle\trating\n1\tA\tPG\n", ("A",)),
+        (",film_id,film_title,release_year\n0,1,A,1990.0\n1,2,B,\n", ("A", "B")),
+        ('film_id,film_title,release_year\n1,"Say \\"Ah\\"",\\N\n', ('Say "Ah"',)),
+        ('film_id,film_title\n1,"Say ""Ah"""\n', ('Say "Ah"',)),
+        ("film_id,film_title,plot\n1,A," + "x" * 200_000 + "\n", ("A",)),
+        ("film_id,film_title\n1,A,,,\n,,,,\n", ("A",)),
+    ],
+    ids=[
+        "carriage-return",
+        "lines",
+        "x1c",
+        "spaces",
+        "excel",
+        "sep",
+        "tabs",
+        "pandas",
+        "mysql",
+        "psql",
+        "long",
+        "empty",
+    ],
+)
+def test_catalogues_are_read_as_programs_write_them(tmp_path: Path, text: str, titles: tuple[str, ...]) -> None:
+    """Spreadsheets, pandas, psql and MySQL; columns that are not used may hold anything."""
+    path = tmp_path / "films.csv"
+    path.write_bytes(text.encode())
+    assert read_csv(path).title == titles
+    path.write_bytes(text.removeprefix("\ufeff").encode("utf-16"))
+    assert read_csv(path).title == titles

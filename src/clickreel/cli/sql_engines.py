@@ -73,11 +73,11 @@ def _films(home: Home) -> Callable[[], Catalogue]:
 
     def catalogue() -> Catalogue:
         from clickreel.local.run_options import remembered
-        from clickreel.simulate import films
+        from clickreel.simulate import films, films_csv
 
         options = remembered(home)
         if options.get("films"):
-            return films.read_csv(Path(options["films"]))
+            return films_csv.read_csv(Path(options["films"]))
         return films.invent(seed=int(options.get("seed", 1)))
 
     return catalogue

@@ -141,7 +141,7 @@ def _check(options: dict[str, Any]) -> None:
     if start is not None:
         timespec.instant_ms(start, wall_clock(), "--from")
     if films is not None and not films.isdigit():
-        from clickreel.simulate.films import read_csv
+        from clickreel.simulate.films_csv import read_csv
 
         read_csv(Path(films))
     if options["profile"] is not None:

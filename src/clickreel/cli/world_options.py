@@ -38,7 +38,7 @@ def world(**flags: Any) -> World:
         UsageError: The settings are impossible, or the films cannot be read.
     """
     from clickreel.simulate import scenarios
-    from clickreel.simulate.films import read_csv
+    from clickreel.simulate.films_csv import read_csv
     from clickreel.simulate.world import World
 
     films = flags.pop("films", None)

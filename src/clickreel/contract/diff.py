@@ -57,8 +57,11 @@ def compare(old: Schema, new: Schema) -> tuple[Change, ...]:
     if not any(change.narrows or change.widens for change in changes):
         return changes
     narrows, widens = not covers(after, before), not covers(before, after)
+    # A field that came or went stays what registries see in it, even where no message tells the versions apart.
     return tuple(
-        dataclasses.replace(change, narrows=change.narrows and narrows, widens=change.widens and widens)
+        change
+        if change.rule == "properties"
+        else dataclasses.replace(change, narrows=change.narrows and narrows, widens=change.widens and widens)
         for change in changes
     )
 

@@ -1,18 +1,16 @@
-"""The catalogue: which films there are. Invented from a seed, or the user's own from a CSV file."""
+"""The catalogue: which films there are. Invented from a seed here; :mod:`.films_csv` reads the user's own."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clickreel.errors import UsageError
-from clickreel.simulate.draws import Purpose, child, draw, root, text_key
+from clickreel.simulate.draws import Purpose, child, draw, root
 
 CATEGORIES = (
     "Action", "Adventure", "Animation", "Comedy", "Crime", "Documentary", "Drama", "Family",
@@ -20,8 +18,6 @@ CATEGORIES = (
 )  # fmt: skip
 RATINGS = ("G", "PG", "PG-13", "R", "NC-17")
 FILMS_MAX = 100_000
-_ID_MAX = 2**31 - 1  # film_id is an int32 column
-_ERRORS_SHOWN = 3
 
 _MOODS = (
     "Amber", "Bitter", "Borrowed", "Broken", "Burning", "Copper", "Crooked", "Distant", "Drowned", "Electric", "Faithful", "Fallen",
@@ -159,94 +155,3 @@ def _invented_categories(key: NDArray[np.uint64]) -> tuple[tuple[str, ...], ...]
             names.append(CATEGORIES[extra])
         films.append(tuple(names))
     return tuple(films)
-
-
-def read_csv(path: Path) -> Catalogue:
-    """Read the user's own films.
-
-    The file has a header line. ``film_id`` and ``film_title`` (or ``title``) are needed; ``release_year`` (or ``year``), ``length_min``
-    (or ``length``), ``rating`` and ``categories`` (or ``category``; several are parted by ``|`` or ``;``) are used when present, other columns are ignored.
-    A film without a category gets one drawn from its title, so that it has a place on a shelf.
-
-    Raises:
-        UsageError: The file cannot be read or a row is bad. Nothing is skipped: the message names the lines at fault and how many there are.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UsageError(
-            f"no file {path}", hint="--films takes a CSV file with the columns film_id,film_title"
-        ) from None
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"cannot read {path}: {exc}", hint="--films takes a CSV file in UTF-8") from exc
-    reader = csv.DictReader(text.splitlines(), strict=True)
-    header = [name.strip().lower() for name in reader.fieldnames or []]
-    reader.fieldnames = header
-    if "film_id" not in header or not {"film_title", "title"} & set(header):
-        found = f"has the columns {','.join(header)}" if header else "is empty"
-        raise UsageError(f"{path} {found}", hint="film_id and film_title are needed in the header line")
-    faults: list[str] = []
-    films: dict[int, dict[str, str]] = {}
-    try:
-        for row in reader:
-            fault = _fault(row, films)
-            if fault:
-                faults.append(f"line {reader.line_num}: {fault}")
-            else:
-                films[int(row["film_id"])] = row
-    except csv.Error as exc:
-        faults.append(f"line {reader.line_num}: {exc}")
-    if faults:
-        shown = "; ".join(faults[:_ERRORS_SHOWN])
-        more = f"; and {len(faults) - _ERRORS_SHOWN} more" if len(faults) > _ERRORS_SHOWN else ""
-        raise UsageError(f"{path} {shown}{more}", hint="mend these lines or take them out")
-    if not films:
-        raise UsageError(f"{path} holds no films", hint="one line per film after the header: film_id,film_title")
-    if len(films) > FILMS_MAX:
-        raise UsageError(f"{path} holds {len(films):,} films", hint=f"allowed: at most {FILMS_MAX:,}")
-    return _own_catalogue(films)
-
-
-def _fault(row: dict[str, str], films: dict[int, dict[str, str]]) -> str:
-    """What is wrong with a row; empty when nothing is."""
-    if None in row or None in row.values():
-        return "more or fewer fields than the header line"
-    text = row["film_id"].strip()
-    if not text:
-        return "film_id is empty"
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _ID_MAX):
-        return f"film_id is {text!r}, not a whole number from 1 to {_ID_MAX}"
-    if int(text) in films:
-        return f"film_id {text} stands twice"
-    if not _title(row):
-        return "film_title is empty"
-    for names, low, high in ((("release_year", "year"), 1870, 2200), (("length_min", "length"), 1, 2000)):
-        value = _field(row, *names)
-        if value and not (value.isascii() and value.isdigit() and low <= int(value) <= high):
-            return f"{names[0]} is {value!r}, not a whole number from {low} to {high}"
-    return ""
-
-
-def _field(row: dict[str, str], *names: str) -> str:
-    return next((row[name].strip() for name in names if row.get(name)), "")
-
-
-def _title(row: dict[str, str]) -> str:
-    return _field(row, "film_title", "title")
-
-
-def _own_catalogue(films: dict[int, dict[str, str]]) -> Catalogue:
-    rows = list(films.values())
-    categories = []
-    for row in rows:
-        names = [name.strip() for name in _field(row, "categories", "category").replace(";", "|").split("|")]
-        names = [name for name in names if name] or [CATEGORIES[text_key(_title(row)) % len(CATEGORIES)]]
-        categories.append(tuple(dict.fromkeys(names)))
-    return Catalogue(
-        film_id=np.array(list(films), np.int32),
-        title=tuple(_title(row) for row in rows),
-        year=np.array([int(_field(row, "release_year", "year") or 0) for row in rows], np.int16),
-        length=np.array([int(_field(row, "length_min", "length") or 0) for row in rows], np.int16),
-        rating=tuple(_field(row, "rating") for row in rows),
-        categories=tuple(categories),
-    )

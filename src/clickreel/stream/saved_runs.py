@@ -13,7 +13,8 @@ from typing import Any
 
 from clickreel.errors import UsageError
 from clickreel.json_files import read_json, write_json
-from clickreel.simulate.films import Catalogue, invent, read_csv
+from clickreel.simulate.films import Catalogue, invent
+from clickreel.simulate.films_csv import read_csv
 from clickreel.simulate.settings import MODEL_VERSION, WorldSettings
 from clickreel.simulate.world import World
 from clickreel.stream.produce_request import ProduceStats

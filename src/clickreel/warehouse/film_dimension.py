@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from pathlib import Path
 
-from clickreel.simulate import films
+from clickreel.simulate import films, films_csv
 from clickreel.simulate.films import Catalogue
 from clickreel.warehouse.client import Client
 
@@ -15,13 +16,13 @@ DICTIONARY = "dvd_films"
 
 def catalogue(csv: Path | None = None, *, count: int = 1000, seed: int = 1) -> Catalogue:
     """The films of a CSV file, or invented ones."""
-    return films.read_csv(csv) if csv is not None else films.invent(count, seed)
+    return films_csv.read_csv(csv) if csv is not None else films.invent(count, seed)
 
 
 def load(client: Client, catalogue: Catalogue) -> int:
     """Replace the films.
 
-    Readers see the films of before until the last row is in: a load is one insert, and the newest load is the one that counts.
+    Readers see the films of before until all of the new ones are there, then these: never both, so a join meets each film once.
 
     Returns:
         How many films there are now.
@@ -38,6 +39,12 @@ def load(client: Client, catalogue: Catalogue) -> int:
         [now] * len(catalogue),
         strict=True,
     )
-    client.insert(TABLE, columns, list(rows))
+    staging = f"{TABLE}_{uuid.uuid4().hex[:12]}"
+    client.command(f"CREATE TABLE {staging} AS {TABLE}")
+    try:
+        client.insert(staging, columns, list(rows))
+        client.command(f"ALTER TABLE {TABLE} REPLACE PARTITION tuple() FROM {staging}")
+    finally:
+        client.command(f"DROP TABLE {staging}")
     client.command(f"SYSTEM RELOAD DICTIONARY {DICTIONARY}")
     return len(catalogue)
