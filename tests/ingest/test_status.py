@@ -13,7 +13,7 @@ import pytest
 from clickreel.cli.stack_commands import _landed
 from clickreel.ingest.freshness import STATUS_FILE, Freshness, read_status
 from clickreel.ingest.insert_block import InsertBlock
-from clickreel.stream.throughput_monitor import IntervalStats, as_json
+from clickreel.stream.throughput_monitor import HighHistory, IntervalStats, as_json
 
 
 def state(**changes: Any) -> dict[str, Any]:
@@ -58,10 +58,39 @@ def test_status_and_monitor_tell_the_quantiles() -> None:
         _landed(found)
         == "landed 3 rows since its start, 1 of them dead letters; queryable after 90 ms (p50), 100 ms (p99)"
     )
-    second = IntervalStats(0, 1.0, [0, 2], [0, 9], 2.0, None, [0, 0], [])
+    ages = HighHistory()
+    ages.add(100.0, [0, 3])
+    ages.add(107.0, [4, 5])
+    second = IntervalStats(0, 1.0, [0, 2], [0, 9], 2.0, None, [0, 0], [], [], [4, 5], ages)
     told = as_json(second, found)
     partitions = told["partitions"]
     assert isinstance(partitions, list)
     assert (told["queryable_p50_ms"], told["queryable_p99_ms"]) == (90, 100)
     assert [one["queryable_p99_ms"] for one in partitions] == [None, 100]
     assert as_json(second)["queryable_p99_ms"] is None
+    assert (told["landing_lag"], told["landing_lag_s"]) == (6, 7.0)
+    assert [(one["landing_lag"], one["landing_lag_s"]) for one in partitions] == [(4, 7.0), (2, 7.0)]
+    assert as_json(second)["landing_lag"] is None
+
+
+def test_the_age_of_an_offset_is_known_from_when_the_end_passed_it() -> None:
+    """Nothing waits: 0. Written before the watching began: not known. A partition that was added: since it was seen."""
+    ages = HighHistory()
+    for at_s, highs in ((10.0, [5]), (20.0, [8]), (30.0, [8, 3])):
+        ages.add(at_s, highs)
+    assert [ages.age_s(0, offset) for offset in (4, 5, 7, 8, 9)] == [None, 20.0, 20.0, 0.0, 0.0]
+    assert (ages.age_s(1, 3), ages.age_s(1, 0)) == (0.0, None)
+
+
+def test_a_backfill_has_no_freshness() -> None:
+    """Its records are days old when they land: how long that took is no figure of anybody's wait."""
+    freshness = Freshness()
+    freshness.assigned("dvd_clicks", {0: 0}, {0: 0})
+    now_ms = time.time_ns() // 1_000_000
+    old = np.array([now_ms - 2_362_927_824] * 3)
+    freshness.landed(InsertBlock((), b"", 3, {0: (0, 2)}, {}, {0: old}, {}), now_ms, now_ms - 20)
+    found = freshness.state()
+    assert found["catching_up"]
+    assert "p50_ms" not in found
+    assert "p50_ms" not in found["partitions"][0]
+    assert _landed(found) == "landed 3 rows since its start, 0 of them dead letters; catching up with the past"

@@ -240,9 +240,24 @@ def test_the_monitor_counts_messages_and_bytes(broker: Broker, topic: str) -> No
     assert second.skew >= 1.0
     assert second.freshness_ms is not None
     assert second.lag == [31, 10]
+    assert all(age is None or age >= 0 for age in second.lag_s)
     line = orjson.loads(throughput_monitor.as_ndjson(second))
     assert line["lag"] == 41
     assert [p["partition"] for p in line["partitions"]] == [0, 1]
+
+
+def test_the_monitor_goes_on_when_partitions_are_added(broker: Broker, topic: str) -> None:
+    """Within an interval, without an error, and what they hold is counted."""
+    ensure_topic(broker, TopicSettings(name=topic, partitions=1, retention="forever"))
+    figures = throughput_monitor.watch(broker, topic, interval_s=0.3)
+    assert next(figures).messages == [0]
+    add_partition(broker, topic)
+    fill(broker, topic, [GOOD] * 4, partition=1)
+    seen, deadline = 0, time.monotonic() + 60
+    while seen < 4 and time.monotonic() < deadline:
+        second = next(figures)
+        seen += sum(second.messages)
+    assert (seen, len(second.messages), len(second.behind)) == (4, 2, 2)
 
 
 def test_the_commands(kafka: Kafka, topic: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,12 +36,13 @@ def monitor(
     profile: ProfileFile = None,
     json: Json = False,
 ) -> None:
-    """Show messages and bytes a second, by partition, with skew and lag.
+    """Show messages and bytes a second, by partition, with skew and lag in messages and seconds.
 
     Example: [bold]clickreel monitor[/bold], or [bold]clickreel monitor --json --seconds 10[/bold]
 
     Freshness is the present less the newest event's time: seconds in a live stream, days in a backfill. While ingest runs in this
-    home: how long after its record's timestamp a row can be queried, median (p50) and p99 of the last minute.
+    home: how far it is behind, and how long after its record's timestamp a row can be queried, median (p50) and p99 of the last
+    minute; while it catches up with a past there is no such figure.
     """
     from clickreel.cli.target_options import broker, topic_name
     from clickreel.errors import UsageError
@@ -100,23 +101,37 @@ def _picture(topic: str, second: IntervalStats, history: list[float], landed: St
     from rich.text import Text
 
     from clickreel.foreign_text import printable
+    from clickreel.stream.throughput_monitor import landing_lag
 
     bars = "▁▂▃▄▅▆▇█"
     top = max(history) or 1.0
     spark = "".join(bars[min(7, int(8 * value / top))] for value in history)
     rows = Table(box=None, pad_edge=False, header_style="bold")
+    behind = landing_lag(second, landed)
     queryable = {one["partition"]: one for one in (landed or {}).get("partitions", ()) if "p99_ms" in one}
-    for name in ("partition", "messages/s", "kB/s", "behind", "lag", *(("p50 ms", "p99 ms") if queryable else ())):
+    for name in (
+        "partition",
+        "messages/s",
+        "kB/s",
+        "behind",
+        "lag",
+        "lag s",
+        "to land",
+        *(("p50 ms", "p99 ms") if queryable else ()),
+    ):
         rows.add_column(name, justify="right")
     for p, (messages, size) in enumerate(zip(second.messages, second.bytes, strict=True)):
         lag = f"{second.lag[p]:,}" if second.lag else "-"
+        age = second.lag_s[p] if second.lag else None
         rows.add_row(
             str(p),
             f"{messages / second.seconds:,.0f}",
             f"{size / second.seconds / 1000:,.1f}",
             f"{second.behind[p]:,}",
             lag,
-            *(f"{queryable[p][name]:.0f}" for name in ("p50_ms", "p99_ms") if p in queryable),
+            "-" if age is None else f"{age:,.0f}",
+            f"{behind.messages[p]:,}" if behind else "-",
+            *(f"{queryable[p][name]:.0f}" if p in queryable else "-" for name in ("p50_ms", "p99_ms") if queryable),
         )
     return Group(Text(printable(_head(topic, second, landed))), spark, rows)
 
@@ -128,9 +143,22 @@ def _head(topic: str, second: IntervalStats, landed: Standing) -> str:
     return (
         f"{topic}  {timespec.format_instant(second.at_ms)[:19]}  {sum(second.messages) / second.seconds:,.0f} messages/s  "
         f"{sum(second.bytes) / second.seconds / 1000:,.1f} kB/s  skew {second.skew:.2f}  newest event {fresh} old"
-        + (
-            f"  queryable after {landed['p50_ms']:.0f}/{landed['p99_ms']:.0f} ms"
-            if landed and "p99_ms" in landed
-            else ""
-        )
+        f"{_landing(second, landed)}"
     )
+
+
+def _landing(second: IntervalStats, landed: Standing) -> str:
+    """How ingest stands: how soon a row can be queried, or how far it is behind."""
+    from clickreel import timespec
+    from clickreel.stream.throughput_monitor import landing_lag
+
+    behind = landing_lag(second, landed)
+    if landed is None or behind is None:
+        return ""
+    text = f"  ingest {sum(behind.messages):,} messages behind"
+    if sum(behind.messages):
+        known = behind.oldest_s
+        text += f" ({'since before the watching began' if known is None else timespec.format_duration(1000 * known)})"
+    if landed.get("catching_up"):
+        return f"{text}, catching up"
+    return f"{text}  queryable after {landed['p50_ms']:.0f}/{landed['p99_ms']:.0f} ms" if "p99_ms" in landed else text

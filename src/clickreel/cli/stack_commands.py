@@ -341,6 +341,8 @@ def _landed(ingest: dict[str, Any]) -> str:
     """How ingest stands, in a line."""
     dead = sum(one["rows"] for one in ingest["dead"] if one["error"] != "gap")
     text = f"landed {ingest['rows']:,} rows since its start, {dead:,} of them dead letters"
+    if ingest.get("catching_up"):
+        return f"{text}; catching up with the past"
     if "p99_ms" not in ingest:
         return text
     return f"{text}; queryable after {ingest['p50_ms']:.0f} ms (p50), {ingest['p99_ms']:.0f} ms (p99)"

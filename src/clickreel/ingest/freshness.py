@@ -29,6 +29,9 @@ STATUS_FILE = "ingest.json"
 
 # Upper bounds of the histogram, ms. Live traffic lies between 50 and 500; the rest is catching up.
 BOUNDS_MS = (25, 50, 100, 150, 200, 250, 350, 500, 750, 1000, 2000, 5000, 15_000, 60_000, 600_000)
+# Records this much older than their landing were not waited for by anybody: a backfill, or ingest after an outage. How long that took is
+# no freshness, and would be days.
+_CATCHING_UP_MS = BOUNDS_MS[-1]
 # The quantiles are those of the last minute, of at most so many records a block: evenly chosen ones do.
 _WINDOW_S = 60.0
 _SAMPLE = 256
@@ -115,7 +118,11 @@ class Freshness:
     def state(self) -> dict[str, Any]:
         """Everything as one JSON object: what ``status`` and ``monitor`` show."""
         blocks = self._last_minute()
-        quantiles = {partition: _quantiles(mine) for partition, mine in blocks.items()}
+        quantiles = {
+            partition: found for partition, mine in blocks.items() if not _is_catching_up(found := _quantiles(mine))
+        }
+        overall = _quantiles(list(chain.from_iterable(blocks.values()))) if blocks else {}
+        catching_up = _is_catching_up(overall)
         with self._lock:
             dead = [
                 {"error": error, "field": field, "rule": rule, "rows": rows}
@@ -130,7 +137,8 @@ class Freshness:
                 "rows": self.rows,
                 "inserts": self.inserts,
                 "dead": dead,
-                **(_quantiles(list(chain.from_iterable(blocks.values()))) if blocks else {}),
+                "catching_up": catching_up,
+                **({} if catching_up else overall),
                 "partitions": [
                     {"partition": partition, "next": offset, **quantiles.get(partition, {})}
                     for partition, offset in sorted(self._next.items())
@@ -171,6 +179,11 @@ class Freshness:
             for partition, following in self._next.items():
                 offset.add_metric([str(partition)], following)
         return rows, inserts, dead, latency, quantile, offset
+
+
+def _is_catching_up(quantiles: Mapping[str, float]) -> bool:
+    """Whether most records were old when they landed, so that their latencies are no freshness."""
+    return quantiles.get("p50_ms", 0.0) > _CATCHING_UP_MS
 
 
 def _quantiles(blocks: list[_Block]) -> dict[str, float]:

@@ -43,7 +43,7 @@ class TopicFollower:
     def poll(self, limit: int, timeout_s: float) -> list[RecordBatch]:
         """The records that have come; none when the time is up. Raises as a reader does."""
         if self._all_partitions and self._clock() >= self._checked_s + PARTITIONS_CHECK_S:
-            self._add_partitions()
+            self._look_for_partitions()
         batches = self._reader.poll_batches(limit, timeout_s)
         for batch in batches:
             self.positions[batch.partition] = int(batch.offsets[-1]) + 1
@@ -53,7 +53,12 @@ class TopicFollower:
         """Stop reading."""
         self._reader.close()
 
-    def _add_partitions(self) -> None:
+    def add_partitions(self, count: int) -> None:
+        """Read the partitions that were added, where there are more of them than are known."""
+        if count > self._known:
+            self._look_for_partitions()
+
+    def _look_for_partitions(self) -> None:
         """Begin anew with the partitions that there are by now, if there are more."""
         self._checked_s = self._clock()
         try:
