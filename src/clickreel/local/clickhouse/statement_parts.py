@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from clickreel.sql_tokens import SqlDialect, SqlToken, tokenize
 
-# Behind these an operand or a name must follow, so that FORMAT there is no clause but a name.
+# Behind these an operand or a name must follow, so that FORMAT there is no clause but a name. The second list holds in statements that
+# are no query alone: in one, `table`, `database` or `desc` may end an expression.
 _BEFORE_OPERAND = frozenset(
     [
         "FROM",
@@ -36,32 +37,14 @@ _BEFORE_OPERAND = frozenset(
         "LIKE",
         "ILIKE",
         "BETWEEN",
-        "IS",
         "WITH",
-        "LIMIT",
-        "OFFSET",
-        "TABLE",
-        "DATABASE",
-        "VIEW",
-        "DICTIONARY",
-        "COLUMN",
         "INTO",
-        "EXISTS",
-        "DESCRIBE",
-        "DESC",
-        "USE",
-        "SET",
-        "INSERT",
-        "IF",
-        "CASE",
-        "WHEN",
-        "THEN",
-        "ELSE",
-        "RENAME",
-        "TO",
-        "PARTITION",
     ]
 )
+_BEFORE_NAME = frozenset(
+    ["TABLE", "DATABASE", "VIEW", "DICTIONARY", "COLUMN", "EXISTS", "DESCRIBE", "DESC", "USE", "TO"]
+)
+_QUERIES = frozenset({"SELECT", "WITH", "FROM", "SHOW"})
 _BEFORE_OPERAND_SIGNS = frozenset(",.=<>+-/%([{:!|")
 
 
@@ -234,7 +217,7 @@ def _parse_plain(sql: bytes) -> PlainStatement:
         end = token.end
         if clause is not None and previous.start < clause[2] <= token.start and not token.is_word("SETTINGS"):
             clause = None  # it was a name: something else than SETTINGS follows
-        if previous.is_word("FORMAT") and token.kind == "word" and before.kind and not _wants_operand(before):
+        if previous.is_word("FORMAT") and token.kind == "word" and before.kind and not _wants_operand(before, verb):
             clause = token.text, previous.start, token.end
         is_client_file = is_client_file or _names_client_file(before, previous, token)
         before, previous = previous, token
@@ -245,8 +228,10 @@ def _parse_plain(sql: bytes) -> PlainStatement:
 _NO_TOKEN = SqlToken("", "", -1)
 
 
-def _wants_operand(token: SqlToken) -> bool:
-    return token.upper in _BEFORE_OPERAND if token.kind == "word" else token.text in _BEFORE_OPERAND_SIGNS
+def _wants_operand(token: SqlToken, verb: str) -> bool:
+    if token.kind != "word":
+        return token.text in _BEFORE_OPERAND_SIGNS
+    return token.upper in _BEFORE_OPERAND or (verb not in _QUERIES and token.upper in _BEFORE_NAME)
 
 
 def _names_client_file(one: SqlToken, two: SqlToken, three: SqlToken) -> bool:
