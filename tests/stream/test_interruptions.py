@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from clickreel.profile import Profile
 from clickreel.simulate.settings import WorldSettings
@@ -19,6 +20,7 @@ from clickreel.stream.broker import Broker
 from clickreel.stream.cluster import Cluster
 from clickreel.stream.produce_request import ProduceRequest, ProducerSettings, ProduceStats
 from clickreel.stream.producer import Producer
+from clickreel.stream.producer_lease import SecondWriterError
 from clickreel.stream.topic_admin import TopicSettings, ensure_topic
 from tests.stream.expected import first, pairs
 from tests.stream.interrupted import Interrupted, interrupted
@@ -124,6 +126,29 @@ def test_requests_that_arrive_after_their_sender_was_killed_are_not_doubled(
     assert proxy.forwarded == proxy.held
     for name in topics:
         assert pairs(cluster, name) == first(World(WorldSettings(seed=7, rate=100.0, run=name)), 2, T0, 12_000), name
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["deleted", "made again"])
+def test_a_topic_that_is_deleted_under_the_producer_is_named(
+    kafka_of_ours: Interrupted, cluster: Broker, topic: str, again: bool
+) -> None:
+    """The topic, and not its group, is what is gone; the hint makes it again. One that is made anew is not written to unseen."""
+    settings = TopicSettings(name=topic, partitions=2, retention="forever")
+    state, *_ = ensure_topic(cluster, settings)
+    deleted = threading.Event()
+
+    def delete(stats: ProduceStats) -> None:
+        if stats.acknowledged > 100 and not deleted.is_set():
+            deleted.set()
+            admin = AdminClient({"bootstrap.servers": kafka_of_ours.direct})
+            admin.delete_topics([topic])[topic].result(60)
+            if again:
+                cluster.create(topic, 2, 1, settings.configs())
+
+    world = World(WorldSettings(seed=7, rate=100.0))
+    with pytest.raises(SecondWriterError, match=f"topic {topic} was deleted while run {world.run} was written") as said:
+        Producer(cluster, state, world, ProduceRequest(lambda: T0, speed=5.0), report=delete).run()
+    assert f"clickreel topic create --topic {topic})" in said.value.hint
 
 
 def await_that(condition: Callable[[], bool], folder: Path) -> None:

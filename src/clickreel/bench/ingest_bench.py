@@ -174,13 +174,12 @@ def _latency(profile: Profile, rate: int, seconds: float) -> dict[str, Any]:
 
 def _drip(profile: Profile, topic: str, rate: int, seconds: float, stop: threading.Event) -> None:
     """Send good messages evenly, from a process of its own would be fairer still; one every millisecond costs little."""
-    from confluent_kafka import Producer
-
     from clickreel.contract import encode, samples
+    from clickreel.stream.cluster import Cluster
 
     encoded = encode.encode(samples.block(int(rate * seconds)))
     keys, values = encoded.keys.to_pylist(), encoded.values.to_pylist()
-    producer = Producer(profile.producer_config() | {"linger.ms": 0})
+    producer = Cluster(profile).plain_producer(profile.producer_config() | {"linger.ms": 0})
     began = time.perf_counter()
     for number, (key, value) in enumerate(zip(keys, values, strict=True)):
         ahead = number / rate - (time.perf_counter() - began)

@@ -35,8 +35,6 @@ def fill(
     Returns:
         The topic's name and the number of its events.
     """
-    from confluent_kafka import Producer
-
     from clickreel.simulate.settings import WorldSettings
     from clickreel.simulate.world import World
     from clickreel.stream.cluster import Cluster
@@ -44,7 +42,9 @@ def fill(
 
     topic = f"bench_{uuid.uuid4().hex[:8]}"
     Cluster(profile).create(topic, PARTITIONS, 1, {"retention.ms": "-1"})
-    producer = Producer(profile.producer_config() | {"linger.ms": 50, "queue.buffering.max.messages": 500_000})
+    producer = Cluster(profile).plain_producer(
+        profile.producer_config() | {"linger.ms": 50, "queue.buffering.max.messages": 500_000}
+    )
     cursor, at, sent = World(WorldSettings(rate=rate)).cursor(START_MS), START_MS, 0
     step_ms = int(_EVENTS_AT_ONCE / rate * 1000)
     while sent < events:

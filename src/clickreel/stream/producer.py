@@ -30,7 +30,7 @@ from clickreel.stream.encoded_batch import PartitionPosition, encode_batch
 from clickreel.stream.foreign_writes import ForeignWriteDetector
 from clickreel.stream.partition_queue import PartitionQueue
 from clickreel.stream.produce_request import ProduceRequest, ProducerSettings, ProduceStats, Report
-from clickreel.stream.producer_lease import CommitMetadata, ProducerLease, SecondWriterError
+from clickreel.stream.producer_lease import CommitMetadata, ProducerLease, SecondWriterError, deleted
 from clickreel.stream.send_schedule import Clock, SendSchedule, wall_clock
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,8 @@ _TICK_MS = 5.0
 # Live: the longest sleep, so that a stop is answered at once.
 _NAP_MS = 50.0
 _COMMIT_S = 1.0
+# A topic that is deleted and made again under the same name takes what the client sends, without the run's past.
+_TOPIC_ASK_S = 10.0
 # An orderly end waits so long for acknowledgements.
 _FLUSH_S = 30.0
 # While late requests are waited for: how often a stop is looked for, and how often the broker is asked whether it is awake.
@@ -156,7 +158,7 @@ class Producer:
         self._recorded_sent = [0] * self._state.partitions
         self._rows_per_ms = self._world.expected_rate / 1000
         self._batch_rows = _FIRST_ROWS
-        self._committed_s = 0.0
+        self._committed_s, self._topic_asked_s = 0.0, time.monotonic()
         self._lease = ProducerLease(
             self._broker,
             self._state,
@@ -175,6 +177,12 @@ class Producer:
             raise
         except UnreachableError:
             self._flush_s = 0.0  # it has been waited for long enough
+            raise
+        except ClickreelError as exc:
+            # What fails in a topic that is gone fails in many ways; the reason is one.
+            if self._opened and self._lease.is_topic_gone():
+                self._writer.close()
+                raise deleted(self._state.name, self._world.run) from exc
             raise
         finally:
             self._close()
@@ -437,6 +445,10 @@ class Producer:
             self._report(self.stats)
             self._check(now_s)
             self._foreign_writes.check(self._clock())
+        if now_s - self._topic_asked_s > _TOPIC_ASK_S and not self._ending:
+            self._topic_asked_s = now_s
+            if self._lease.is_topic_gone():
+                raise deleted(self._state.name, self._world.run)
         if now_s - self._committed_s > _COMMIT_S:
             self._committed_s = now_s
             self._lease.commit_progress(self._metadata())

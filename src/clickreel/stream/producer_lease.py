@@ -30,7 +30,7 @@ from typing import Literal
 
 import psutil
 
-from clickreel.errors import ClickreelError
+from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.stream.broker import Broker, Commit, LostError, TopicState
 from clickreel.stream.send_schedule import Clock, wall_clock
 
@@ -346,6 +346,14 @@ class ProducerLease:
             self._member.check()
         except LostError as exc:
             self._rejoin(exc)
+
+    def is_topic_gone(self) -> bool:
+        """Whether the topic was deleted, or deleted and made again; a cluster that does not answer says neither."""
+        try:
+            now = self._broker.topic(self._topic.name)
+        except UnreachableError:
+            return False
+        return now is None or now.topic_id != self._topic.topic_id
 
     def _rejoin(self, cause: LostError) -> None:
         """Join again after the coordinator has forgotten us, unless somebody has taken the lease since.
