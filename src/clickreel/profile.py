@@ -102,6 +102,7 @@ class Profile:
         clickhouse_user: ClickHouse user.
         clickhouse_password: ClickHouse password.
         clickhouse_database: ClickHouse database.
+        clickhouse_embedded: Whether it is the local stack's engine, whose dictionaries read its tables without a login.
         flink_gateway_url: Flink SQL gateway, or empty.
         flink_gateway_auth: ``user:password`` of the gateway, or empty.
         source: The file it was read from, for messages; empty when made in memory.
@@ -115,6 +116,7 @@ class Profile:
     clickhouse_user: str = _DEFAULT
     clickhouse_password: str = ""
     clickhouse_database: str = _DEFAULT
+    clickhouse_embedded: bool = False
     flink_gateway_url: str = ""
     flink_gateway_auth: str = ""
     source: str = field(default="", compare=False)
@@ -398,7 +400,7 @@ def read(path: str | Path) -> Profile:
         several = name == "schema.registry.url"
         for address in _addresses(values.get(name, "")) if several else filter(None, [values.get(name)]):
             _check_address(name, address, where[name])
-    extras = {field_: values[key] for key, field_ in EXTRAS.items() if key in values}
+    extras: dict[str, Any] = {field_: values[key] for key, field_ in EXTRAS.items() if key in values}
     extras |= _registry_login(values, where)
     numbers = {name: number for name, (_, number) in lines.items()}
     return Profile(kafka=kafka, source=str(path), lines=numbers, **extras)

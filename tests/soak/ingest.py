@@ -31,6 +31,7 @@ from clickreel.audit.verify import verification
 from clickreel.errors import ClickreelError, VerificationError
 from clickreel.local import ports
 from clickreel.local.home import Home
+from clickreel.local.local_profile import profile
 from clickreel.local.stack import Stack
 from clickreel.profile import Profile
 from clickreel.simulate.settings import WorldSettings
@@ -127,10 +128,12 @@ class Soak:
         self.stack = Stack(self.home)
         self.stack.ensure(["kafka", "clickhouse"], attached=True)
         self.addresses = addresses = self.stack.addresses()
-        self.profile = Profile({"bootstrap.servers": addresses["kafka"]}, clickhouse_url=addresses["clickhouse"])
+        self.profile = profile(self.home)
         self.file = folder / "client.properties"
         self.file.write_text(
-            f"bootstrap.servers={addresses['kafka']}\nclickhouse.url={addresses['clickhouse']}\n", encoding="utf-8"
+            f"bootstrap.servers={addresses['kafka']}\nclickhouse.url={addresses['clickhouse']}\n"
+            f"clickhouse.password={self.home.token()}\n",
+            encoding="utf-8",
         )
         Cluster(self.profile).create(TOPIC, PARTITIONS, 1, {"retention.ms": "-1"})
         migrate.migrate(connect(self.profile))

@@ -45,8 +45,8 @@ def run(events: int = 1_000_000, repeats: int = 3) -> dict[str, Any]:
     from clickreel.flink.settings import FlinkSettings
     from clickreel.flink.statement_store import StatementStore
     from clickreel.local.home import Home
+    from clickreel.local.local_profile import profile as local_profile
     from clickreel.local.stack import Stack
-    from clickreel.profile import Profile
 
     with tempfile.TemporaryDirectory(prefix="clickreel-bench-") as folder:
         home = Home(Path(folder))
@@ -54,7 +54,7 @@ def run(events: int = 1_000_000, repeats: int = 3) -> dict[str, Any]:
         try:
             stack.ensure(["kafka", "clickhouse", "flink"], attached=True)
             addresses = stack.addresses()
-            profile = Profile({"bootstrap.servers": addresses["kafka"]}, clickhouse_url=addresses["clickhouse"])
+            profile = local_profile(home)
             topic, sent = fill(profile, events, rate=200.0, dated=True)
             own = catalog.contract_table()
             side = _Sides(

@@ -48,16 +48,15 @@ def run(
         latency_rate: Its events a second.
     """
     from clickreel.local.home import Home
+    from clickreel.local.local_profile import profile as local_profile
     from clickreel.local.stack import Stack
-    from clickreel.profile import Profile
     from clickreel.warehouse.client import connect
 
     with tempfile.TemporaryDirectory(prefix="clickreel-bench-") as folder:
         stack = Stack(Home(Path(folder)))
         try:
             stack.ensure(["kafka", "clickhouse"], attached=True)
-            addresses = stack.addresses()
-            profile = Profile({"bootstrap.servers": addresses["kafka"]}, clickhouse_url=addresses["clickhouse"])
+            profile = local_profile(stack.home)
             file = Path(folder) / "events.jsonl"
             with file.open("wb") as lines:
                 topic, sent = fill(

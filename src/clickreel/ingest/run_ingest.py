@@ -94,7 +94,7 @@ def _tables(profile: Profile) -> Client:
 
 def credentials(profile: Profile) -> str:
     """How a dictionary of the profile's ClickHouse reads its own server."""
-    if not profile.clickhouse_password:
+    if not profile.clickhouse_password or profile.clickhouse_embedded:
         return ""
     quoted = profile.clickhouse_password.replace("\\", "\\\\").replace("'", "\\'")
     return f"USER '{profile.clickhouse_user}' PASSWORD '{quoted}'"

@@ -139,18 +139,23 @@ class Home:
         Our own clients take it from ``profile(home)``: user ``default`` of ClickHouse, user ``clickreel`` of the registry and of Flink's
         gateway, this token as the password of each.
         """
+        if not self.token_file.exists():
+            temporary = self._write_secret(secrets.token_hex(16))
+            with contextlib.suppress(FileExistsError):
+                self.token_file.hardlink_to(temporary)  # unlike a rename this keeps the token of whoever was first
+            temporary.unlink()
+        return self.token_file.read_text(encoding="ascii").strip()
+
+    def set_token(self, token: str) -> None:
+        """Replace the home's token by a password of the user's own."""
+        self._write_secret(token).replace(self.token_file)
+
+    def _write_secret(self, text: str) -> Path:
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = self.path / f".token.{os.getpid()}.{threading.get_ident()}"
-        if not self.token_file.exists():
-            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(secrets.token_hex(16))
-            try:
-                os.link(temporary, self.token_file)  # unlike a rename this keeps the token of whoever was first
-            except FileExistsError:
-                pass
-            finally:
-                temporary.unlink()
-        return self.token_file.read_text(encoding="ascii").strip()
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        return temporary
 
     def read(self, name: str) -> dict[str, Any]:
         """Read one of the home's JSON files; empty when it is absent or unreadable."""

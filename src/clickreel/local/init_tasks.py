@@ -89,6 +89,7 @@ def _register_contract(where: StartContext) -> str:
 
 def _load_films(where: StartContext) -> str:
     """The films of the run that is streamed, so that answers have titles; the producer has written down which they are."""
+    from clickreel.ingest.run_ingest import credentials
     from clickreel.stream.saved_runs import load_run
     from clickreel.warehouse import film_dimension
     from clickreel.warehouse.client import connect
@@ -96,7 +97,9 @@ def _load_films(where: StartContext) -> str:
     saved = load_run(where.home.path, streamed_run(where.home) or "")
     if saved is None:
         return "no run, no films"
-    return f"{film_dimension.load(connect(profile(where.home)), saved.films()):,} films"
+    target = profile(where.home)
+    loaded = film_dimension.load(connect(target), saved.films(), credentials=credentials(target))
+    return f"{loaded:,} films"
 
 
 TOPIC = InitTask("topic", _make_topic, needs=("kafka",))

@@ -13,6 +13,9 @@ from clickreel.local.service import NAMES
 from clickreel.local.supervisor_client import find_supervisor
 from clickreel.profile import Profile
 
+# By this name our clients log in at the registry and at Flink's gateway; ClickHouse knows `default`.
+USER = "clickreel"
+
 
 def profile(home: Home | None = None) -> Profile:
     """Addresses and credentials of the running stack, with the services of ``up --profile`` if one was given.
@@ -26,12 +29,21 @@ def profile(home: Home | None = None) -> Profile:
     running = addresses(home)
     named = given_profile(home)
     base = read_profile(Path(named)) if named else Profile({"bootstrap.servers": address(home, "kafka")})
-    return dataclasses.replace(
-        base,
-        registry_url=base.registry_url or running.get("registry", ""),
-        clickhouse_url=base.clickhouse_url or running.get("clickhouse", ""),
-        flink_gateway_url=base.flink_gateway_url or running.get("flink", ""),
-    )
+    # Read, not made: a command that only looks must not begin a home.
+    token = home.token() if home.token_file.exists() else ""
+    if not base.registry_url and running.get("registry"):
+        base = dataclasses.replace(base, registry_url=running["registry"], registry_auth=f"{USER}:{token}")
+    if not base.clickhouse_url and running.get("clickhouse"):
+        base = dataclasses.replace(
+            base,
+            clickhouse_url=running["clickhouse"],
+            clickhouse_user="default",
+            clickhouse_password=token,
+            clickhouse_embedded=True,
+        )
+    if not base.flink_gateway_url and running.get("flink"):
+        base = dataclasses.replace(base, flink_gateway_url=running["flink"], flink_gateway_auth=f"{USER}:{token}")
+    return base
 
 
 def addresses(home: Home) -> dict[str, str]:

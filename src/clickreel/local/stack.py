@@ -19,6 +19,7 @@ from clickreel import settings as stage_settings
 from clickreel.errors import ClickreelError, UnreachableError, UsageError
 from clickreel.local import child, jars, supervisor_client
 from clickreel.local.child import ServiceRecord, read_record
+from clickreel.local.clickhouse.settings import ClickHouseSettings
 from clickreel.local.home import Home
 from clickreel.local.liveness import NOT_WELL, ServiceStatus, advice, observe
 from clickreel.local.local_profile import address, addresses, profile
@@ -182,7 +183,7 @@ class Stack:
             missing = [name for name in wanted if name in SERVICES and not self.running(name)]
             if missing:
                 jars.require_space(self.home.path, HOME_BYTES)
-                self.home.token()
+                self._choose_token()
                 lifeline_pipe = supervisor_client.ensure_supervisor(self.home, attached=attached)
                 self.lifeline_pipe = self.lifeline_pipe if lifeline_pipe is None else lifeline_pipe
             cancel = threading.Event()
@@ -227,6 +228,13 @@ class Stack:
         ended = [name for name in (("producer", "ingest") if other_profile else ("producer",)) if self.stop(name)]
         self.home.write(RUN_FILE, given)
         return ended
+
+    def _choose_token(self) -> None:
+        """Make the home's token, or take the password of the settings for it; not while a service runs that knows the one before."""
+        password = stage_settings.load(ClickHouseSettings, "local_clickhouse").password
+        if password and not any(map(self.running, NAMES)):
+            self.home.set_token(password)
+        self.home.token()
 
     def _end_orphans(self) -> None:
         """End what a killed supervisor has left; its shims are doing the same, and may take their time of grace."""

@@ -21,10 +21,12 @@ def _clickreel(*arguments: str) -> tuple[str, ...]:
 def _clickhouse(where: StartContext) -> Launch:
     port = ports.take(where.home, "clickhouse", where.settings.clickhouse_port)
     data = where.home.data("clickhouse")
+    # Not on the command line, which other users of the machine can read.
+    login = {"CLICKREEL_LOCAL_CLICKHOUSE_USER": "default", "CLICKREEL_LOCAL_CLICKHOUSE_PASSWORD": where.home.token()}
     return Launch(
         (sys.executable, "-m", "clickreel.local.clickhouse", "--data", str(data), "--port", str(port)),
         address=f"http://{ports.HOST}:{port}",
-        env=_ENVIRONMENT,
+        env={**_ENVIRONMENT, **login},
         version=f"chDB {metadata.version('chdb')}",
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from clickreel.simulate import films, films_csv
 from clickreel.simulate.films import Catalogue
 from clickreel.warehouse.client import Client
+from clickreel.warehouse.migrate import migrations
 
 TABLE = "ref_dim_film"
 DICTIONARY = "dvd_films"
@@ -19,10 +20,15 @@ def catalogue(csv: Path | None = None, *, count: int = 1000, seed: int = 1) -> C
     return films_csv.read_csv(csv) if csv is not None else films.invent(count, seed)
 
 
-def load(client: Client, catalogue: Catalogue) -> int:
+def load(client: Client, catalogue: Catalogue, *, credentials: str = "") -> int:
     """Replace the films.
 
     Readers see the films of before until all of the new ones are there, then these: never both, so a join meets each film once.
+
+    Args:
+        client: The database.
+        catalogue: The films.
+        credentials: See :func:`clickreel.warehouse.migrate.migrate`; for a dictionary that somebody has dropped and that is made again.
 
     Returns:
         How many films there are now.
@@ -46,5 +52,15 @@ def load(client: Client, catalogue: Catalogue) -> int:
         client.command(f"ALTER TABLE {TABLE} REPLACE PARTITION tuple() FROM {staging}")
     finally:
         client.command(f"DROP TABLE {staging}")
+    if not int(client.command(f"EXISTS DICTIONARY {DICTIONARY}")):
+        restore_dictionary(client, credentials)
     client.command(f"SYSTEM RELOAD DICTIONARY {DICTIONARY}")
     return len(catalogue)
+
+
+def restore_dictionary(client: Client, credentials: str = "") -> None:
+    """Make the dictionary as the migrations made it."""
+    for migration in migrations():
+        for statement in migration.statements(client.database, credentials):
+            if statement.startswith(f"CREATE OR REPLACE DICTIONARY {DICTIONARY}"):
+                client.command(statement)
