@@ -68,3 +68,25 @@ def test_instants_and_spans_read_well() -> None:
         "6.5 h",
         "14 d",
     ]
+
+
+@pytest.mark.parametrize("text", ["99999999999d", "36526d", "9" * 400 + "d"])
+def test_a_span_that_no_calendar_holds_is_refused_in_words(text: str) -> None:
+    """Alone and as a time before now; never an overflow."""
+    with pytest.raises(UsageError, match="longer than 100 years"):
+        timespec.span_ms(text, "--since")
+    with pytest.raises(UsageError, match="longer than 100 years"):
+        timespec.instant_ms(text, NOW, "--from")
+
+
+@pytest.mark.parametrize("text", ["1969-12-31", "253402300800000", "9" * 30, "100y"])
+def test_a_time_outside_of_the_calendar_is_refused_in_words(text: str) -> None:
+    """Kafka takes negative timestamps for something else."""
+    with pytest.raises(UsageError, match="--from is"):
+        timespec.instant_ms(text, NOW, "--from")
+
+
+def test_an_instant_that_no_calendar_holds_is_shown_as_its_number() -> None:
+    """A record's timestamp is whatever its producer wrote."""
+    assert timespec.format_instant(253_402_300_800_000) == "253402300800000"
+    assert timespec.format_instant(-(10**18)) == "-1000000000000000000"

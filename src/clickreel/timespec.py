@@ -12,6 +12,8 @@ _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])")
 _EPOCH_MS_FROM = (
     10**11
 )  # a whole number this large is milliseconds since 1970 (1973 on); seconds would be the year 5138
+_SPAN_MAX_MS = 36_525 * 86_400_000
+_INSTANT_MAX_MS = 253_402_300_799_999
 _FORMS = "14d, 36h, 90m (ago), 2026-01-31, 2026-01-31T18:30 (UTC), or now"
 
 
@@ -27,11 +29,14 @@ def span_ms(text: str, what: str = "the span") -> int:
     """
     bare = text.strip().lower()
     parts = _SPAN.findall(bare)
-    total = round(sum(float(number) * _UNITS_MS[unit] for number, unit in parts))
+    exact = sum(float(number) * _UNITS_MS[unit] for number, unit in parts)
+    total = round(min(exact, 2.0 * _SPAN_MAX_MS))
     if not parts or _SPAN.sub("", bare).strip() or total <= 0:
         raise UsageError(
             f"{what} is {text!r}, which is no span of time", hint="write it as 30s, 90m, 36h, 14d, 2w or 1d12h"
         )
+    if total > _SPAN_MAX_MS:
+        raise UsageError(f"{what} is {text!r}, longer than 100 years", hint="allowed: up to 36525d")
     return total
 
 
@@ -48,6 +53,13 @@ def instant_ms(text: str, now_ms: int, what: str = "the time") -> int:
         UsageError: The text is no time.
     """
     bare = text.strip()
+    instant = _parsed_instant(bare, text, now_ms, what)
+    if not 0 <= instant <= _INSTANT_MAX_MS:
+        raise UsageError(f"{what} is {text!r}, outside the years 1970 to 9999", hint=f"write it as {_FORMS}")
+    return instant
+
+
+def _parsed_instant(bare: str, text: str, now_ms: int, what: str) -> int:
     if bare.lower() == "now":
         return now_ms
     if _SPAN.match(bare.lower()) and not _SPAN.sub("", bare.lower()).strip():

@@ -89,7 +89,7 @@ def _wanted(
 
 
 def _drift(found: list[TopicDrift]) -> None:
-    print_table(["setting", "wanted>", "real>", "to mend it"], [dataclasses.astuple(one) for one in found])
+    print_table(["setting", "wanted>", "real>", "to fix it"], [dataclasses.astuple(one) for one in found])
 
 
 def create(  # noqa: PLR0917 - one parameter an option

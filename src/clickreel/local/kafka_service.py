@@ -8,7 +8,6 @@ import subprocess
 import uuid
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from clickreel.errors import MissingError
 from clickreel.local import jars, ports
@@ -107,14 +106,9 @@ def _answers(address: str) -> bool:
     """An answer to a metadata request: an open port alone comes seconds before the broker serves."""
     if not ports.listening(int(address.rpartition(":")[2])):
         return False
-    from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient
+    from clickreel.stream.kafka_clients import is_serving
 
-    quiet: dict[str, Any] = {"error_cb": lambda _: None, "log_level": 0}
-    try:
-        return bool(AdminClient({"bootstrap.servers": address, **quiet}).list_topics(timeout=2).brokers)
-    except KafkaException:
-        return False
+    return is_serving(address)
 
 
 KAFKA = Service("kafka", _launch, _answers, jars=("kafka",))

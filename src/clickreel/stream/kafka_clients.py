@@ -79,6 +79,15 @@ def create_client(kind: Callable[[dict[str, Any]], Client], config: Settings, pr
         raise _usage_error(kind, config, profile, _reason(exc)) from exc
 
 
+def is_serving(address: str, timeout_s: float = 2.0) -> bool:
+    """Whether a broker answers a metadata request; nothing is printed when it does not."""
+    quiet: dict[str, Any] = {"error_cb": lambda _: None, "log_level": 0}
+    try:
+        return bool(AdminClient({"bootstrap.servers": address, **quiet}).list_topics(timeout=timeout_s).brokers)
+    except KafkaException:
+        return False
+
+
 def _usage_error(kind: Callable[..., Any], config: Settings, profile: Profile, refused: str) -> UsageError:
     cause = _cause(kind, config, profile, refused)
     where = profile.location(cause)
