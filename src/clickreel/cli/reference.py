@@ -53,7 +53,14 @@ def contract() -> str:
     return contract_page.page()
 
 
-PAGES = {"commands.md": commands, "contract.md": contract}
+def settings() -> str:
+    """The page of settings: every table of the project file, every environment variable."""
+    from clickreel.cli import settings_page
+
+    return settings_page.page()
+
+
+PAGES = {"commands.md": commands, "contract.md": contract, "settings.md": settings}
 
 
 def write(folder: Path) -> list[Path]:

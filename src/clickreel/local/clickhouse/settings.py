@@ -13,7 +13,8 @@ class ClickHouseSettings:
 
     user: str = setting("default", "Name of the user who may do everything; a server's own default.")
     password: str = setting(
-        "", "The password of that user; none by default, because only this machine can reach the port."
+        "",
+        "The password of that user. In a local stack the home's token takes its place unless it is set before the first start.",
     )
     reader: str = setting("", "Name of a second user who may only read; none by default.")
     reader_password: str = setting("", "The password of the reader.")
