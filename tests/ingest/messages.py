@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,13 +83,11 @@ def settings(**changes: Any) -> IngestSettings:
     )
 
 
-def land(
-    topic: Topic, client: Client, *, say: Callable[[str], None] = lambda _: None, source: Any = None, **options: Any
-) -> IngestReport:
+def land(topic: Topic, client: Client, *, source: Any = None, **options: Any) -> IngestReport:
     """Land all that the topic holds."""
     flags = {name: options.pop(name) for name in list(options) if name in IngestSettings.__dataclass_fields__}
     ingest = IngestLoop(
-        source or topic.source(), client, settings(**flags), lookup=options.pop("lookup", nobody), say=say, **options
+        source or topic.source(), client, settings(**flags), lookup=options.pop("lookup", nobody), **options
     )
     return ingest.run(threading.Event(), until_caught_up=True)
 

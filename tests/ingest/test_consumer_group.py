@@ -74,6 +74,7 @@ def test_two_processes_share_the_work_and_hand_it_over(stage: Stage) -> None:
     threads = [
         threading.Thread(
             target=run_ingest,
+            daemon=True,
             args=(
                 stage.profile,
                 IngestSettings(topic=stage.topic, group=stage.topic, instance=name, metrics_port=-1),
@@ -90,7 +91,7 @@ def test_two_processes_share_the_work_and_hand_it_over(stage: Stage) -> None:
 
     wait_for(lambda: landed() == stage.sent)
     threads[1].start()
-    writers = "SELECT uniqExact(splitByChar('/', writer)[3]) FROM (SELECT argMax(writer, claim) AS writer FROM dvd_clicks_tokens GROUP BY partition)"
+    writers = "SELECT uniqExact(splitByChar('/', writer)[3]) FROM (SELECT argMax(writer, claim) AS writer FROM dvd_clicks_claims GROUP BY partition)"
     wait_for(lambda: stage.client.command(writers) == 2)
     stage.send(3000)
     wait_for(lambda: landed() == stage.sent)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +14,15 @@ from clickreel.cli.target_options import ProfileFile, TopicName, profile
 from clickreel.foreign_text import printable
 
 if TYPE_CHECKING:
+    import threading
+
     from clickreel.ingest.dead_letters import DeadLetter, DeadLetterFilter
+    from clickreel.ingest.loop import IngestReport
+    from clickreel.ingest.run_ingest import IngestOptions
+    from clickreel.ingest.settings import IngestSettings
+
+# Ends an ingest that was told to stop and waits for an answer that does not come. An insert under way takes some seconds.
+_GRACE_S = 15.0
 
 Field = Annotated[str | None, typer.Option("--field", help="Only those with this field at fault.")]
 Rule = Annotated[str | None, typer.Option("--rule", help="Only those that broke this rule.")]
@@ -35,7 +45,9 @@ def ingest(  # noqa: PLR0917 - one parameter an option
         bool, typer.Option("--until-caught-up", help="End when all is landed that Kafka held at the start.")
     ] = False,
     topic: TopicName = None,
-    group: Annotated[str | None, typer.Option("--group", help="Consumer group. [default: clickreel-ingest]")] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help="Consumer group. [default: one by topic and home]")
+    ] = None,
     instance: Annotated[
         str | None, typer.Option("--instance", help="Name of this process in the group. [default: 1]")
     ] = None,
@@ -67,12 +79,10 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     Example: [bold]clickreel ingest --until-caught-up[/bold]
     """
     import dataclasses
-    import signal
-    import threading
 
     from clickreel import settings as stage_settings
     from clickreel.ingest.freshness import STATUS_FILE
-    from clickreel.ingest.run_ingest import IngestOptions, run_ingest
+    from clickreel.ingest.run_ingest import IngestOptions
     from clickreel.ingest.settings import IngestSettings
     from clickreel.local.home import Home
 
@@ -89,15 +99,61 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     settings = stage_settings.load(IngestSettings, "ingest", flags=flags)
     home = Home.default()
     home.make()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    wishes = IngestOptions(until_caught_up, accept_loss, accept_new_topic, home.path / STATUS_FILE)
-    report = run_ingest(profile(profile_file), settings, wishes, stop=stop, say=print_err)
+    options = IngestOptions(until_caught_up, accept_loss, accept_new_topic, home.path, home.path / STATUS_FILE)
+    report = _land(settings, options, profile_file)
     if json:
         print_json(dataclasses.asdict(report))
         return
     print_err(f"{report.rows:,} rows landed in {report.inserts} inserts, {report.dead:,} dead letters")
+
+
+def _land(settings: IngestSettings, options: IngestOptions, profile_file: Path | None) -> IngestReport:
+    import threading
+
+    from clickreel.heartbeat import Heartbeat
+    from clickreel.ingest.run_ingest import run_ingest
+
+    stop = threading.Event()
+
+    def work() -> IngestReport:
+        target = profile(profile_file)
+        with Heartbeat.from_environment() as beats:
+            return run_ingest(
+                target, settings, options, stop=stop, heartbeat=beats, find_profile=lambda: profile(profile_file)
+            )
+
+    return _run_until_stopped(work, stop)
+
+
+def _run_until_stopped(work: Callable[[], IngestReport], stop: threading.Event) -> IngestReport:
+    """Run on a thread of its own, so that a signal is heard whatever a library call waits for; leave when it does not end in time."""
+    import os
+    import signal
+    import time
+    from concurrent.futures import Future
+    from threading import Thread
+
+    done: Future[IngestReport] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as exc:  # noqa: BLE001 - raised again below, on the main thread
+            done.set_exception(exc)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    Thread(target=run, name="ingest", daemon=True).start()
+    asked_s = 0.0
+    while not done.done():
+        with contextlib.suppress(TimeoutError):
+            done.exception(0.2)
+        if stop.is_set():
+            asked_s = asked_s or time.monotonic()
+            if time.monotonic() > asked_s + _GRACE_S:
+                print_err(f"ingest does not end within {_GRACE_S:.0f} s: leaving; what is landed is whole")
+                os._exit(1)
+    return done.result()
 
 
 def _where(

@@ -8,8 +8,9 @@ fields beyond these, which a newer schema may allow, are kept apart; words beyon
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -18,10 +19,13 @@ from clickreel.contract import framing
 from clickreel.contract.check import Contract, contract
 from clickreel.contract.rules import Violation
 from clickreel.contract.schema import Schema, current
+from clickreel.contract.schema_lookup import SchemaUnavailableError
 from clickreel.contract.vocabulary import FIELDS
+from clickreel.errors import ClickreelError
 
 Lookup = Callable[[int | str], Schema | None]
-"""The schema with this id or GUID; None when the registry does not know it."""
+"""The schema with this id or GUID; None when the registry does not know it. Raises
+:class:`~clickreel.contract.schema_lookup.SchemaUnavailableError` when it does not answer."""
 
 Headers = Iterable[tuple[str, bytes | None]] | None
 """A record's headers, in order, names as often as they stand."""
@@ -42,6 +46,8 @@ class Verdict:
         words: The words that were replaced, by field.
         named: The schema that the record names: an id, a GUID or None.
         schema_known: Whether what it names was found; True where it names nothing.
+        is_undecided: Whether the schema that it names cannot be read now: then the violation says so, and nothing of the record.
+        schema_text: Of a good record the schema that it keeps; empty for the current contract.
     """
 
     violation: Violation | None
@@ -50,6 +56,8 @@ class Verdict:
     words: dict[str, str] = field(default_factory=dict)
     named: int | str | None = None
     schema_known: bool = True
+    is_undecided: bool = False
+    schema_text: str = ""
 
     @property
     def is_valid(self) -> bool:
@@ -87,17 +95,21 @@ def judge_record(
     named = _named(value, given) if schema is None else None
     known = schema
     if named is not None and lookup is not None:
-        known = lookup(named)
+        try:
+            known = lookup(named)
+        except SchemaUnavailableError as exc:
+            return Verdict(Violation("value", "schema", exc.message), named=named, is_undecided=True)
     missed = named is not None and known is None
     if known is None or known.canonical == current("value").canonical:
         found = first if first is not None else contract().read(key, value, given)
     else:
-        found = compiled(known).read(key, value, given)
+        own = compiled(known)
+        found = own if isinstance(own, Violation) else own.read(key, value, given)
     if isinstance(found, Violation):
         return Verdict(found, named=named, schema_known=not missed)
     if known is None or known.canonical == current("value").canonical:
         return Verdict(None, found, named=named)
-    return _fitted(found, key, given, named)
+    return replace(_fitted(found, key, given, named), schema_text=known.canonical)
 
 
 def _fitted(
@@ -112,7 +124,7 @@ def _fitted(
     }
     event |= {name: _ENUMS[name][0] for name in words}
     # Under another schema a record may be good and still not fit the columns: no session, say, or a position of 2.5.
-    unfit = contract().check(payload(key, given, "key"), orjson.dumps(event))
+    unfit = contract().check(payload(key, given, "key"), dump_object(event))
     if unfit is not None:
         return Verdict(unfit, named=named)
     return Verdict(None, event, {name: cell for name, cell in found.items() if name not in FIELDS}, words, named)
@@ -132,7 +144,20 @@ def _named(value: bytes | None, given: list[tuple[str, bytes]]) -> int | str | N
     return None if unframed is None else unframed.schema
 
 
+def dump_object(value: dict[str, Any]) -> bytes:
+    """A JSON object; orjson takes no integer beyond 64 bits and no lone surrogate, which records may hold."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
 @functools.lru_cache(64)
-def compiled(schema: Schema) -> Contract:
-    """The contract with this schema of the value, compiled once."""
-    return Contract(value=schema)
+def compiled(schema: Schema) -> Contract | Violation:
+    """The contract with this schema of the value, compiled once; why no record can keep it, where it cannot be compiled."""
+    try:
+        return Contract(value=schema)
+    except (ClickreelError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as exc:
+        said = exc.message if isinstance(exc, ClickreelError) else f"{type(exc).__name__}: {exc}"
+        text = f"the schema that it names cannot be used: {' '.join(said.split())[:300]}"
+        return Violation("value", "schema", text)

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from clickreel.contract.schema import Schema
-from clickreel.contract.verdict import Lookup, Verdict, judge_record
+from clickreel.contract.verdict import Lookup, Verdict, dump_object, judge_record
+from clickreel.ingest.validate_batch import UNDECIDED, Rejected, rejected
 from clickreel.warehouse.client import Client
 
 VIEW = "dvd_clicks_dead_letters"
+UNDECIDED_VIEW = "dvd_clicks_undecided"
+"""Messages whose schema could not be read from the registry yet; no dead letters."""
 # Rows of one mutation: a statement of some 300 kB.
 _BATCH = 1000
 
@@ -94,8 +95,10 @@ def count_dead_letters(client: Client, where: DeadLetterFilter) -> list[dict[str
     return [dict(zip(names, row, strict=True)) for row in found]
 
 
-def list_dead_letters(client: Client, where: DeadLetterFilter, *, limit: int | None = None) -> Iterator[DeadLetter]:
-    """The dead letters, by partition and offset, a thousand at a time."""
+def list_dead_letters(
+    client: Client, where: DeadLetterFilter, *, limit: int | None = None, view: str = VIEW
+) -> Iterator[DeadLetter]:
+    """The dead letters, or the rows of another view of their form, by partition and offset, a thousand at a time."""
     condition, parameters = where.sql()
     after: tuple[str, int, int] = ("", -1, -1)
     left = limit
@@ -103,7 +106,7 @@ def list_dead_letters(client: Client, where: DeadLetterFilter, *, limit: int | N
         found = client.rows(
             "SELECT _topic_id, _partition, _offset, _timestamp, error, field, rule, reason, hex(key), hex(value), "
             "_header_keys, arrayMap(x -> hex(x), _header_values) "
-            f"FROM {VIEW} WHERE {condition} AND (_topic_id, _partition, _offset) > ({{id:String}}, {{p:Int32}}, {{o:Int64}}) "
+            f"FROM {view} WHERE {condition} AND (_topic_id, _partition, _offset) > ({{id:String}}, {{p:Int32}}, {{o:Int64}}) "
             "ORDER BY _topic_id, _partition, _offset LIMIT {n:UInt32}",
             {**parameters, "id": after[0], "p": after[1], "o": after[2], "n": min(_BATCH, left or _BATCH)},
         )
@@ -140,11 +143,13 @@ class ReplayReport:
         looked: Dead letters that were validated again.
         landed: How many of them are good now, and events in their place.
         still_dead: The others by (field, rule) of what is wrong now.
+        undecided: Those of them whose schema could not be read from the registry.
     """
 
     looked: int
     landed: int
     still_dead: Counter[tuple[str, str]]
+    undecided: int = 0
 
 
 def replay(
@@ -154,9 +159,10 @@ def replay(
     *,
     schema: Schema | None = None,
     dry: bool = False,
+    view: str = VIEW,
     landed: Callable[[int], None] = lambda _: None,
 ) -> ReplayReport:
-    """Judge dead letters again, and make those that are good now events, each at its own offset.
+    """Validate dead letters again, and make those that are good now events, each at its own offset.
 
     A row is changed in place, so there is no second one at any instant. A replay that is cut short has changed whole parts of the
     table; the next one finds the rest, because it looks at dead rows only. Ingest may run beside it.
@@ -165,30 +171,62 @@ def replay(
         client: The database.
         where: Which ones.
         lookup: Finds the schemas that messages name.
-        schema: The schema to hold them against, whatever they name; for messages that name none.
-        dry: Only judge.
+        schema: The schema to validate them by, whatever they name; for messages that name none.
+        dry: Only validate.
+        view: Which rows: dead letters, or those that are undecided.
         landed: Told of each batch's number of rows.
     """
     report = ReplayReport(0, 0, Counter())
     batch: dict[int, Verdict] = {}
     place: tuple[str, int] | None = None
-    for letter in list_dead_letters(client, where):
+
+    def flush() -> None:
+        if place is None or not batch or dry:
+            return
+        good = {offset: found for offset, found in batch.items() if found.is_valid}
+        if good:
+            _update(client, place, good)
+        if len(good) < len(batch):
+            _reject(client, place, {offset: rejected(found) for offset, found in batch.items() if offset not in good})
+        landed(len(good))
+
+    for letter in list_dead_letters(client, where, view=view):
         report.looked += 1
         found = judge_record(letter.key, letter.value, letter.headers, lookup=lookup, schema=schema)
         if found.violation is not None:
             report.still_dead[found.violation.field, found.violation.rule] += 1
-            continue
-        report.landed += 1
-        if place is not None and (place != (letter.topic_id, letter.partition) or len(batch) >= _BATCH) and not dry:
-            _update(client, place, batch)
-            landed(len(batch))
+            report.undecided += found.is_undecided
+            # A dead letter keeps the reason of its day; a row that was undecided gets the verdict.
+            if letter.error != UNDECIDED or found.is_undecided:
+                continue
+        else:
+            report.landed += 1
+        if place != (letter.topic_id, letter.partition) or len(batch) >= _BATCH:
+            flush()
             batch = {}
         place = (letter.topic_id, letter.partition)
         batch[letter.offset] = found
-    if place is not None and batch and not dry:
-        _update(client, place, batch)
-        landed(len(batch))
+    flush()
     return report
+
+
+def _reject(client: Client, place: tuple[str, int], rows: Mapping[int, Rejected]) -> None:
+    """Turn undecided rows of one partition into dead letters."""
+    parameters: dict[str, Any] = {"offsets": list(rows), "id": place[0], "partition": place[1]}
+    updates = []
+    for column in ("error", "field", "rule", "reason"):
+        parameters[f"v_{column}"] = [getattr(found, column) for found in rows.values()]
+        updates.append(f"{column} = transform(_offset, {{offsets:Array(Int64)}}, {{v_{column}:Array(String)}}, '')")
+    _alter(client, updates, parameters)
+
+
+def _alter(client: Client, updates: list[str], parameters: dict[str, Any]) -> None:
+    client.command(
+        f"ALTER TABLE dvd_clicks_landing UPDATE {', '.join(updates)} WHERE _topic_id = {{id:String}} "
+        "AND _partition = {partition:Int32} AND _offset IN {offsets:Array(Int64)} AND error NOT IN ('', 'gap')",
+        parameters,
+        mutations_sync=2,
+    )
 
 
 def _update(client: Client, place: tuple[str, int], rows: Mapping[int, Verdict]) -> None:
@@ -215,14 +253,11 @@ def _update(client: Client, place: tuple[str, int], rows: Mapping[int, Verdict])
         # A row outside the list is not updated; the default only gives the expression a type.
         chosen = f"transform(_offset, {{offsets:Array(Int64)}}, {{v_{column}:Array(String)}}, {{v_{column}:Array(String)}}[1])"
         updates.append(f"{column} = {cast.format(chosen)}")
-    parameters["v_extra"] = [orjson.dumps(good.extra).decode() if good.extra else "" for good in rows.values()]
+    parameters["v_extra"] = [dump_object(good.extra).decode() if good.extra else "" for good in rows.values()]
     updates.append("extra = transform(_offset, {offsets:Array(Int64)}, {v_extra:Array(String)}, '')")
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
     updates.append(f"reason = concat('replayed at {now}, was ', field::String, ' ', rule::String)")
+    parameters["v_schema"] = [good.schema_text for good in rows.values()]
+    updates.append("replayed_schema = transform(_offset, {offsets:Array(Int64)}, {v_schema:Array(String)}, '')")
     updates += [f"{name} = ''" for name in ("error", "field", "rule")]
-    client.command(
-        f"ALTER TABLE dvd_clicks_landing UPDATE {', '.join(updates)} WHERE _topic_id = {{id:String}} "
-        "AND _partition = {partition:Int32} AND _offset IN {offsets:Array(Int64)} AND error NOT IN ('', 'gap')",
-        parameters,
-        mutations_sync=2,
-    )
+    _alter(client, updates, parameters)

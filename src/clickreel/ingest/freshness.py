@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from clickreel.ingest.validate_batch import UNDECIDED
+
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
@@ -35,6 +37,8 @@ _CATCHING_UP_MS = BOUNDS_MS[-1]
 # The quantiles are those of the last minute, of at most so many records a block: evenly chosen ones do.
 _WINDOW_S = 60.0
 _SAMPLE = 256
+# The clocks of producers, brokers and this machine differ by less.
+_CLOCKS_APART_MS = 5000
 
 
 # The status file is written once a second; a killed process leaves it behind.
@@ -63,7 +67,7 @@ class Freshness:
         self._sum_ms: dict[int, float] = {}
         self._recent: dict[int, deque[_Block]] = {}
         self._dead: dict[tuple[str, str, str], int] = {}
-        self.rows = self.inserts = 0
+        self.rows = self.inserts = self.backlog_rows = 0
         self._last_ms = 0
 
     def assigned(self, topic: str, starts: Mapping[int, int], highs: Mapping[int, int]) -> None:
@@ -72,8 +76,24 @@ class Freshness:
             self.topic = topic
             self._next, self._high = dict(starts), dict(highs)
 
-    def landed(self, made: InsertBlock, now_ms: int, sent_ms: int) -> None:
-        """A block was sent at one instant and can be queried since another."""
+    def reach(self, highs: Mapping[int, int]) -> None:
+        """Kafka holds records below these offsets."""
+        with self._lock:
+            self._high.update(highs)
+
+    def landed(
+        self, made: InsertBlock, now_ms: int, sent_ms: int, *, live_since_ms: Mapping[int, int] | None = None
+    ) -> None:
+        """A block was sent at one instant and can be queried since another.
+
+        Args:
+            made: The block.
+            now_ms: When it could be queried, ms since 1970.
+            sent_ms: When it was sent.
+            live_since_ms: By partition: an instant before which no record of the block was appended, because the partition had been
+                read to its end then. A record with an older timestamp is of a backfill, where the timestamp says when something
+                happened and not when it was produced, or was waiting before ingest came: neither says how fresh the table is.
+        """
         with self._lock:
             self.rows += made.rows
             self.inserts += 1
@@ -83,7 +103,10 @@ class Freshness:
             for partition, (_, last) in made.ends.items():
                 self._next[partition] = last + 1
             for partition, timestamps in made.timestamps_ms.items():
-                self._note(partition, now_ms - timestamps[timestamps >= 0], now_ms, sent_ms)
+                oldest_ms = max(0, (live_since_ms or {}).get(partition, 0) - _CLOCKS_APART_MS)
+                live = timestamps[timestamps >= oldest_ms]
+                self.backlog_rows += len(timestamps) - len(live)
+                self._note(partition, now_ms - live, now_ms, sent_ms)
 
     def _note(self, partition: int, latency_ms: NDArray[np.int64], now_ms: int, sent_ms: int) -> None:
         if not len(latency_ms):
@@ -98,6 +121,12 @@ class Freshness:
         recent.append(_Block(now_ms, now_ms - sent_ms, len(latency_ms), latency_ms[chosen]))
         while recent and recent[0].at_ms < now_ms - 1000 * _WINDOW_S:
             recent.popleft()
+
+    @property
+    def undecided(self) -> int:
+        """How many landed rows wait for the schema registry; those that were validated since are among them."""
+        with self._lock:
+            return sum(count for (error, _, _), count in self._dead.items() if error == UNDECIDED)
 
     def quantiles_ms(self) -> dict[int, dict[str, float]]:
         """By partition: median and 99th percentile of the last minute's records, and how many they were.
@@ -135,12 +164,19 @@ class Freshness:
                 "at_ms": time.time_ns() // 1_000_000,
                 "landed_ms": self._last_ms,
                 "rows": self.rows,
+                "backlog_rows": self.backlog_rows,
+                "lag": sum(max(0, high - self._next.get(p, high)) for p, high in self._high.items()),
                 "inserts": self.inserts,
                 "dead": dead,
                 "catching_up": catching_up,
                 **({} if catching_up else overall),
                 "partitions": [
-                    {"partition": partition, "next": offset, **quantiles.get(partition, {})}
+                    {
+                        "partition": partition,
+                        "next": offset,
+                        "high": max(offset, self._high.get(partition, offset)),
+                        **quantiles.get(partition, {}),
+                    }
                     for partition, offset in sorted(self._next.items())
                 ],
             }
@@ -150,6 +186,14 @@ class Freshness:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         rows = CounterMetricFamily("clickreel_ingest_rows", "Rows landed, dead ones included", value=self.rows)
+        backlog = CounterMetricFamily(
+            "clickreel_ingest_backlog_rows",
+            "Landed records that waited before ingest came, or of a backfill; not in the latencies",
+            value=self.backlog_rows,
+        )
+        lag = GaugeMetricFamily(
+            "clickreel_ingest_lag_records", "Records of Kafka that are not landed", labels=["partition"]
+        )
         inserts = CounterMetricFamily("clickreel_ingest_inserts", "Blocks landed", value=self.inserts)
         dead = CounterMetricFamily(
             "clickreel_ingest_dead_letters", "Dead letters landed", labels=["error", "field", "rule"]
@@ -178,7 +222,8 @@ class Freshness:
                 latency.add_metric([str(partition)], buckets, self._sum_ms[partition] / 1000)
             for partition, following in self._next.items():
                 offset.add_metric([str(partition)], following)
-        return rows, inserts, dead, latency, quantile, offset
+                lag.add_metric([str(partition)], max(0, self._high.get(partition, following) - following))
+        return rows, backlog, lag, inserts, dead, latency, quantile, offset
 
 
 def _is_catching_up(quantiles: Mapping[str, float]) -> bool:

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass, replace
+from typing import Any
 
 from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.ingest.insert_block import InsertBlock
 from clickreel.warehouse.client import Client, RefusedError
+
+log = logging.getLogger(__name__)
 
 INPUT = "dvd_clicks_in"
 TABLE = "dvd_clicks_landing"
 CLAIMS = "dvd_clicks_claims"
 
 # One block is one part or nothing. async_insert: the server would answer before, and mix blocks of several inserts. The sizes: a block
-# must not be cut or glued on its way; two million rows are more than a block ever has. The last: what a view does not store, the insert
-# must not report as stored.
+# must not be cut or glued on its way; two million rows are more than a block ever has. materialized_views_ignore_errors: a view of a
+# user that throws must cost neither the landing table nor the user's other views their rows. It hides the fence's throw as well, so the
+# table itself is asked whether it holds the block (:meth:`LandingTable.insert`).
 INSERT_SETTINGS = {
     "async_insert": 0,
     "max_insert_block_size": 2_000_000,
     "min_insert_block_size_rows": 0,
     "min_insert_block_size_bytes": 0,
-    "materialized_views_ignore_errors": 0,
+    "materialized_views_ignore_errors": 1,
     "insert_deduplicate": 0,
 }
-# Each row is counted twice: written to the input table (which keeps nothing) and, by the view, to the landing table.
-_COUNTED = 2
+# Several replicas: a read waits for what was written to the others. Without effect on a single server.
+READ_SETTINGS = {"select_sequential_consistency": 1}
 _THROWN = 395  # FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
 _SETTLE_S = 120.0
+# The longest insert that was seen on a busy machine took some seconds.
+_CANCEL_S = 10.0
 
 
 class FencedError(ClickreelError):
@@ -99,10 +106,11 @@ class LandingTable:
         self.client = client
         self.topic = topic
         self.topic_id = topic_id
+        self._is_shared = False  # known once `table` was asked
 
     def earlier_ids(self) -> list[str]:
         """The ids that topics of this name had before."""
-        found = self.client.rows(
+        found = self._rows(
             f"SELECT DISTINCT topic_id FROM {CLAIMS} WHERE topic = {{topic:String}} AND topic_id != {{id:String}}",
             {"topic": self.topic, "id": self.topic_id},
         )
@@ -110,7 +118,7 @@ class LandingTable:
 
     def newest_tokens(self) -> dict[int, FencingToken]:
         """The newest claim of each partition."""
-        found = self.client.rows(
+        found = self._rows(
             "SELECT partition, argMax((claim, token, group_id, generation, writer, first_offset), (claim, token)) "
             f"FROM {CLAIMS} WHERE topic_id = {{id:String}} GROUP BY partition",
             {"id": self.topic_id},
@@ -148,7 +156,7 @@ class LandingTable:
         return mine
 
     def advance_low_watermark(self, partition: int, claim: FencingToken, first_offset: int) -> FencingToken:
-        """FencingToken a partition once more, not to expect anything below an offset: the user has accepted that it is lost."""
+        """Take a new token, with which nothing is expected anything below an offset: the user accepts its loss."""
         renewed = replace(claim, claim=claim.claim + 1, first_offset=first_offset)
         self._write({partition: renewed})
         return renewed
@@ -161,31 +169,41 @@ class LandingTable:
         )
 
     def wait_for_inflight_inserts(self) -> None:
-        """Wait until every insert that is under way now has ended.
+        """Wait until every insert that is under way now has ended. One that does not end is cancelled: it stores its block or nothing.
 
         Raises:
-            UnreachableError: One does not end.
+            UnreachableError: One does not end in spite of that.
         """
-        waited = self._inserting()
-        deadline = time.monotonic() + _SETTLE_S
-        while waited and (waited := waited & self._inserting()):
-            if time.monotonic() > deadline:
+        waited = self._inflight_inserts()
+        began, cancelled = time.monotonic(), False
+        while waited and (waited := waited & self._inflight_inserts()):
+            waited_s = time.monotonic() - began
+            if waited_s > _CANCEL_S and not cancelled:
+                # Its sender was paused or cut off in the middle of a block, and may never go on.
+                log.warning(
+                    "an earlier insert does not end: cancelling it", extra={"topic": self.topic, "inserts": len(waited)}
+                )
+                self.client.command("KILL QUERY WHERE query_id IN {ids:Array(String)} ASYNC", {"ids": sorted(waited)})
+                cancelled = True
+            if waited_s > _SETTLE_S:
                 raise UnreachableError(
                     f"an earlier insert into {INPUT} has been under way for {_SETTLE_S:.0f} s",
                     hint=f"KILL QUERY WHERE query_id IN ({', '.join(map(repr, sorted(waited)))})",
                 )
             time.sleep(0.01)
 
-    def _inserting(self) -> set[str]:
-        found = self.client.rows(
-            "SELECT query_id FROM system.processes WHERE query_kind = 'Insert' AND position(query, {table:String}) > 0",
+    def _inflight_inserts(self) -> set[str]:
+        # A database of ClickHouse Cloud is served by several servers, each with inserts of its own.
+        processes = "clusterAllReplicas('default', system.processes)" if self._is_shared else "system.processes"
+        found = self._rows(
+            f"SELECT query_id FROM {processes} WHERE query_kind = 'Insert' AND position(query, {{table:String}}) > 0",
             {"table": INPUT},
         )
         return {query_id for (query_id,) in found}
 
     def offset_ranges(self, partitions: Iterable[int]) -> dict[int, OffsetRange]:
         """What is landed of some partitions; one that has no rows is absent. Reads no rows, only the projection."""
-        found = self.client.rows(
+        found = self._rows(
             "SELECT _partition, min(_offset), max(_offset), count(), sum(toUInt64(_offset)), "
             "sum(toUInt64(_offset) * toUInt64(_offset)) "
             f"FROM {TABLE} WHERE _topic_id = {{id:String}} GROUP BY _topic_id, _partition",
@@ -202,17 +220,24 @@ class LandingTable:
 
     def table(self) -> TableState:
         """How the landing table is set up now; somebody may have altered it."""
-        found = self.client.rows(
+        found = self._rows(
             "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = {table:String}",
             {"table": TABLE},
         )
         engine = str(found[0][0]) if found else ""
+        self._is_shared = engine.startswith("Shared")
+        if engine.startswith("Replicated"):
+            raise ClickreelError(
+                f"{TABLE} is a {engine.split('(', maxsplit=1)[0]} table: tokens and offsets are read from one replica, so two writers could "
+                "both pass the fence",
+                hint="use one server's address with tables made by clickreel warehouse migrate, or ClickHouse Cloud",
+            )
         synced = all(f"{name} = 1" in engine for name in ("fsync_after_insert", "fsync_part_directory"))
         return TableState(expires=" TTL " in engine, synced=synced, partitioned="PARTITION BY" in engine)
 
     def holes(self, partition: int, first: int) -> list[tuple[int, int]]:
         """The runs of offsets that are missing from ``first`` on, below the last landed one: (first, last) of each."""
-        found = self.client.rows(
+        found = self._rows(
             "SELECT toInt64(before + 1), toInt64(_offset - 1) FROM ("
             "  SELECT _offset, lagInFrame(_offset, 1, toInt64({first:Int64} - 1)) OVER "
             "    (ORDER BY _offset ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS before "
@@ -231,7 +256,7 @@ class LandingTable:
 
         Raises:
             FencedError: Another writer has claimed a partition; nothing is stored.
-            UncertainError: The answer did not come, or does not count every row; the block may be stored or not.
+            UncertainError: The answer did not come, or the table does not hold the block: it may be stored yet, or not.
             RefusedError: ClickHouse refuses the block; nothing is stored.
         """
         try:
@@ -242,15 +267,46 @@ class LandingTable:
             if exc.code == _THROWN and "fenced" in exc.message:
                 raise self._fenced() from exc
             raise
-        if written == _COUNTED * made.rows:
-            return
-        # The embedded engine does not say when a view throws, it only counts fewer rows.
-        newest = self.newest_tokens()
-        if any(newest[partition].token != made.tokens[partition] for partition in made.ends):
+        # How many rows were written proves nothing: those that views of users write are among them, and an error of a view is ignored.
+        is_stored, tokens = self._look_after_insert(made)
+        # A newer token: the fence may have refused the block, and a row at its offset may be the other writer's.
+        if any(tokens.get(partition) != made.tokens[partition] for partition in made.ends):
             raise self._fenced()
+        if is_stored:
+            return
+        # A block of rows that have expired already may be gone again. Each of its rows was written to the input and to the table.
+        if written >= 2 * made.rows and self.table().expires:
+            return
         raise UncertainError(
-            f"ClickHouse counts {written} rows written where {_COUNTED * made.rows} were to be", hint="clickreel status"
+            f"ClickHouse at {self.client.address} has not stored a block", hint="clickreel logs clickhouse"
         )
+
+    def _look_after_insert(self, made: InsertBlock) -> tuple[bool, dict[int, int]]:
+        """Whether there is a row at the end of a block (one block is one part: any row tells of all), and the newest tokens."""
+        partition, (_, last) = next(iter(made.ends.items()))
+        found = self._rows(
+            "SELECT groupArray((partition, token)), ("
+            f"  SELECT count() FROM {TABLE} WHERE _topic_id = {{id:String}} AND _partition = {{partition:Int32}} "
+            "   AND _offset = {offset:Int64}"
+            ") FROM ("
+            f"  SELECT partition, argMax(token, (claim, token)) AS token FROM {CLAIMS} WHERE topic_id = {{id:String}} GROUP BY partition"
+            ")",
+            {"id": self.topic_id, "partition": partition, "offset": last},
+        )
+        tokens, count = found[0]
+        return count > 0, dict(tokens)
+
+    def silent_views(self) -> list[str]:
+        """The materialized views of this database that read from the view ``dvd_clicks``: a view has no inserts, so they never fire."""
+        found = self._rows(
+            "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'MaterializedView' "
+            "AND match(as_select, {pattern:String}) ORDER BY name",
+            {"pattern": r"(?i)\b(from|join)\s+([`\w]+\.)?`?dvd_clicks`?(\s|\)|;|$)"},
+        )
+        return [name for (name,) in found]
+
+    def _rows(self, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        return self.client.rows(sql, parameters, **READ_SETTINGS)
 
     def _fenced(self) -> FencedError:
         return FencedError(f"another writer has claimed a partition of {self.topic}", hint="clickreel status")

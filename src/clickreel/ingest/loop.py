@@ -13,9 +13,10 @@ group has assigned to this process::
     6  Insert the block: one statement, one block, one part, so all of it or nothing. Then the next, in order.
     7  Commit to Kafka what is landed. Only lag tools read it.
 
-Whatever goes wrong, at any instant, is mended in one way: forget everything and begin at step 1. So no error needs to be understood to
-be survived, and a crash is no special case. An insert whose answer was lost is not sent again: step 3 waits until it has ended, and
-step 4 sees whether it was stored.
+Whatever goes wrong, at any instant, is repaired in one way: reset and restart from step 1. So no error needs to be understood to be
+survived, and a crash is no special case. An insert whose answer was lost is not sent again: step 3 waits until it has ended, and
+step 4 sees whether it was stored. A client that brings nothing although it should (no assignment, or Kafka holds more and nothing
+landed, for 30 seconds) is replaced by a new one, and the loop restarts from step 1 as well.
 
 Why it cannot lose or double: let *end* be the last landed offset of a partition. Rows are added only by step 6, in blocks that begin at
 *end* + 1 as read in step 4 or as left by the writer's own last block. Between that reading and the insert no other writer can add rows,
@@ -24,25 +25,29 @@ because its claim is older (refused by the fence, which reads the claims when th
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from clickreel.contract.verdict import Lookup
 from clickreel.errors import ClickreelError, UnreachableError
+from clickreel.heartbeat import Heartbeat
 from clickreel.ingest.failpoints import Failpoints
 from clickreel.ingest.flush_policy import FlushPolicy
 from clickreel.ingest.freshness import Freshness
 from clickreel.ingest.insert_block import InsertBlock, build_insert_block
 from clickreel.ingest.landing_table import FencedError, FencingToken, LandingTable, OffsetRange, TableState
 from clickreel.ingest.settings import IngestSettings
-from clickreel.ingest.validate_batch import ValidatedBatch, validate_batch
+from clickreel.ingest.validate_batch import UNDECIDED, ValidatedBatch, validate_batch
 from clickreel.stream.broker import Bounds
 from clickreel.stream.record_batch import RecordBatch
 from clickreel.stream.source import OutOfRangeError, Source
 from clickreel.warehouse.client import Client, RefusedError
+
+log = logging.getLogger(__name__)
 
 # Refusals of ClickHouse that pass: memory, disk, too many parts, time-outs, a killed query, tables that are loading.
 _PASSING = {159, 164, 202, 209, 210, 241, 242, 243, 252, 319, 394, 473, 499, 999}
@@ -52,6 +57,13 @@ _LOOK_S = 0.05
 _POLL_ROWS = 50_000
 # A gap of more offsets than this is no transaction's marker: the topic is compacted, or records were deleted from its middle.
 _GAP_MAX = 1_000_000
+# Without an assignment for so long, or with records ahead and nothing landed, the client is replaced. A rebalance takes 10 s at most
+# (the session of a member that was killed), an insert some seconds on a busy machine.
+WATCHDOG_S = 30.0
+# The first wait after an error; each further one is twice as long until something is landed.
+_FIRST_WAIT_S = 0.05
+# How often Kafka is asked how far each partition reaches: partitions that are added and a client that has gone silent show this way.
+_LOOK_AHEAD_S = 5.0
 
 
 @dataclass
@@ -62,6 +74,7 @@ class BlockBuffer:
     rows: int = 0
     size_bytes: int = 0
     since_s: float = 0.0
+    live_since_ms: dict[int, int] = field(default_factory=dict)  # by partition: see Freshness.landed
 
 
 @dataclass
@@ -71,6 +84,7 @@ class IngestReport:
     rows: int = 0
     dead: int = 0
     gaps: int = 0
+    undecided: int = 0  # their schema could not be read from the registry
     inserts: int = 0
     repaired: int = 0
     restarts: int = 0
@@ -86,11 +100,10 @@ class IngestLoop:
         settings: The settings.
         lookup: Finds the schemas that messages name.
         freshness: Takes note of what is landed when.
+        heartbeat: Tells whoever started this process that it is ready, makes progress, or waits.
         accept_loss: Go on where Kafka has deleted events before they were landed, instead of stopping.
         accept_new_topic: Land a topic that was deleted and made again, beside the rows of the earlier one.
-        say: Takes lines for people.
-        ready: Called each time reading begins: from then on what comes is landed.
-        progress: Called when something was landed, and when there is nothing to land.
+        watchdog_s: See :data:`WATCHDOG_S`.
     """
 
     def __init__(
@@ -103,37 +116,40 @@ class IngestLoop:
         freshness: Freshness | None = None,
         accept_loss: bool = False,
         accept_new_topic: bool = False,
-        say: Callable[[str], None] = lambda _: None,
-        ready: Callable[[], None] = lambda: None,
-        progress: Callable[[], None] = lambda: None,
+        heartbeat: Heartbeat | None = None,
+        watchdog_s: float = WATCHDOG_S,
     ) -> None:
         self.source, self.client, self.settings = source, client, settings
         self.report = IngestReport()
-        self._lookup, self._say, self._ready, self._progress = lookup, say, ready, progress
+        self._lookup = lookup
         self._accept_loss, self._accept_new_topic = accept_loss, accept_new_topic
         self._failpoints = Failpoints(settings.failpoint)
         self._freshness = freshness or Freshness()
+        self._heartbeat = heartbeat or Heartbeat(None)
+        self._watchdog_s = watchdog_s
+        self._alive_s = time.monotonic()  # when something was last landed, or known not to be due
+        self._looked_s = 0.0
         self._landing = LandingTable(client, source.topic, "")
         self._flush_policy = FlushPolicy(settings)
         self._inserter = ThreadPoolExecutor(1, "insert")
-        self._claimed = 0
+        self._is_table_checked = False
         self._reset()
 
     def run(self, stop: threading.Event, *, until_caught_up: bool = False) -> IngestReport:
         """Land until told to stop, or until everything that Kafka holds at the start is landed.
 
         Raises:
-            ClickreelError: What waiting cannot mend: the topic is gone or new, offsets are out of range, another group lands the topic,
+            ClickreelError: What waiting cannot change: the topic is gone or new, offsets are out of range, another group lands the topic,
                 another process has this one's name.
         """
-        wait_s = 0.05
+        wait_s, inserts = _FIRST_WAIT_S, 0
         try:
             while not stop.is_set():
                 try:
                     if self._step(until_caught_up=until_caught_up):
                         break
-                    if self.report.inserts:
-                        wait_s = 0.05
+                    if self.report.inserts > inserts:
+                        wait_s, inserts = _FIRST_WAIT_S, self.report.inserts
                 except (UnreachableError, FencedError, RefusedError) as exc:
                     self._recover(exc)
                     self._serve(wait_s, stop)
@@ -143,7 +159,7 @@ class IngestLoop:
             self._inserter.shutdown(wait=True)
         return self.report
 
-    # What is forgotten after every trouble, and found again
+    # What is reset after every error, and found again
 
     def _reset(self) -> None:
         self._number = -1
@@ -152,33 +168,39 @@ class IngestLoop:
         self._sent: dict[int, int] = {}  # by partition: the offset after the last one in a closed block
         self._landed: dict[int, int] = {}  # by partition: the offset after the last landed one
         self._goal: dict[int, int] = {}
-        self._pending = BlockBuffer()
+        self._end_seen: dict[int, tuple[int, int]] = {}  # by partition: the end that was last read to, and when, ms
+        self._buffer = BlockBuffer()
         self._inflight: Future[InsertBlock] | None = None
 
     def _recover(self, exc: ClickreelError) -> None:
-        """Forget everything; say why. What cannot pass is raised again."""
+        """Reset, and log why. What waiting cannot change is raised again."""
         if isinstance(exc, RefusedError) and exc.code not in _PASSING:
             raise exc
-        self._say(f"{exc.message}; beginning again from what is landed")
+        log.warning("%s; restarting from what is landed", exc.message, extra={"topic": self.source.topic})
+        self._heartbeat.waiting(exc.message)
         self.report.restarts += 1
         if self._inflight is not None and not self._inflight.done():
             self._inflight.exception()  # its outcome is read from the table; only its end is waited for
-        if isinstance(exc, FencedError):
-            self._stop_if_rival()
         self._reset()
         self.source.pause()
+        if isinstance(exc, FencedError):
+            try:
+                self._refuse_rival_group()
+            except UnreachableError as away:  # ClickHouse is away just now: step 1 asks again
+                log.warning("%s", away.message, extra={"topic": self.source.topic})
 
-    def _stop_if_rival(self) -> None:
-        """Raise when the newer claim is another group's: two groups would fence each other for ever."""
-        for partition, claim in self._landing.newest_tokens().items():
-            if claim.group != self.source.group:
+    def _refuse_rival_group(self) -> None:
+        """Raise when another group that is alive has the newest token: two groups would fence each other for ever."""
+        for partition, token in self._landing.newest_tokens().items():
+            if token.group != self.source.group and self.source.is_group_alive(token.group):
                 raise ClickreelError(
-                    f"the group {claim.group} ({claim.writer}) has taken over partition {partition} of {self.source.topic}",
-                    hint=f"one group lands a topic: end the other one, or run clickreel ingest --group {claim.group}",
+                    f"the group {token.group} ({token.writer}) lands partition {partition} of {self.source.topic} in {self.client.address}",
+                    hint="one group lands a topic: end the other one, or share its work: "
+                    f"clickreel ingest --group {token.group} --instance NAME",
                 )
 
     def _serve(self, wait_s: float, stop: threading.Event) -> None:
-        """Wait, and stay in the group meanwhile."""
+        """Wait, and stay in the group during the wait."""
         until = time.monotonic() + wait_s
         while not stop.is_set() and (left := until - time.monotonic()) > 0:
             try:
@@ -197,24 +219,91 @@ class IngestLoop:
                 self._assigned(assignment.partitions, assignment.generation)
             self._number = assignment.number
         if not self._tokens:
+            self._watch_assignment(is_member=assignment.generation >= 0)
             return False
         now = time.monotonic()
-        left_s = self._pending.since_s + self._flush_policy.wait_s - now if self._pending.rows else _LOOK_S
-        room = max(1, min(_POLL_ROWS, self.settings.flush_rows - self._pending.rows))
+        left_s = self._buffer.since_s + self._flush_policy.wait_s - now if self._buffer.rows else _LOOK_S
+        room = max(1, min(_POLL_ROWS, self.settings.flush_rows - self._buffer.rows))
+        polled_ms = time.time_ns() // 1_000_000
         found = self.source.poll(room, max(0.001, min(left_s, _LOOK_S)))
         self._flush_policy.behind = sum(map(len, found)) >= room
         for batch in found:
             self._append(batch)
+        self._note_ends(polled_ms)
         self._maybe_flush()
-        if not self._pending.rows and self._inflight is None:
-            self._progress()
+        if now >= self._looked_s + _LOOK_AHEAD_S:
+            self._look_ahead()
         return until_caught_up and self._caught_up()
+
+    # Liveness
+
+    def _watch_assignment(self, *, is_member: bool) -> None:
+        """Replace a client that gets no assignment."""
+        if is_member:  # of a group with more members than partitions
+            self._mark_alive()
+            return
+        if time.monotonic() < self._alive_s + self._watchdog_s:
+            return
+        self._replace_client(f"no partition of {self.source.topic} was assigned for {self._watchdog_s:.0f} s")
+
+    def _look_ahead(self) -> None:
+        """Ask Kafka how far the partitions reach; replace a client that brings nothing although there is more."""
+        bounds = self.source.bounds()
+        self._looked_s = time.monotonic()
+        highs = {partition: bounds[partition].high for partition in self._next if partition in bounds}
+        self._freshness.reach(highs)
+        behind = sorted(p for p, high in highs.items() if self._landed[p] < high)
+        # The end of what can be read may lie below the end of the partition: a transaction is open there.
+        waiting = [
+            p for p in behind if self.source.at_end.get(p, -1) >= self._next[p] and self._next[p] == self._landed[p]
+        ]
+        if len(waiting) == len(behind):
+            self._mark_alive()
+            return
+        if time.monotonic() < self._alive_s + self._watchdog_s:
+            return
+        if self._inflight is not None:
+            log.warning(
+                "an insert has been under way for %.0f s",
+                time.monotonic() - self._alive_s,
+                extra={"topic": self.source.topic},
+            )
+            self._heartbeat.waiting(f"ClickHouse at {self.client.address} has not answered an insert for a while")
+            return
+        self._replace_client(
+            f"Kafka holds more of partition {behind[0]} and nothing was landed for {self._watchdog_s:.0f} s"
+        )
+
+    def _replace_client(self, why: str) -> None:
+        log.warning("%s: connecting anew", why, extra={"topic": self.source.topic})
+        self._heartbeat.waiting(why)
+        self.report.restarts += 1
+        self._alive_s = time.monotonic()
+        self._reset()
+        self.source.reopen()
+
+    def _mark_alive(self) -> None:
+        self._alive_s = time.monotonic()
+        self._heartbeat.progress()
+
+    def _note_ends(self, polled_ms: int) -> None:
+        """Note which partitions were read to their end, and when: what comes later was appended after that."""
+        for partition, end in self.source.at_end.items():
+            if self._end_seen.get(partition, (-1, 0))[0] != end:
+                self._end_seen[partition] = (end, polled_ms)
 
     def _assigned(self, partitions: frozenset[int], generation: int) -> None:
         """Steps 1 to 4."""
         landing = self._landing = LandingTable(self.client, self.source.topic, self.source.topic_id())
         bounds = {partition: bound for partition, bound in self.source.bounds().items() if partition in partitions}
+        if unknown := partitions - bounds.keys():
+            raise UnreachableError(
+                f"Kafka does not know partition {min(unknown)} of {self.source.topic} yet",
+                hint="clickreel topic describe",
+            )
         self._refuse_new_topic(landing)
+        self._refuse_rival_group()
+        expires = self._check_table(landing).expires
         # Step 1.
         lows = {partition: bound.low for partition, bound in bounds.items()}
         claims = landing.acquire_tokens(
@@ -233,29 +322,44 @@ class IngestLoop:
         self._tokens = claims
         starts = {p: self._start(p, claims[p], offset_ranges.get(p), bounds[p]) for p in sorted(partitions)}
         self._failpoints.trigger("after-position")
-        expires = self._check_table(landing).expires
         for partition, start in starts.items():
             self._repair(partition, self._tokens[partition], offset_ranges.get(partition), expires=expires)
             if expires:  # when all rows have expired, the claim alone says where to go on
                 self._tokens[partition] = landing.advance_low_watermark(partition, self._tokens[partition], start)
         self._next, self._sent, self._landed = dict(starts), dict(starts), dict(starts)
+        now_ms = time.time_ns() // 1_000_000
+        self._end_seen = dict.fromkeys(starts, (-1, now_ms))
         self._goal = {partition: bound.high for partition, bound in bounds.items()}
         self.report.partitions.update(starts)
         self.source.seek(starts)
-        self._ready()
+        self._looked_s = time.monotonic()
+        self._mark_alive()
+        self._heartbeat.ready()
+        log.info(
+            "reading from what is landed",
+            extra={"topic": self.source.topic, "generation": generation, "partitions": len(starts), "offsets": starts},
+        )
         self._freshness.assigned(self.source.topic, starts, {p: bound.high for p, bound in bounds.items()})
 
     def _check_table(self, landing: LandingTable) -> TableState:
-        """The table's state; raises when blocks would not be atomic, and warns when they would not be durable."""
+        """The table's state; raises when blocks would not be atomic, and warns of what costs the user rows."""
         state = landing.table()
         if state.partitioned:
             raise ClickreelError(
                 "the landing table has a PARTITION BY, so a block can be stored by half",
-                hint="make it as clickreel warehouse migrate does",
+                hint="create it as clickreel warehouse migrate does",
             )
-        if not state.synced and self._claimed == 0:
-            self._say("warning: fsync_after_insert is off for the landing table: a loss of power may lose landed rows")
-        self._claimed += 1
+        if self._is_table_checked:
+            return state
+        self._is_table_checked = True
+        if not state.synced:
+            log.warning("fsync_after_insert is off for the landing table: a loss of power may lose landed rows")
+        for view in landing.silent_views():
+            log.warning(
+                "the materialized view %s reads from dvd_clicks, which is a view: it never fires; "
+                "write FROM dvd_clicks_landing WHERE error = ''",
+                view,
+            )
         return state
 
     def _refuse_new_topic(self, landing: LandingTable) -> None:
@@ -285,7 +389,11 @@ class IngestLoop:
                 if start < bounds.low
                 else "clickreel verify",
             )
-        self._say(f"partition {partition}: {bounds.low - start} events are lost to retention; going on at {bounds.low}")
+        log.warning(
+            "%d events are lost to retention; continuing at the oldest one that Kafka holds",
+            bounds.low - start,
+            extra={"topic": self.source.topic, "partition": partition, "offset": bounds.low},
+        )
         self._tokens[partition] = self._landing.advance_low_watermark(partition, claim, bounds.low)
         return bounds.low
 
@@ -296,7 +404,10 @@ class IngestLoop:
         if landed is None or (landed.whole and (expires or landed.first <= claim.first_offset)):
             return
         for first, last in self._landing.holes(partition, landed.first if expires else claim.first_offset):
-            self._say(f"partition {partition}: offsets {first} to {last} are missing in ClickHouse; reading them again")
+            log.warning(
+                "offsets are missing in ClickHouse; reading them again",
+                extra={"topic": self.source.topic, "partition": partition, "offset": first, "last": last},
+            )
             at = first
             for batch in self.source.fetch(partition, first, last):
                 self._failpoints.trigger("during-repair")
@@ -342,16 +453,17 @@ class IngestLoop:
                 hint="a topic of clicks must not be compacted: clickreel topic check",
             )
         now = time.monotonic()
-        pending = self._pending
-        if not pending.rows:
-            pending.since_s = now
+        buffer = self._buffer
+        if not buffer.rows:
+            buffer.since_s = now
         validated = validate_batch(batch, self._lookup)
         if not self.settings.keep_raw:
             validated = validated.without_payloads()
-        pending.validated.append(validated)
-        pending.rows += len(batch)
-        pending.size_bytes += validated.batch.size_bytes
+        buffer.validated.append(validated)
+        buffer.rows += len(batch)
+        buffer.size_bytes += validated.batch.size_bytes
         self._flush_policy.came(len(batch), now)
+        buffer.live_since_ms.setdefault(batch.partition, self._end_seen[batch.partition][1])
         self._next[batch.partition] = int(batch.offsets[-1]) + 1
         self._failpoints.trigger("after-read")
 
@@ -359,24 +471,24 @@ class IngestLoop:
         """Close the block when it is time, and send it when the one before has landed."""
         if self._inflight is not None and self._inflight.done():
             self._reap_inserts()
-        pending = self._pending
-        if not pending.rows:
+        buffer = self._buffer
+        if not buffer.rows:
             return
-        full = self._flush_policy.full(pending.rows, pending.size_bytes)
-        if not full and time.monotonic() < pending.since_s + self._flush_policy.wait_s:
+        full = self._flush_policy.full(buffer.rows, buffer.size_bytes)
+        if not full and time.monotonic() < buffer.since_s + self._flush_policy.wait_s:
             return
         if self._inflight is not None:
             if not full:
                 return  # it grows while the one before is under way
             self._reap_inserts()
-        self._inflight = self._inserter.submit(self._land, self._close())
+        self._inflight = self._submit()
 
-    def _close(self) -> InsertBlock:
-        """Close the block."""
-        pending, self._pending = self._pending, BlockBuffer()
-        made = self._made(pending.validated, self._sent)
-        self._sent.update({partition: last + 1 for partition, (_, last) in made.ends.items()})
-        return made
+    def _submit(self) -> Future[InsertBlock]:
+        """Close the block and hand it to the inserter."""
+        buffer, self._buffer = self._buffer, BlockBuffer()
+        block = self._made(buffer.validated, self._sent)
+        self._sent.update({partition: last + 1 for partition, (_, last) in block.ends.items()})
+        return self._inserter.submit(self._land, block, buffer.live_since_ms)
 
     def _made(self, validated: list[ValidatedBatch], starts: dict[int, int]) -> InsertBlock:
         return build_insert_block(
@@ -388,19 +500,21 @@ class IngestLoop:
             keep_raw=self.settings.keep_raw,
         )
 
-    def _land(self, made: InsertBlock) -> InsertBlock:
+    def _land(self, made: InsertBlock, live_since_ms: Mapping[int, int] | None = None) -> InsertBlock:
         """Step 6, on the inserter's thread."""
         # Step 6.
         sent_ms = time.time_ns() // 1_000_000
         self._failpoints.trigger("before-insert")
         self._landing.insert(made, halfway=lambda: self._failpoints.trigger("during-insert"))
         self._failpoints.trigger("after-insert")
-        self._freshness.landed(made, time.time_ns() // 1_000_000, sent_ms)
+        self._freshness.landed(made, time.time_ns() // 1_000_000, sent_ms, live_since_ms=live_since_ms)
         self.report.rows += made.rows
         self.report.inserts += 1
         for (error, _, _), count in made.dead.items():
             if error == "gap":
                 self.report.gaps += count
+            elif error == UNDECIDED:
+                self.report.undecided += count
             else:
                 self.report.dead += count
         return made
@@ -416,26 +530,36 @@ class IngestLoop:
             raise
         landed = {partition: last + 1 for partition, (_, last) in made.ends.items()}
         self._landed.update(landed)
-        self._progress()
         self.report.partitions.update(landed)
+        self._mark_alive()
         # Step 7.
         self.source.commit(landed)
         self._failpoints.trigger("after-commit")
 
     def _caught_up(self) -> bool:
-        """Whether everything is landed that Kafka held when this process was assigned its share."""
-        if self._pending.rows or self._inflight is not None:
+        """Whether everything is landed that Kafka held when this process was assigned its share, and that can be read."""
+        if self._buffer.rows or self._inflight is not None:
             return False
-        # The end of a partition may be markers of transactions, which are never served: then its end was met above the last record.
-        return all(
-            self._landed[partition] >= goal or self.source.at_end.get(partition, -1) >= goal
-            for partition, goal in self._goal.items()
-        )
+        held_back = []
+        for partition, goal in self._goal.items():
+            # The end of a partition may be markers of transactions, which are never served: then its end was met above the last record.
+            at_end = self.source.at_end.get(partition, -1)
+            if self._landed[partition] >= goal or at_end >= goal:
+                continue
+            if at_end < self._next[partition]:
+                return False
+            held_back.append(partition)
+        for partition in held_back:
+            log.warning(
+                "an open transaction holds back what follows: caught up to the last stable offset",
+                extra={"topic": self.source.topic, "partition": partition, "offset": self.source.at_end[partition]},
+            )
+        return True
 
     def _land_rest(self) -> None:
         """Land what was read when the run ends in order."""
         if self._inflight is not None:
             self._reap_inserts()
-        if self._pending.rows:
-            self._inflight = self._inserter.submit(self._land, self._close())
+        if self._buffer.rows:
+            self._inflight = self._submit()
             self._reap_inserts()

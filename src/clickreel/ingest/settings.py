@@ -13,7 +13,8 @@ class IngestSettings:
 
     topic: str = setting("dvd_clicks", "The Kafka topic that is landed.", env="CLICKREEL_TOPIC")
     group: str = setting(
-        "clickreel-ingest", "The consumer group. One group lands a topic; two would fence each other and stop."
+        "",
+        "The consumer group; empty: `clickreel-ingest.TOPIC.HOME`. One group lands a topic in a database; two would fence each other.",
     )
     instance: str = setting(
         "1",

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from clickreel.contract import framing
 from clickreel.contract.decode import Decoded, decode
-from clickreel.contract.verdict import Lookup, Verdict, judge_record
+from clickreel.contract.verdict import Lookup, Verdict, dump_object, judge_record
 from clickreel.stream.record_batch import RecordBatch
 
 COLUMNS = (
@@ -28,13 +28,17 @@ COLUMNS = (
 OTHER_WORD = 255
 """The code of a word that is not in the current enum."""
 
+UNDECIDED = "undecided"
+"""The error of a row whose schema could not be read; it is validated again when the registry answers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """Why a row is dead.
 
     Attributes:
-        error: ``contract``: it breaks the contract; ``schema``: it names a schema that nobody knows and breaks the current contract.
+        error: ``contract``: it breaks the contract; ``schema``: it names a schema that nobody knows and breaks the current contract;
+            ``undecided``: it names a schema that cannot be read now.
         field: The field at fault, or ``key`` or ``value``.
         rule: The broken rule.
         reason: What is wrong, in words.
@@ -72,7 +76,7 @@ class ValidatedBatch:
 
 
 def validate_batch(batch: RecordBatch, lookup: Lookup) -> ValidatedBatch:
-    """Judge the messages of a batch.
+    """Validate the messages of a batch.
 
     Args:
         batch: The messages.
@@ -91,7 +95,7 @@ def validate_batch(batch: RecordBatch, lookup: Lookup) -> ValidatedBatch:
         dead.pop(row, None)
         good[row] = found.event
         if found.extra:
-            extra[row] = orjson.dumps(found.extra)
+            extra[row] = dump_object(found.extra)
         if found.words:
             words[row] = found.words
     _put(decoded, good, words)
@@ -102,11 +106,12 @@ def rejected(verdict: Verdict) -> Rejected:
     """A verdict against a record, as its row says it: the first violation's field and rule, all of them in the reason."""
     assert verdict.violation is not None, "a good record is not rejected"
     first = verdict.violation
-    return Rejected("contract" if verdict.schema_known else "schema", first.field, first.rule, first.texts)
+    error = UNDECIDED if verdict.is_undecided else "contract" if verdict.schema_known else "schema"
+    return Rejected(error, first.field, first.rule, first.texts)
 
 
 def _framed(batch: RecordBatch, decoded: Decoded) -> list[int]:
-    """The rows to be held against the schema that they name.
+    """The rows to be validated by the schema that they name.
 
     A message that keeps the current contract is good, whatever schema it names: so these are the broken ones that name one, and those
     whose header names none although it should.

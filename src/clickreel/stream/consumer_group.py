@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import psutil
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from clickreel.errors import ClickreelError, UnreachableError, UsageError
@@ -20,13 +24,22 @@ from clickreel.stream.fetch_batches import fetch_batches
 from clickreel.stream.kafka_clients import create_client
 from clickreel.stream.kafka_errors import LOST, ClientErrors, explain, missing
 from clickreel.stream.offset_ranges import read_ranges
+from clickreel.stream.producer_lease import LeaseHolder
 from clickreel.stream.record_batch import RecordBatch
 from clickreel.stream.source import Assignment, OutOfRangeError
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 # A member that was killed is missed after this; a restart under the same instance name takes its place at once.
 _SESSION_MS = 10_000
+_ANSWER_S = 10.0
+# A member that cannot be seen from here, or that is paused, is alive when it is still in the group after a session and a little more.
+_VACANCY_S = _SESSION_MS / 1000 + 2
+# Partitions that are added to the topic are noticed after this; by default librdkafka looks every five minutes.
+_METADATA_MS = 10_000
+# A client that is closed leaves its threads behind when it does not end in this time: with Kafka paused, close waits for it.
+_CLOSE_S = 5.0
 # A topic that was there and is not any more is believed to be deleted after this.
 _GONE_S = 30.0
 # Two poll's worth of messages are fetched ahead. Past that librdkafka pauses fetching, by default for a whole second.
@@ -51,25 +64,28 @@ class ConsumerGroupSource:
     """See :class:`~clickreel.stream.source.Source`.
 
     Args:
-        profile: DeadLetterFilter Kafka is.
+        profile: Where Kafka is.
         topic: The topic.
         group: The consumer group.
         instance: This process's name in the group: a static member, so that a restart takes its predecessor's place at once and the
             broker refuses every later request of the predecessor (KIP-345).
+
+    Raises:
+        ClickreelError: A live process has this name in the group. It would be thrown out by joining.
     """
 
     def __init__(self, profile: Profile, topic: str, group: str, instance: str) -> None:
         self.topic, self.group, self.instance = topic, group, instance
         self._profile = profile
         self._cluster = Cluster(profile)
-        self._client_errors = ClientErrors()
         self._assignment = Assignment(0, frozenset(), -1)
-        self._begun = False
+        self._is_member = self._begun = False
         self._seen_s: float | None = None  # when the topic was last there
         self.at_end: dict[int, int] = {}
+        self._holder = LeaseHolder.current()
         self._config = profile.consumer_config(group) | {
             "group.instance.id": f"{group}-{instance}",
-            "client.id": f"clickreel-ingest-{instance}",
+            "client.id": f"{self._holder}/{instance}",
             "session.timeout.ms": _SESSION_MS,
             "heartbeat.interval.ms": 1000,
             "partition.assignment.strategy": "range",
@@ -78,22 +94,76 @@ class ConsumerGroupSource:
             "fetch.error.backoff.ms": 100,
             "reconnect.backoff.ms": 50,
             "reconnect.backoff.max.ms": 500,
+            "topic.metadata.refresh.interval.ms": _METADATA_MS,
             **_AHEAD,
-            **self._client_errors.config(),
         }
         self.topic_id()  # refuses an absent topic before anything is begun
-        self._consumer = create_client(Consumer, self._config, profile)
-        self._consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
+        self._wait_until_free()
+        self._connect()
+
+    def _connect(self) -> None:
+        """A new client, which has no assignment yet."""
+        self._client_errors = ClientErrors()
+        self._consumer: Any = create_client(Consumer, self._config | self._client_errors.config(), self._profile)
+        self._consumer.subscribe(
+            [self.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+
+    # The place in the group
+
+    def _holders(self, group: str) -> list[tuple[str, LeaseHolder | None]]:
+        """The instance and process of each member of a group, as far as its name tells."""
+        found = []
+        for member in self._cluster.members(group):
+            if member.group == group:
+                name, _, instance = member.owner.rpartition("/")
+                found.append((instance, LeaseHolder.parse(name)))
+        return found
+
+    def _wait_until_free(self) -> None:
+        """Wait until no process that may live has this instance's place.
+
+        Raises:
+            ClickreelError: One has, and lives.
+        """
+        deadline = time.monotonic() + _VACANCY_S
+        while True:
+            others = [
+                holder
+                for instance, holder in self._holders(self.group)
+                if instance == self.instance and holder not in (None, self._holder) and holder.state() != "dead"
+            ]
+            if not others:
+                return
+            for holder in others:
+                if _is_running(holder) or time.monotonic() > deadline:
+                    raise ClickreelError(
+                        f"process {holder.pid} on {holder.host} lands {self.topic} already (group {self.group}, "
+                        f"instance {self.instance})",
+                        hint="clickreel status; to share its work: clickreel ingest --instance NAME",
+                    )
+            time.sleep(0.2)
+
+    def is_group_alive(self, group: str) -> bool:
+        """Whether a group has a member that is not known to be dead."""
+        return any(holder is None or holder.state() != "dead" for _, holder in self._holders(group))
 
     # The group
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        # Nothing is read before ClickHouse has said where to go on: `begin` assigns the offsets.
+        if consumer is not self._consumer:  # a client that was replaced
+            return
+        # Nothing is read before ClickHouse has said where to continue: `seek` assigns the offsets. The first assignment of a static
+        # member may be its predecessor's, which had subscribed to another topic.
         consumer.assign([])
-        self._change(frozenset(one.partition for one in partitions))
+        self._is_member = True
+        self._change(frozenset(one.partition for one in partitions if one.topic == self.topic))
 
     def _on_revoke(self, consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+        if consumer is not self._consumer:
+            return
         consumer.unassign()
+        self._is_member = False
         self._change(frozenset())
 
     def _change(self, partitions: frozenset[int]) -> None:
@@ -121,7 +191,7 @@ class ConsumerGroupSource:
             if error is not None:
                 self._client_errors.record(error)
         self._raise()
-        if self._assignment.partitions and self._assignment.generation < 0:
+        if self._is_member and self._assignment.generation < 0:
             self._assignment = self._assignment._replace(generation=self._generation())
         return self._assignment
 
@@ -177,6 +247,14 @@ class ConsumerGroupSource:
         self._consumer.assign([])
         self._begun = False
 
+    def reopen(self) -> None:
+        """Replace the client."""
+        before = self._consumer
+        self._is_member = False
+        self._change(frozenset())
+        self._connect()
+        _close(before)
+
     def poll(self, limit: int, timeout_s: float) -> list[RecordBatch]:
         """What has come."""
         number = self._assignment.number
@@ -216,19 +294,29 @@ class ConsumerGroupSource:
     def confirm_generation(self, landed: Mapping[int, int]) -> None:
         """Commit and wait for the broker's word."""
         offsets = [TopicPartition(self.topic, partition, offset) for partition, offset in landed.items()]
-        try:
-            done = self._consumer.commit(offsets=offsets, asynchronous=False)
-            error = next((one.error for one in done or () if one.error is not None), None)
-        except KafkaException as exc:
-            error = exc.args[0]
+        answers: list[KafkaError | None] = []
+        consumer = self._consumer
+
+        def ask() -> None:
+            try:
+                done = consumer.commit(offsets=offsets, asynchronous=False)
+                answers.append(next((one.error for one in done or () if one.error is not None), None))
+            except KafkaException as exc:
+                answers.append(exc.args[0])
+
+        # librdkafka sets no bound to the wait: with Kafka paused in the wrong moment it lasts for ever.
+        if not _within(ask, _ANSWER_S):
+            self.reopen()
+            raise UnreachableError(f"Kafka at {self._profile.bootstrap} does not answer", hint="clickreel status")
+        (error,) = answers
         if error is None:
             return
         self._client_errors.record(error)
         self._raise()
         if error.code() in LOST:
-            self._change(
-                frozenset()
-            )  # nothing is ours, and nothing is claimed, before the client has joined again, by itself
+            # Nothing is ours, and no token is taken, before the client has joined again, which it does by itself.
+            self._is_member = False
+            self._change(frozenset())
         if error.code() in _RETRYABLE | LOST | _UNKNOWN or error.retriable():
             raise UnreachableError(
                 f"the group {self.group} has gone on without this process ({error.name()})", hint="clickreel status"
@@ -245,8 +333,31 @@ class ConsumerGroupSource:
 
     def close(self) -> None:
         """Leave off reading; a static member's place is kept for its restart."""
-        self._consumer.close()
-        self._cluster.close()
+        _close(self._consumer)
+        _within(self._cluster.close, _CLOSE_S)
+
+
+def _is_running(holder: LeaseHolder) -> bool:
+    """Whether a process runs on this machine and is not paused: one that is paused loses its place by itself."""
+    if holder.state() != "alive":
+        return False
+    with contextlib.suppress(psutil.Error):
+        return bool(psutil.Process(holder.pid).status() != psutil.STATUS_STOPPED)
+    return False
+
+
+def _close(consumer: Any) -> None:
+    """Close a client in bounded time."""
+    if not _within(consumer.close, _CLOSE_S):
+        log.warning("a Kafka client does not close; it is left behind")
+
+
+def _within(call: Callable[[], object], timeout_s: float) -> bool:
+    """Whether a call into librdkafka ends in time; else it is left to end on a thread of its own."""
+    thread = threading.Thread(target=call, name="bounded", daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    return not thread.is_alive()
 
 
 def out_of_range(topic: str, partition: int, offset: int) -> OutOfRangeError:

@@ -64,6 +64,15 @@ class SingleConsumerSource:
         self._reader = None
         self.at_end = {}
 
+    def reopen(self) -> None:
+        """Read with a new reader; the share is assigned anew."""
+        self.pause()
+        self._assignment = Assignment(self._assignment.number + 1, frozenset(self.bounds()), 1)
+
+    def is_group_alive(self, group: str) -> bool:
+        """Whether a group has a member."""
+        return any(member.group == group for member in self._broker.members(group))
+
     def poll(self, limit: int, timeout_s: float) -> list[RecordBatch]:
         """What has come."""
         if self._reader is None:
