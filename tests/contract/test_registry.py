@@ -174,9 +174,10 @@ def answering(answer: Callable[[httpx.Request], httpx.Response]) -> HttpRegistry
 
 def test_a_reference_to_another_subject_is_resolved(apicurio: HttpRegistry, topic: str) -> None:
     """The referred schema comes along with the one that refers to it, by subject and by id; its rules count."""
-    number = {"type": "integer", "minimum": 1}
+    draft = {"$schema": "http://json-schema.org/draft-07/schema#"}
+    number = draft | {"type": "integer", "minimum": 1}
     apicurio.register(Schema(f"{topic}-number", 1, json.dumps(number)))
-    body = {"type": "object", "properties": {"n": {"$ref": "number.json"}}}
+    body = draft | {"type": "object", "properties": {"n": {"$ref": "number.json"}}}
     reference = {"name": "number.json", "subject": f"{topic}-number", "version": 1}
     request = {"schemaType": "JSON", "schema": json.dumps(body), "references": [reference]}
     registered = apicurio._ask("POST", f"subjects/{topic}-value/versions", request)
