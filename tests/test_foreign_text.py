@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clickreel.cli import output
+from clickreel.cli.app import run
 from clickreel.foreign_text import printable, printable_json
 
 HOSTILE = "a\x1b[2Jb\x9bc\x1b]0;title\x07d\u202ee\ud800f[/x][a-z]\r\n\x7f"
@@ -118,3 +119,15 @@ def test_no_encoding_of_the_terminal_ends_a_command(encoding: str, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert b"\x1b" not in done.stdout + done.stderr
     assert b"\\x1b[2J" in done.stdout
+
+
+def test_what_was_typed_is_repeated_verbatim(capsys: pytest.CaptureFixture[str]) -> None:
+    """A pattern in brackets, a run that looks like markup, an option that holds escapes."""
+    assert run(["contract", "evolve", "--set", "session_id.pattern=^s_[a-z0-9]{8}$"]) == 5
+    out, err = capsys.readouterr()
+    assert "^s_[a-z0-9]{8}$" in out + err
+    assert run(["produce", "--run", "r[/b]\x1b[2J", "--count", "1"]) != 0
+    assert run(["contract", "show", "--field", "[/x]\x1b[2J"]) == 2
+    out, err = capsys.readouterr()
+    assert r"has no field [/x]\x1b[2J" in err
+    assert "\x1b" not in out + err
