@@ -114,7 +114,7 @@ class HttpRegistry:
         )
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Return self."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -214,13 +214,11 @@ class HttpRegistry:
         try:
             response = self._send(method, path, body, options.get("params"))
         except httpx.InvalidURL as exc:
-            raise UsageError(
-                f"{self.url} is no address: {exc}", hint="mend schema.registry.url in the profile"
-            ) from exc
+            raise UsageError(f"{self.url} is no address: {exc}", hint="fix schema.registry.url in the profile") from exc
         except httpx.TransportError as exc:
             raise UnreachableError(
                 f"the schema registry {', '.join(self._urls)} does not answer: {exc or type(exc).__name__}",
-                hint="clickreel status, or mend schema.registry.url in the profile",
+                hint="clickreel status, or fix schema.registry.url in the profile",
             ) from exc
         if response.status_code == _ABSENT and "absent" in options:
             return options["absent"]
@@ -230,7 +228,7 @@ class HttpRegistry:
             return response.json()
         except ValueError as exc:
             raise UnreachableError(
-                f"{self.url} answers, but not as a schema registry does", hint="mend schema.registry.url in the profile"
+                f"{self.url} answers, but not as a schema registry does", hint="fix schema.registry.url in the profile"
             ) from exc
 
     def _send(self, method: str, path: str, body: Any, params: Mapping[str, str] | None) -> httpx.Response:
@@ -277,10 +275,10 @@ def _refusal(url: str, response: httpx.Response, subject: str) -> ContractError 
         return ContractError(f"{url} refuses it: {said}", hint="clickreel contract show --schema")
     if response.status_code in {401, 403}:
         return UnreachableError(
-            f"{url} does not let us in (HTTP {response.status_code})", hint="mend basic.auth.user.info in the profile"
+            f"{url} does not let us in (HTTP {response.status_code})", hint="fix basic.auth.user.info in the profile"
         )
     if response.status_code == _ABSENT:
-        return UnreachableError(f"{url} is no schema registry: {said}", hint="mend schema.registry.url in the profile")
+        return UnreachableError(f"{url} is no schema registry: {said}", hint="fix schema.registry.url in the profile")
     return UnreachableError(f"{url} fails: {said}", hint="clickreel logs registry")
 
 
