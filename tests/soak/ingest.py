@@ -1,5 +1,8 @@
 """Rounds of ``kill -9`` on ingest, ClickHouse and Kafka at random instants, and the proof after each: nothing lost, nothing doubled.
 
+The supervisor restarts what was killed; materialized views of users are on the table, one of which throws; a second ingest is started at
+random.
+
 ``make soak-ingest ARGS="--rounds 300 --events 3000000"``, or ``python -m tests.soak.ingest``. The whole stack is real. The run has every
 flaw; producing goes on through the kills. After each round all sides are held against one another from where the round before ended,
 and at the end once more from the beginning. The seed is printed: it fixes the order of the kills and the stream, not the scheduler.
@@ -29,7 +32,6 @@ from clickreel.audit.regenerate import ExpectedRun
 from clickreel.audit.verification import VerificationReport
 from clickreel.audit.verify import verification
 from clickreel.errors import ClickreelError, VerificationError
-from clickreel.local import ports
 from clickreel.local.home import Home
 from clickreel.local.local_profile import profile
 from clickreel.local.stack import Stack
@@ -51,6 +53,22 @@ FLAWS = "late=1%,late_batch=0.2%,out_of_order=1%,duplicate=1%,malformed=1%"
 VICTIMS = ("ingest", "ingest", "clickhouse", "clickhouse", "kafka")
 # A round's events are landed in about half a second; kills fall into this time and a little after it.
 LONGEST_WAIT_S = 0.8
+# The supervisor restarts after 1, 2, 4 and more seconds; a soak kills more often than that lasts.
+SUPERVISOR_S = 5.0
+SECOND_INGEST_SHARE = 0.3
+# What users have on the table: a view that counts, and one that throws at every second film.
+VIEWS = (
+    "CREATE TABLE IF NOT EXISTS by_film (film_id Int32, n UInt64) ENGINE = SummingMergeTree ORDER BY film_id",
+    (
+        "CREATE MATERIALIZED VIEW IF NOT EXISTS count_films TO by_film AS "
+        "SELECT film_id, count() AS n FROM dvd_clicks_landing GROUP BY film_id"
+    ),
+    "CREATE TABLE IF NOT EXISTS broken (n UInt8) ENGINE = MergeTree ORDER BY n",
+    (
+        "CREATE MATERIALIZED VIEW IF NOT EXISTS break_it TO broken AS "
+        "SELECT throwIf(film_id % 2 = 0, 'a view of a user') AS n FROM dvd_clicks_landing"
+    ),
+)
 
 
 class Feed:
@@ -102,6 +120,9 @@ class Figures:
     missing: int = 0
     doubled: int = 0
     kills: Counter[str] = field(default_factory=Counter)
+    supervised: int = 0
+    second_ingests: int = 0
+    refused: int = 0
     seconds: float = 0.0
     verify_s: float = 0.0
 
@@ -117,7 +138,7 @@ class Soak:
     """The stack, and what is done to it.
 
     Args:
-        folder: DeadLetterFilter it lives.
+        folder: Where it lives.
         seed: Of the kills and of the run.
         home: The home of the stack.
     """
@@ -127,28 +148,25 @@ class Soak:
         self.home = Home(folder)
         self.stack = Stack(self.home)
         self.stack.ensure(["kafka", "clickhouse"], attached=True)
-        self.addresses = addresses = self.stack.addresses()
         self.profile = profile(self.home)
-        self.file = folder / "client.properties"
-        self.file.write_text(
-            f"bootstrap.servers={addresses['kafka']}\nclickhouse.url={addresses['clickhouse']}\n"
-            f"clickhouse.password={self.home.token()}\n",
-            encoding="utf-8",
-        )
         Cluster(self.profile).create(TOPIC, PARTITIONS, 1, {"retention.ms": "-1"})
-        migrate.migrate(connect(self.profile))
+        client = connect(self.profile)
+        migrate.migrate(client)
+        for statement in VIEWS:
+            client.command(statement)
+        client.close()
         self.run = ExpectedRun(World(WorldSettings(seed=seed, rate=RATE, flaws=FLAWS)), START_MS)
         self.feed = Feed(self.profile, self.run)
         self.verification = verification(self.profile, TOPIC, self.run)
         self.figures = Figures(seed)
-        self.ingest: subprocess.Popen[bytes] | None = None
-        self.start_ingest()
+        self.stack.ensure(["ingest"], attached=True)
 
-    def start_ingest(self) -> None:
-        """Start ingest as users do."""
-        with (self.home.path / "ingest.log").open("ab") as log:
-            self.ingest = subprocess.Popen(
-                [sys.executable, "-m", "clickreel", "ingest", "--profile", str(self.file), "--metrics-port", "-1"],
+    def start_second_ingest(self) -> subprocess.Popen[bytes]:
+        """What a user does who does not know that the stack lands already: it is refused, or lands while the first one is dead."""
+        self.figures.second_ingests += 1
+        with (self.home.path / "second-ingest.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "clickreel", "ingest", "--until-caught-up", "--metrics-port", "-1"],
                 env={**os.environ, "CLICKREEL_HOME": str(self.home.path)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -156,34 +174,27 @@ class Soak:
             )
 
     def kill(self, victim: str) -> None:
-        """``kill -9``."""
-        self.figures.kills[victim] += 1
-        if victim == "ingest":
-            assert self.ingest is not None
-            self.ingest.kill()
-            self.ingest.wait()
-            return
+        """``kill -9``; one that is dead already and waits for its restart cannot be killed."""
         record = self.stack.record(victim)
-        assert record is not None
-        os.kill(record.pid, signal.SIGKILL)
+        if record is not None and record.alive():
+            self.figures.kills[victim] += 1
+            os.kill(record.pid, signal.SIGKILL)
 
     def restart(self, victim: str) -> None:
-        """Start again what was killed."""
-        if victim == "ingest":
-            self.start_ingest()
-            return
-        # A process of many threads is dead some 20 ms before its ports are free, and must come back at the same ones.
-        taken = [port for name, port in self.home.read("ports.json").items() if name.startswith(victim)]
-        deadline = time.monotonic() + 60
-        while self.stack.running(victim) or not all(map(ports.free, taken)):
-            assert time.monotonic() < deadline, f"{victim} outlives kill -9"
-            time.sleep(0.02)
+        """Wait until the supervisor has restarted what was killed; ask for it when its pauses have grown long."""
+        deadline = time.monotonic() + SUPERVISOR_S
+        while time.monotonic() < deadline:
+            if self.stack.running(victim):
+                self.figures.supervised += 1
+                return
+            time.sleep(0.05)
         self.stack.ensure([victim], attached=True)
 
     def round(self, events: int) -> VerificationReport:
         """Events, one to three kills among them, and the proof."""
         sender = threading.Thread(target=self.feed.send, args=(events,))
         sender.start()
+        second = self.start_second_ingest() if self.random.random() < SECOND_INGEST_SHARE else None
         victims = self.random.choices(VICTIMS, k=self.random.choice((1, 1, 1, 2, 3)))
         for victim in dict.fromkeys(victims):
             time.sleep(self.random.uniform(0, LONGEST_WAIT_S))
@@ -192,6 +203,10 @@ class Soak:
         for victim in dict.fromkeys(victims):
             self.restart(victim)
         self.feed.flush()
+        if second is not None:
+            code = second.wait(180)
+            assert code in {0, 1}, f"the second ingest ended with {code}"
+            self.figures.refused += code
         began = time.monotonic()
         report = self.verify()
         self.figures.verify_s += time.monotonic() - began
@@ -215,9 +230,6 @@ class Soak:
 
     def close(self) -> None:
         """End everything."""
-        if self.ingest is not None:
-            self.ingest.kill()
-            self.ingest.wait()
         self.stack.down()
 
 
@@ -254,8 +266,8 @@ def main() -> int:
             figures.seconds = time.monotonic() - began
             if not report.ok:
                 tell(json.dumps({"seed": options.seed, "round": number, "examples": report.examples}, default=vars))
-                tell((soak.home.path / "ingest.log").read_text(errors="replace")[-4000:])
-                tell(f"ingest: {soak.ingest and soak.ingest.poll()}")
+                for log in sorted(soak.home.path.glob("**/*ingest*.log")):
+                    tell(f"{log.name}:\n{log.read_text(errors='replace')[-4000:]}")
                 return 6
             if number % 10 == 0 or number == options.rounds:
                 tell(f"{number} rounds, {figures.rows:,} rows, {figures.seconds:.0f} s, {dict(figures.kills)}")
