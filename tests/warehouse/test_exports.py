@@ -41,6 +41,13 @@ def test_the_guarantees_say_how_often(kind: str) -> None:
     assert "error" in words or "dead-letter" in words or "bad" in words
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "clickpipes"])
+def test_every_time_names_its_zone(kind: str) -> None:
+    """A server in another zone shows the same instants. What ClickPipes infers by itself has none."""
+    text = made(kind).text
+    assert len(re.findall(r"DateTime64\(", text)) == len(re.findall(r"DateTime64\([0-9], \\*'UTC\\*'\)", text))
+
+
 @pytest.mark.parametrize("kind", ["clickpipes", "connect-sink"])
 def test_json_is_json(kind: str) -> None:
     """It can be posted as it is."""
