@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -111,15 +111,17 @@ def open_workspace(gateway: RestGateway, stack: Stack, profile: Profile, home: H
     stack.ensure(["flink"])  # a test may have ended it; its address stays
     opened: list[Workspace] = []
 
-    def open_(topic: str, *, known: Profile | None = None, **settings: Any) -> Workspace:
+    def open_(
+        topic: str, *, known: Profile | None = None, extra: Sequence[catalog.TopicTable] = (), **settings: Any
+    ) -> Workspace:
         own = catalog.contract_table()
-        table = catalog.TopicTable(own.name, own.columns, own.required, topic)
+        table = replace(own, topic=topic)
         workspace = Workspace(
             gateway,
             known or profile,
             FlinkSettings(**{"until_now": True, **settings}),
             StatementStore(home.data("flink")),
-            tables=[table],
+            tables=[table, *extra],
             catalogue=lambda: world.catalogue,
         )
         opened.append(workspace)

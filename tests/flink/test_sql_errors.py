@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from clickreel.cli.flink_runner import FlinkRunner
+from clickreel.cli.sql_runner import SqlOptions
+from clickreel.contract.verdict import judge_record
 from clickreel.events import Deliveries
-from clickreel.flink.sql_errors import FlinkError, SqlError, UnreadableError, explain_trace, parse_causes
+from clickreel.flink import bad_records
+from clickreel.flink.sql_errors import FlinkError, RefusedRecordError, SqlError, explain_trace, parse_causes
 from tests.flink.conftest import Open, Topics, one, rows
 
 GOOD = (
@@ -103,67 +109,90 @@ def test_a_division_by_zero_is_a_division_by_zero(open_workspace: Open, stream: 
         rows(open_workspace(stream[0]), "select film_id / (film_id - film_id) from dvd_clicks")
 
 
-@pytest.mark.parametrize(
-    ("broken", "field"),
-    [
-        (b'{"event_id": "x', "event_id"),
-        (GOOD.replace(b"331", b'"many"'), "film_id"),
-        (GOOD.replace(b"2025-12-27 12:18:51.766", b"2025-12-27T12:18:51Z"), "event_ts"),
-        (GOOD.replace(b'"page":"browse",', b""), ""),  # Flink does not say which
-        (GOOD.replace(b"u_10", b"u_\xff"), "user_id"),
-    ],
-)
-def test_a_record_that_cannot_be_read_ends_the_query_and_is_found(
-    open_workspace: Open, topics: Topics, broken: bytes, field: str
-) -> None:
-    """The error holds the field and the text; the record is found by it, with partition and offset."""
-    from clickreel.flink import bad_records
+GARBAGE = [
+    GOOD + GOOD,
+    GOOD + b" garbage",
+    GOOD.replace(b'"position":9', b'"position":2.5'),
+    GOOD.replace(b'"position":9', b'"position":9,"position":9'),
+    b"[" + GOOD + b"]",
+    b"not json",
+    GOOD[:40],
+    GOOD.replace(b"331", b'"many"'),
+    GOOD.replace(b"331", b"2147483648"),
+    GOOD.replace(b"331", b"0"),
+    GOOD.replace(b"331", b"0331"),
+    GOOD.replace(b'"page":"browse",', b""),
+    GOOD.replace(b"tablet", b"fridge"),
+    GOOD.replace(b"u_10", b"u_\xff"),
+    GOOD.replace(b"u_10", b"u_11"),
+    GOOD.replace(b"2025-12-27 12:18:51.766", b"2025-12-27T12:18:51Z"),
+    GOOD.replace(b"}", b',"more":1}'),
+    GOOD.replace(b'"tablet"', b'"tablet\\q"'),
+    GOOD.replace(b"}", b',"devic\\u0065":"tablet"}'),
+    None,
+]
+ACCEPTED = [
+    GOOD,
+    GOOD.replace(b"331", b"331.0"),
+    GOOD.replace(b"331", b"3.31e2"),
+    GOOD.replace(b'"view"', b'"\\u0076iew"'),
+    GOOD.replace(b'"device"', b'"devic\\u0065"'),
+    json.dumps(json.loads(GOOD), indent=2).encode(),
+    json.dumps(dict(reversed(json.loads(GOOD).items()))).encode(),
+    b"\x00\x00\x00\x00\x07" + GOOD,
+]
+VALUES = [*ACCEPTED[:3], *GARBAGE, *ACCEPTED[3:]]
 
+
+@pytest.mark.parametrize("broken", GARBAGE)
+def test_a_record_that_the_contract_refuses_ends_the_query_by_name(
+    open_workspace: Open, topics: Topics, capsys: pytest.CaptureFixture[str], broken: bytes | None
+) -> None:
+    """The error holds partition, offset, the reason and the text; its exit code is 5."""
     topic = topics.make(2)
     topics.put([(b'"u_10"', GOOD, 0)] * 3 + [(b'"u_10"', broken, 0)], topic)
-    workspace = open_workspace(topic)
-    with pytest.raises(UnreadableError) as raised:
-        rows(workspace, "select * from dvd_clicks")
-    assert raised.value.field == field
-    place = bad_records.find_record(workspace.profile, [topic], raised.value.text)
-    assert place is not None
-    assert (place.topic, place.offset) == (topic, 3)
-    assert place.why
+    with pytest.raises(RefusedRecordError) as raised:
+        FlinkRunner(open_workspace(topic), SqlOptions(form="json")).run("select event_id from dvd_clicks")
+    assert raised.value.offset == 3
+    verdict = judge_record(b'"u_10"', broken)
+    assert verdict.violation is not None
+    assert f"{topic} partition {raised.value.partition} offset 3: {verdict.violation.text}" in raised.value.message
     assert raised.value.exit_code == 5
+    assert "error" not in capsys.readouterr().out
 
 
-def test_skipped_records_and_silent_nulls_are_counted(open_workspace: Open, topics: Topics) -> None:
-    """With `skip` Flink drops what it cannot read and makes a broken field NULL in silence; both are told apart and counted."""
-    from clickreel.flink import bad_records
-
+def test_rows_are_the_records_that_the_contract_accepts(open_workspace: Open, topics: Topics) -> None:
+    """Whatever their spelling and their frame; the others are counted and named by their offsets."""
     topic = topics.make(1)
-    bad = [
-        b"not json",
-        GOOD[:40],
-        GOOD.replace(b"331", b'"many"'),
-        GOOD.replace(b'"page":"browse",', b""),
-        GOOD.replace(b"tablet", b"fridge"),
-    ]
-    topics.put([(b'"u_10"', value, 0) for value in [GOOD, *bad, GOOD]], topic)
+    topics.put([(b'"u_10"', value, 0) for value in VALUES], topic)
+    topics.put([(b' "u_1\\u0030" ', GOOD, 0), (b"u_10", GOOD, 0), (None, GOOD, 0)], topic)
+    judged = [judge_record(b'"u_10"', value).is_valid for value in VALUES]
+    assert judged == [value in ACCEPTED for value in VALUES]
     workspace = open_workspace(topic, bad_records="skip")
-    got = rows(workspace, "select film_id, page, device from dvd_clicks")
-    assert sorted(got, key=str) == sorted(
-        [
-            [331, "browse", "tablet"],
-            [None, "browse", "tablet"],
-            [331, None, "tablet"],
-            [331, "browse", "fridge"],
-            [331, "browse", "tablet"],
-        ],
-        key=str,
+    got = rows(
+        workspace, "select event_id, event_ts, film_id, event_type, `position`, device, `$rowtime` from dvd_clicks"
     )
-    found = bad_records.count_bad_records(workspace.profile, topic, {})
-    assert (found.read, found.skipped, dict(found.nulls), found.kept) == (7, 2, {"film_id": 1, "page": 1}, 1)
-    assert found.first is not None
-    assert found.first.offset == 1
-    assert (
-        "2 were skipped; 2 have a field that became NULL (film_id 1, page 1); 1 were read as they are" in found.words()
+    event = ["84e0e977-9ee7-4eec-9cd6-f7655e481cb3", "2025-12-27 12:18:51.766", 331, "view", 9, "tablet"]
+    assert [row[:6] for row in got] == [event] * (len(ACCEPTED) + 1)
+    report = bad_records.count_bad_records(workspace.profile, workspace.tables["dvd_clicks"], {})
+    assert (report.read, report.bad) == (len(VALUES) + 3, len(GARBAGE) + 2)
+    assert [place.offset for place in report.first] == [3, 4, 5, 6, 7]
+    assert report.lines()[-1] == f"and {len(GARBAGE) + 2 - 5} more"
+
+
+def test_a_view_of_the_contract_can_be_written_copied_and_shown(open_workspace: Open, topics: Topics) -> None:
+    """INSERT INTO, LIKE and SHOW CREATE TABLE mean the table behind it, and mistakes keep their place in the text."""
+    topic = topics.make(1)
+    workspace = open_workspace(topic)
+    columns = (
+        "'\"u_10\"', '84e0e977-9ee7-4eec-9cd6-f7655e481cb3', timestamp '2025-12-27 12:18:51.766', 'u_10', 's_53482d2c'"
     )
+    rows(workspace, f"insert into dvd_clicks values ({columns}, 331, 'view', 'browse', 9, 'tablet', 'recommendation')")
+    assert rows(workspace, "select film_id, `key` from `default`.cluster_0.dvd_clicks") == [[331, '"u_10"']]
+    assert "'connector' = 'kafka'" in str(rows(workspace, "show create table dvd_clicks"))
+    with pytest.raises(SqlError) as raised:
+        workspace.execute(one("insert into dvd_clicks select nope from dvd_clicks"))
+    assert (raised.value.line, raised.value.column) == (1, 31)
 
 
 def test_a_trace_is_read_from_outside_in() -> None:

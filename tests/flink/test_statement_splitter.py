@@ -67,11 +67,11 @@ def test_a_statement_knows_its_place_in_the_source() -> None:
 
 
 def test_its_own_limit_is_seen() -> None:
-    """Only a LIMIT at the end bounds the whole statement."""
+    """A LIMIT at the end bounds the whole statement, behind an OFFSET too."""
     assert [s.limit for s in split_statements("select 1 limit 20; select 2; select 3 limit 5 offset 2")] == [
         20,
         None,
-        None,
+        5,
     ]
 
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -167,7 +167,7 @@ def main(arguments: list[str]) -> int:
             world = World(WorldSettings(seed=7, films=60, users=300))
             topic = Topics(profile).fill(world.deliveries(START_MS + 8 * HOUR_MS, START_MS + 20 * HOUR_MS))
             own = catalog.contract_table()
-            table = catalog.TopicTable(own.name, own.columns, own.required, topic)
+            table = replace(own, topic=topic)
             seen = soak(stack, profile, table, options.rounds, _say)
         finally:
             stack.down()

@@ -62,7 +62,7 @@ def run(events: int = 1_000_000, repeats: int = 3) -> dict[str, Any]:
                 profile,
                 FlinkSettings(until_now=True),
                 StatementStore(home.data("flink")),
-                catalog.TopicTable(own.name, own.columns, own.required, topic),
+                replace(own, topic=topic),
             )
             truth = _clickhouse(profile, topic, sent)
             ours: list[float] = []
@@ -136,7 +136,8 @@ class _Sides:
         with httpx.Client(base_url=f"{self._url}/v3", timeout=30, trust_env=False) as http:
             options = {"properties": catalog.session_options(self._settings)}
             session = http.post("/sessions", json=options).json()["sessionHandle"]
-            for sql in catalog.setup_statements([self._table], self._profile, self._settings):
+            table = catalog.create_table_sql(self._table, self._profile, self._settings)
+            for sql in (*catalog.catalog_statements(), table):
                 _pages(http, session, sql)
             began = time.perf_counter()
             rows = _pages(http, session, _SQL)

@@ -11,13 +11,15 @@ from clickreel.cli.output import print_err, print_out
 from clickreel.cli.row_printers import FinalRows, LiveTable, RowPrinter, printer_for
 from clickreel.cli.sql_runner import SqlOptions
 from clickreel.errors import ClickreelError
-from clickreel.flink.sql_errors import FlinkError, SqlError, UnreadableError
+from clickreel.flink.sql_errors import FlinkError, RefusedRecordError, SqlError, UnreadableError
 from clickreel.flink.statement_splitter import Statement, split_statements
 from clickreel.flink.workspace import Query, Row, StatementResult, StoppedError, Workspace
 from clickreel.foreign_text import printable
 
 # After so long without a row a person wonders.
 _WONDER_S = 5.0
+# Behind a full limit the last rows come within a moment.
+_QUIET_S = 1.0
 _NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE", "DECIMAL"}
 
 
@@ -25,31 +27,40 @@ class _QueryLimits:
     """Counts rows and seconds of one query, and knows when it is enough.
 
     Args:
-        limit: Rows after which it is.
+        limits: Rows after which it is, by each reason.
         timeout_s: Seconds after which it is.
+        inner_limits: What the limits inside of the query let in before they are full, where all rows come through limits.
     """
 
-    def __init__(self, limit: int | None, timeout_s: float | None) -> None:
-        self._limit, self._timeout_s = limit, timeout_s
-        self._begun = time.monotonic()
+    def __init__(self, limits: Sequence[int], timeout_s: float | None, inner_limits: Sequence[int]) -> None:
+        self._limit, self._timeout_s = min(limits, default=None), timeout_s
+        self._inner_limits = inner_limits if self._limit is None else ()
+        self._begun = self._row_at = self._full_asked_at = time.monotonic()
         self._asks_at = self._begun + _WONDER_S
         self._rows, self._first_s = 0, 0.0
         self.why = ""
 
     def take(self, rows: Sequence[Row]) -> Sequence[Row]:
         """The rows that are still wanted."""
-        if rows and not self._rows:
-            self._first_s = time.monotonic() - self._begun
+        if rows:
+            self._row_at = time.monotonic()
+            self._first_s = self._first_s or self._row_at - self._begun
         taken = rows if self._limit is None else rows[: self._limit - self._rows]
         self._rows += len(taken)
         return taken
 
-    def enough(self) -> bool:
+    def enough(self, query: Query) -> bool:
         """Whether the query should be stopped."""
-        if self._timeout_s is not None and time.monotonic() - self._begun > self._timeout_s:
+        now = time.monotonic()
+        if self._timeout_s is not None and now - self._begun > self._timeout_s:
             self.why = f", stopped after {self._timeout_s:g} s"
             return True
-        return self._limit is not None and self._rows >= self._limit
+        if self._limit is not None:
+            return self._rows >= self._limit
+        if not self._inner_limits or now - max(self._row_at, self._full_asked_at) < _QUIET_S:
+            return False
+        self._full_asked_at = now
+        return query.limits_are_full(self._inner_limits)
 
     def wonders(self) -> bool:
         """Whether it is time to say why nothing comes: after five seconds, then every thirty."""
@@ -89,7 +100,7 @@ class FlinkRunner:
                 debug(exc)
                 _point(exc, source)
                 raise
-            except UnreadableError as exc:
+            except (UnreadableError, RefusedRecordError) as exc:
                 debug(exc)
                 raise self._named(exc, statement) from exc
             except FlinkError as exc:
@@ -101,25 +112,28 @@ class FlinkRunner:
         if not statement.is_query:
             self._answer(self.workspace.execute(statement, name=self.options.name))
             return
-        changing = not self.options.changelog and not self.workspace.is_append_only(statement)
-        printer = self._printer(changing=changing)
+        shape = self.workspace.shape(statement)
+        printer = self._printer(changing=not self.options.changelog and not shape.append_only, ends=bool(shape.limits))
+        limits = (
+            [] if isinstance(printer, FinalRows | LiveTable) or self.options.limit is None else [self.options.limit]
+        )
+        if shape.append_only and shape.row_limit is not None:
+            limits.append(shape.row_limit)
         with self.workspace.query(statement, name=self.options.name) as query:
-            self._print(query, printer, rows_are_final=not isinstance(printer, FinalRows | LiveTable))
+            self._print(query, printer, _QueryLimits(limits, self.options.timeout_s, shape.limits))
 
-    def _printer(self, *, changing: bool) -> RowPrinter:
+    def _printer(self, *, changing: bool, ends: bool) -> RowPrinter:
         form, limit = self.options.form, self.options.limit
         changes = self.options.changelog
         if changing and not form and sys.stdout.isatty():
             return LiveTable(limit)
         # A result that changes is printed once it stands still; where nothing makes it end, as the changes that it is.
-        ends = self.workspace.settings.until_now or self.options.timeout_s is not None
+        ends = ends or self.workspace.settings.until_now or self.options.timeout_s is not None
         changes = changes or (changing and not ends)
         inner = printer_for(form, changes=changes)
         return FinalRows(inner, limit) if changing and ends else inner
 
-    def _print(self, query: Query, printer: RowPrinter, *, rows_are_final: bool) -> None:
-        limits = [limit for limit in (self.options.limit, query.statement.limit) if limit is not None]
-        watch = _QueryLimits(min(limits) if limits and rows_are_final else None, self.options.timeout_s)
+    def _print(self, query: Query, printer: RowPrinter, watch: _QueryLimits) -> None:
         begun = False
         try:
             for batch in query:
@@ -129,11 +143,11 @@ class FlinkRunner:
                 taken = watch.take(batch)
                 if begun:
                     printer.rows(taken)
-                if watch.enough():
+                if watch.enough(query):
                     break
                 if watch.wonders():
                     self._wonder(query)
-            self._losses(query)
+            self._report_bad_records(query)
         except KeyboardInterrupt:
             query.close()
             watch.why = ", stopped by Ctrl-C"
@@ -149,25 +163,33 @@ class FlinkRunner:
         for reason in no_rows.find_reasons(self.workspace, query):
             print_err(("no rows yet:", "yellow"), f" {reason}")
 
-    def _losses(self, query: Query) -> None:
-        """Say what bad records cost, where they do not end the query."""
-        topic = next(iter(self.workspace.tables))
-        if self.workspace.settings.bad_records != "skip" or topic not in query.statement.names():
+    def _report_bad_records(self, query: Query) -> None:
+        """Say which records were left out, where they do not end the query."""
+        if self.workspace.settings.bad_records != "skip":
             return
         from clickreel.flink import bad_records
 
-        found = bad_records.count_bad_records(self.workspace.profile, topic, query.offsets())
-        if found:
-            print_err(("bad records:", "yellow"), f" {found.words()}")
+        until = query.offsets()
+        for table in self.workspace.read_tables(query.statement):
+            if table.name in query.statement.names():
+                found = bad_records.count_bad_records(self.workspace.profile, table, until)
+                for line in found.lines() if found else ():
+                    print_err(("bad records:", "yellow"), f" {line}")
 
-    def _named(self, exc: UnreadableError, statement: Statement) -> ClickreelError:
+    def _named(self, exc: UnreadableError | RefusedRecordError, statement: Statement) -> ClickreelError:
         """The error with the record's place in Kafka."""
         from clickreel.flink import bad_records
 
-        place = bad_records.find_record(self.workspace.profile, self.workspace.topics(statement), exc.text)
+        tables, profile = self.workspace.read_tables(statement), self.workspace.profile
+        if isinstance(exc, RefusedRecordError):
+            under_contract = [table for table in tables if table.has_contract]
+            places = [bad_records.read_record(profile, table, exc.partition, exc.offset) for table in under_contract]
+            place = next((place for place in places if place is not None and place.why), None)
+        else:
+            place = bad_records.find_record(profile, tables, exc.text)
         exc.hint = "leave such records out and count them: --bad-records skip"
         if place is not None:
-            exc.message = f"a record cannot be read: {place}"
+            exc.message = f"a record breaks the contract: {place}"
         return exc
 
     def _answer(self, answer: StatementResult) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clickreel.cli.output import print_err
 from clickreel.cli.sql_runner import SqlOptions, SqlRunner
 from clickreel.profile import Profile
 
@@ -46,6 +47,8 @@ def engine(name: str, profile: Profile, flags: dict[str, Any], options: SqlOptio
     gateway = _connect_gateway(settings, profile, home)
     try:
         with Workspace(gateway, profile, settings, home_statements(home), catalogue=_films(home)) as workspace:
+            for topic, why in workspace.left_out.items():
+                print_err(("left out:", "yellow"), f" the topic {topic} cannot be a table: {why}")
             yield FlinkRunner(workspace, options)
     finally:
         gateway.disconnect()

@@ -1,20 +1,29 @@
-"""Records that a statement could not read, or read only in part: found in Kafka and named by topic, partition and offset."""
+"""Records that a statement refused or left out: judged as every reader judges them, named by topic, partition and offset."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from clickreel.contract import schema
-from clickreel.contract.check import check
+from clickreel.contract import schema_registry
+from clickreel.contract.rules import Violation
+from clickreel.contract.schema_lookup import SchemaLookup
+from clickreel.contract.verdict import compiled, judge_record
+from clickreel.errors import ClickreelError
+from clickreel.flink.catalog import TopicTable
 from clickreel.profile import Profile
+from clickreel.stream.cluster import Cluster
+from clickreel.stream.record_batch import Record
 
-# Reading goes at a million records a second; a person waits so long for a better message, and no longer.
+# Reading goes at some hundred thousand records a second; a person waits so long for a better message, and no longer.
 BUDGET_S = 10.0
 _BATCH = 10_000
+# How many are named; the others are counted.
+_NAMED = 5
+
+Judge = Callable[[Record], str]
+"""Why a record is refused, in words; empty when it is good."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,7 @@ class RecordLocation:
         topic: Its topic.
         partition: Its partition.
         offset: Its offset.
-        why: What is wrong, in words; empty when the contract has nothing against it.
+        why: What is wrong, in words; empty when nothing is known against it.
         text: The record's value, cut when it is long.
     """
 
@@ -43,132 +52,163 @@ class RecordLocation:
 
 @dataclass
 class BadRecordReport:
-    """What a statement that skips bad records left out or made NULL.
+    """The records of one topic that a statement left out.
 
     Attributes:
         read: Records that were looked at.
-        skipped: Records that cannot be read at all.
-        nulls: Fields that became NULL, by name.
-        kept: Records that break the contract and were read as they are (an unknown word, say).
-        first: The first of them.
-        whole: Whether all that the statement read was looked at.
+        bad: How many of them are refused.
+        first: The first of these.
+        is_complete: Whether all that the statement read was looked at.
     """
 
     read: int = 0
-    skipped: int = 0
-    nulls: Counter[str] = field(default_factory=Counter)
-    kept: int = 0
-    first: RecordLocation | None = None
-    whole: bool = True
+    bad: int = 0
+    first: list[RecordLocation] = field(default_factory=list)
+    is_complete: bool = True
 
     def __bool__(self) -> bool:
         """Whether there is anything to say."""
-        return self.first is not None
+        return self.bad > 0
 
-    def words(self) -> str:
-        """One line for a person."""
-        parts = []
-        if self.skipped:
-            parts.append(f"{self.skipped:,} were skipped")
-        if self.nulls:
-            fields = ", ".join(f"{name} {count:,}" for name, count in self.nulls.most_common())
-            parts.append(f"{self.nulls.total():,} have a field that became NULL ({fields})")
-        if self.kept:
-            parts.append(f"{self.kept:,} were read as they are")
-        scope = "" if self.whole else "first "
-        return f"of the {scope}{self.read:,} records looked at, {'; '.join(parts)}. First: {self.first}"
+    def lines(self) -> list[str]:
+        """What there is to say, one line a record behind the first line."""
+        scope = "" if self.is_complete else "first "
+        more = [f"and {self.bad - len(self.first):,} more"] if self.bad > len(self.first) else []
+        return [
+            f"of the {scope}{self.read:,} records looked at, {self.bad:,} were skipped",
+            *map(str, self.first),
+            *more,
+        ]
 
 
-def find_record(profile: Profile, topics: Sequence[str], text: str) -> RecordLocation | None:
+def judge_of(table: TopicTable, profile: Profile) -> Judge:
+    """The judge of a table's records: the contract, or the schema that the table was made of.
+
+    Args:
+        table: The table.
+        profile: Names the registry.
+    """
+    topic = table.topic or table.name
+    registry = schema_registry.connect(profile) if profile.registry_url else None
+    if table.has_contract:
+        lookup = SchemaLookup(registry.by_id if registry else None, topic)
+
+        def by_contract(record: Record) -> str:
+            verdict = judge_record(record.key, record.value, record.headers, lookup=lookup)
+            return verdict.violation.text if verdict.violation else ""
+
+        return by_contract
+    known = registry.schema(f"{topic}-value") if registry else None
+    if known is None:
+        return lambda _: ""
+    rules = compiled(known)
+    if isinstance(rules, Violation):
+        return lambda _: ""  # a schema that cannot be used says nothing of a record
+
+    def by_schema(record: Record) -> str:
+        given = [(name, data) for name, data in record.headers if data is not None]
+        violation = rules.check_value(record.value, given)
+        return violation.text if violation else ""
+
+    return by_schema
+
+
+def read_record(profile: Profile, table: TopicTable, partition: int, offset: int) -> RecordLocation | None:
+    """Read one record and judge it; None when it is gone or Kafka does not answer."""
+    topic = table.topic or table.name
+    judge = judge_of(table, profile)
+    for record in _records(profile, topic, {partition: (offset, offset + 1)}):
+        return _locate(topic, record, judge(record))
+    return None
+
+
+def find_record(profile: Profile, tables: Sequence[TopicTable], text: str) -> RecordLocation | None:
     """Find the record that Flink could not read.
 
     Args:
         profile: Where Kafka is.
-        topics: Where it may be.
+        tables: The tables whose topics may hold it.
         text: The record as Flink shows it.
 
     Returns:
         Its place, or None when it was not found in time or is gone.
     """
-    for message in _messages(profile, topics, {}):
-        value = message.value()
-        # Java replaces what is not UTF-8 by the same sign.
-        if value is not None and value.decode("utf-8", "replace") == text:
-            return _place(message)
+    for table in tables:
+        topic, judge = table.topic or table.name, judge_of(table, profile)
+        for record in _records(profile, topic):
+            # Java replaces what is not UTF-8 by the same sign.
+            if record.value is not None and record.value.decode("utf-8", "replace") == text:
+                return _locate(topic, record, judge(record))
     return None
 
 
-def count_bad_records(profile: Profile, topic: str, until: Mapping[tuple[str, int], int]) -> BadRecordReport:
-    """Count what a statement that skips bad records left out of a topic, or made NULL.
+def count_bad_records(profile: Profile, table: TopicTable, until: Mapping[tuple[str, int], int]) -> BadRecordReport:
+    """Count what a statement that skips bad records left out of a topic.
 
     Args:
         profile: Where Kafka is.
-        topic: The contract's topic; only its records can be judged.
+        table: The topic's table.
         until: The offsets that the statement had reached, by topic and partition; those absent are taken as read to the end.
     """
-    found = BadRecordReport()
-    required = schema.current("value").fields
-    deadline = time.monotonic() + BUDGET_S
-    for message in _messages(profile, [topic], until):
-        found.read += 1
-        violation = check(message.key(), message.value(), message.headers())
-        if violation is not None:
-            found.first = found.first or _place(message)
-            if violation.rule in {"json", "encoding", "framing"} or violation.field == "value":
-                found.skipped += 1
-            elif violation.rule in {"required", "type"} and violation.field in required:
-                found.nulls[violation.field] += 1
-            else:
-                found.kept += 1
-        if found.read % _BATCH == 0 and time.monotonic() > deadline:
-            found.whole = False
-            break
-    return found
+    topic, judge = table.topic or table.name, judge_of(table, profile)
+    report = BadRecordReport(is_complete=False)
+    ends = {partition: (0, end) for (name, partition), end in until.items() if name == topic}
+    begun = time.monotonic()
+    for record in _records(profile, topic, ends, whole_topic=True):
+        report.read += 1
+        why = judge(record)
+        if why:
+            report.bad += 1
+            if len(report.first) < _NAMED:
+                report.first.append(_locate(topic, record, why))
+    report.is_complete = time.monotonic() - begun < BUDGET_S
+    return report
 
 
-def _place(message: Any) -> RecordLocation:
-    value = message.value()
-    violation = check(message.key(), value, message.headers())
-    text = "null" if value is None else value.decode("utf-8", "replace")
+def _locate(topic: str, record: Record, why: str) -> RecordLocation:
+    text = "null" if record.value is None else record.value.decode("utf-8", "replace")
     shown = text if len(text) <= 300 else f"{text[:300]}..."
-    return RecordLocation(
-        message.topic(), message.partition(), message.offset(), violation.text if violation else "", shown
-    )
+    return RecordLocation(topic, record.partition, record.offset, why, shown)
 
 
-def _messages(profile: Profile, topics: Sequence[str], until: Mapping[tuple[str, int], int]) -> Iterator[Any]:
-    """The records of some topics from their first to the given offsets, within the time that a person waits."""
-    from confluent_kafka import Consumer, KafkaException, TopicPartition
+def _records(
+    profile: Profile, topic: str, ranges: Mapping[int, tuple[int, int]] | None = None, *, whole_topic: bool = False
+) -> Iterator[Record]:
+    """The records of a topic in these ranges of offsets, for as long as a person waits.
 
-    deadline = time.monotonic() + BUDGET_S
-    consumer = Consumer(
-        {
-            **profile.consumer_config("clickreel-sql"),
-            "auto.offset.reset": "earliest",
-            "error_cb": lambda _: None,
-            "log_level": 0,
-        }
-    )
+    Args:
+        profile: Where Kafka is.
+        topic: The topic.
+        ranges: First offset and the one behind the last, by partition; None stands for all.
+        whole_topic: Whether partitions that ``ranges`` does not name are read whole.
+    """
+    kafka = Cluster(profile)
     try:
-        left = {}
-        for topic in topics:
-            for partition in consumer.list_topics(topic, timeout=5).topics[topic].partitions:
-                low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=5)
-                end = min(high, until.get((topic, partition), high))
-                if low < end:
-                    left[topic, partition] = (low, end)
-        consumer.assign([TopicPartition(topic, partition, low) for (topic, partition), (low, _) in left.items()])
-        while left and time.monotonic() < deadline:
-            for message in consumer.consume(_BATCH, timeout=0.1):
-                place = (message.topic(), message.partition())
-                if message.error() or place not in left:
-                    continue
-                end, offset = left[place][1], int(message.offset() or 0)
-                if offset < end:
-                    yield message
-                if offset + 1 >= end:
-                    del left[place]
-    except KafkaException:
+        left: dict[int, tuple[int, int]] = {}
+        for partition, (low, high) in enumerate(kafka.bounds(topic)):
+            if ranges is None or whole_topic or partition in ranges:
+                start, end = (ranges or {}).get(partition, (low, high))
+                if max(start, low) < min(end, high):
+                    left[partition] = (max(start, low), min(end, high))
+        yield from _read(kafka, topic, left)
+    except ClickreelError:
         return
     finally:
-        consumer.close()
+        kafka.close()
+
+
+def _read(kafka: Cluster, topic: str, left: dict[int, tuple[int, int]]) -> Iterator[Record]:
+    deadline = time.monotonic() + BUDGET_S
+    reader = kafka.reader(topic, {partition: start for partition, (start, _) in left.items()})
+    try:
+        while left and time.monotonic() < deadline:
+            for record in reader.poll(_BATCH, 0.1):
+                end = left.get(record.partition, (0, 0))[1]
+                if record.offset < end:
+                    yield record
+                if record.offset + 1 >= end:
+                    left.pop(record.partition, None)
+            for partition in reader.ended & left.keys():
+                del left[partition]  # what stands behind the last record are the marks of transactions
+    finally:
+        reader.close()

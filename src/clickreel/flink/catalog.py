@@ -6,22 +6,28 @@ The names are those of the Flink workspace that the topic's first users have, so
 from __future__ import annotations
 
 import contextlib
-import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from clickreel.contract import schema
 from clickreel.contract.ddl import flink_type as scalar_type
 from clickreel.contract.schema import as_object
-from clickreel.errors import ContractError, UnreachableError
+from clickreel.errors import ClickreelError, ContractError, UnreachableError
+from clickreel.flink import contract_sql
 from clickreel.flink.settings import FlinkSettings
 from clickreel.profile import Profile
 
-_LOG = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from clickreel.contract.schema_registry import Registry
 
 CATALOG, DATABASE = "default", "cluster_0"
+# Databases of the tables behind the view of a topic that is under the contract.
+RAW_DATABASE, SINK_DATABASE = "raw_records", "writable"
 ROWTIME, KEY = "$rowtime", "key"
+# A word of ours in the schema of a key: whether the key's newest record replaces those before (upsert) or is added to them (append).
+CHANGELOG_MODE = "x-changelog-mode"
 
 
 @dataclass(frozen=True)
@@ -33,37 +39,55 @@ class TopicTable:
         columns: ``(name, Flink type)`` of the value's fields, in the schema's order.
         required: Fields that the schema requires.
         topic: The topic, where it has another name.
+        primary_key: Fields by which a newer record replaces an older one; empty where records are only added.
+        distributed_by: Fields that are the record's key where records are only added.
+        has_contract: Whether its records are under the contract, so that its rows are those that the contract accepts.
     """
 
     name: str
     columns: tuple[tuple[str, str], ...]
     required: frozenset[str] = field(default_factory=frozenset)
     topic: str = ""
+    primary_key: tuple[str, ...] = ()
+    distributed_by: tuple[str, ...] = ()
+    has_contract: bool = False
+
+    @property
+    def has_object_key(self) -> bool:
+        """Whether its records' keys are objects made of its own fields; others have the key's text as column ``key``."""
+        return bool(self.primary_key or self.distributed_by)
 
     @property
     def names(self) -> tuple[str, ...]:
         """All its columns."""
-        return (KEY, *(name for name, _ in self.columns), ROWTIME)
+        return (*(() if self.has_object_key else (KEY,)), *(name for name, _ in self.columns), ROWTIME)
 
 
-def table_from_schema(topic: str, body: Mapping[str, Any]) -> TopicTable:
-    """The table of a topic whose value has this JSON schema.
+def table_from_schema(topic: str, value: Mapping[str, Any], key: Mapping[str, Any] | None = None) -> TopicTable:
+    """The table of a topic whose value, and key, have these JSON schemas.
 
     Args:
         topic: The topic.
-        body: A JSON schema of type object.
+        value: A JSON schema of type object.
+        key: The key's JSON schema where it is an object too.
 
     Raises:
-        ContractError: A field has a name that no column can have.
+        ValueError: A property's name cannot be a column.
     """
-    fields = {name: as_object(rules) or {} for name, rules in body.get("properties", {}).items()}
-    odd = next((name for name in fields if not name.strip() or not name.isprintable()), None)
+    properties = {name: as_object(rules) or {} for name, rules in value.get("properties", {}).items()}
+    odd = next((name for name in properties if not name.strip() or not name.isprintable()), None)
     if odd is not None:
-        raise ContractError(
-            f"{topic}-value has a field named {odd!r}, which no table can have", hint="name another topic"
-        )
-    columns = tuple((name, flink_type(rules)) for name, rules in fields.items() if name not in {KEY, ROWTIME})
-    return TopicTable(topic, columns, frozenset(body.get("required", ())))
+        raise ValueError(f"a field named {odd!r} cannot be a column")
+    columns = tuple((name, flink_type(rules)) for name, rules in properties.items() if name not in {KEY, ROWTIME})
+    fields = tuple((key or {}).get("properties", {}))
+    mode = (key or {}).get(CHANGELOG_MODE) if fields and set(fields) <= set(properties) else None
+    return TopicTable(
+        topic,
+        columns,
+        frozenset(value.get("required", ())),
+        primary_key=fields if mode == "upsert" else (),
+        distributed_by=fields if mode == "append" else (),
+    )
 
 
 def flink_type(rules: Mapping[str, Any]) -> str:
@@ -83,20 +107,85 @@ def flink_type(rules: Mapping[str, Any]) -> str:
 
 def contract_table() -> TopicTable:
     """The table of the contract's own topic."""
-    return table_from_schema(schema.TOPIC, schema.current("value").body)
+    return replace(table_from_schema(schema.TOPIC, schema.current("value").body), has_contract=True)
 
 
-def create_table_sql(table: TopicTable, profile: Profile, settings: FlinkSettings) -> str:
-    """``CREATE TABLE`` for a topic. It holds the profile's secrets: never print it."""
-    lines = [f"{quote_name(KEY)} STRING", *(f"{quote_name(name)} {kind}" for name, kind in table.columns)]
-    lines.append(f"{quote_name(ROWTIME)} TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL")
-    lines.append(f"WATERMARK FOR {quote_name(ROWTIME)} AS {quote_name(ROWTIME)} - {_interval(settings.watermark_s)}")
+def table_statements(table: TopicTable, profile: Profile, settings: FlinkSettings) -> list[str]:
+    """The statements that make a topic a table. They hold the profile's secrets: never print them.
+
+    A topic under the contract is three things: a table of its raw bytes, a view of the records that the contract accepts, and a table
+    to write to, both tables in databases of their own.
+    """
+    compiled = contract_sql.compile_contract() if table.has_contract else None
+    if compiled is None:
+        return [create_table_sql(table, profile, settings)]
+    raw = qualified_name(table.name, RAW_DATABASE)
+    view = contract_sql.view_sql(
+        compiled, qualified_name(table.name), raw, ends_at_refused=settings.bad_records == "fail"
+    )
+    sink = create_table_sql(table, profile, settings, SINK_DATABASE)
+    return [_raw_table_sql(table, profile, settings), sink, view]
+
+
+def _raw_table_sql(table: TopicTable, profile: Profile, settings: FlinkSettings) -> str:
+    lines = (
+        f"`{contract_sql.RAW_KEY}` STRING",
+        f"`{contract_sql.RAW_VALUE}` STRING",
+        f"`{contract_sql.PARTITION}` INT METADATA FROM 'partition' VIRTUAL",
+        f"`{contract_sql.OFFSET}` BIGINT METADATA FROM 'offset' VIRTUAL",
+        *_rowtime(settings),
+    )
+    options = {
+        "connector": "kafka",
+        "topic": table.topic or table.name,
+        **connection_options(profile),
+        **_range(settings),
+        "key.format": "raw",
+        "key.raw.charset": "ISO-8859-1",
+        "key.fields": contract_sql.RAW_KEY,
+        "value.format": "raw",
+        "value.raw.charset": "ISO-8859-1",  # one character a byte: nothing is lost, and no byte is replaced
+        "value.fields-include": "EXCEPT_KEY",
+    }
     body = ",\n  ".join(lines)
-    return f"CREATE TABLE {qualified_name(table.name)} (\n  {body}\n) {with_clause(table_options(table, profile, settings))}"
+    return f"CREATE TABLE {qualified_name(table.name, RAW_DATABASE)} (\n  {body}\n) {with_clause(options)}"
+
+
+def create_table_sql(table: TopicTable, profile: Profile, settings: FlinkSettings, database: str = DATABASE) -> str:
+    """``CREATE TABLE`` for a topic. It holds the profile's secrets: never print it."""
+    lines = [] if table.has_object_key else [f"{quote_name(KEY)} STRING"]
+    lines += [
+        f"{quote_name(name)} {kind}{' NOT NULL' if name in table.primary_key else ''}" for name, kind in table.columns
+    ]
+    lines += _rowtime(settings)
+    if table.primary_key:
+        lines.append(f"PRIMARY KEY ({', '.join(map(quote_name, table.primary_key))}) NOT ENFORCED")
+    body = ",\n  ".join(lines)
+    options = with_clause(table_options(table, profile, settings))
+    return f"CREATE TABLE {qualified_name(table.name, database)} (\n  {body}\n) {options}"
+
+
+def _rowtime(settings: FlinkSettings) -> tuple[str, str]:
+    return (
+        f"{quote_name(ROWTIME)} TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL",
+        f"WATERMARK FOR {quote_name(ROWTIME)} AS {quote_name(ROWTIME)} - {_interval(settings.watermark_s)}",
+    )
+
+
+def _range(settings: FlinkSettings) -> dict[str, str]:
+    """Where reading begins, and where it ends."""
+    start = "earliest-offset" if settings.start_from == "earliest" else "latest-offset"
+    bounds = {"scan.bounded.mode": "latest-offset"} if settings.until_now else {}
+    return {"scan.startup.mode": start, **bounds}
 
 
 def table_options(table: TopicTable, profile: Profile, settings: FlinkSettings) -> dict[str, str]:
     """The table's options: the connection out of the profile, and how its records are read."""
+    scanned = _range(settings)
+    if table.primary_key:
+        del scanned["scan.startup.mode"]  # such a table is read from its first record
+    if table.has_object_key:
+        return {**created_table_options(table, profile), **scanned}
     strict = settings.bad_records == "fail"
     # Where every field is required a missing one is as bad as a broken one; Flink makes it NULL in silence unless told.
     whole = strict and table.required >= {name for name, _ in table.columns}
@@ -104,8 +193,7 @@ def table_options(table: TopicTable, profile: Profile, settings: FlinkSettings) 
         "connector": "kafka",
         "topic": table.topic or table.name,
         **connection_options(profile),
-        "scan.startup.mode": "earliest-offset" if settings.start_from == "earliest" else "latest-offset",
-        **({"scan.bounded.mode": "latest-offset"} if settings.until_now else {}),
+        **scanned,
         # A key that is a bare JSON string cannot be read as JSON; it stays the text that it is, quotes included.
         "key.format": "raw",
         "key.fields": KEY,
@@ -117,9 +205,28 @@ def table_options(table: TopicTable, profile: Profile, settings: FlinkSettings) 
     }
 
 
+def created_table_options(table: TopicTable, profile: Profile) -> dict[str, str]:
+    """The options of a table that a ``CREATE TABLE`` of ours made."""
+    options = {
+        "connector": "upsert-kafka" if table.primary_key else "kafka",
+        "topic": table.topic or table.name,
+        **connection_options(profile),
+        "value.format": "json",
+    }
+    if table.has_object_key:
+        options["key.format"] = "json"
+    if table.distributed_by and not table.primary_key:
+        options["key.fields"] = ";".join(table.distributed_by)
+    return options
+
+
 def connection_options(profile: Profile) -> dict[str, str]:
-    """How Flink's Kafka clients reach the profile's cluster; holds its secrets."""
-    return {f"properties.{name}": value for name, value in profile.java_properties().items()}
+    """How Flink's Kafka clients reach the profile's cluster; holds its secrets.
+
+    They read what is committed, as every reader here does: without this, records of aborted transactions are rows.
+    """
+    access = {f"properties.{name}": value for name, value in profile.java_properties().items()}
+    return {**access, "properties.isolation.level": "read_committed"}
 
 
 def with_clause(options: Mapping[str, str]) -> str:
@@ -138,49 +245,64 @@ def session_options(settings: FlinkSettings) -> dict[str, str]:
     return options
 
 
-def setup_statements(tables: Sequence[TopicTable], profile: Profile, settings: FlinkSettings) -> list[str]:
-    """The statements that make the catalog of a new session."""
+def catalog_statements() -> list[str]:
+    """The statements that make the empty catalog of a new session."""
     return [
         f"CREATE CATALOG {quote_name(CATALOG)} WITH ('type' = 'generic_in_memory', 'default-database' = '{DATABASE}')",
         f"USE CATALOG {quote_name(CATALOG)}",
-        *(create_table_sql(table, profile, settings) for table in tables),
+        *(f"CREATE DATABASE {quote_name(database)}" for database in (RAW_DATABASE, SINK_DATABASE)),
     ]
 
 
-def registered_tables(profile: Profile) -> list[TopicTable]:
+LeftOut = Callable[[str, str], None]
+"""Called with a topic that is left out, and why."""
+
+
+def registered_tables(profile: Profile, left_out: LeftOut = lambda _topic, _why: None) -> list[TopicTable]:
     """Every topic whose value has a JSON schema in the profile's registry, as tables; none where there is no registry.
 
-    A registry that does not answer costs further tables, not the statement.
+    A registry that does not answer costs further tables, not the statement; a schema that cannot be a table costs that table.
+
+    Args:
+        profile: Names the registry.
+        left_out: Told of each JSON schema that cannot be a table.
     """
     if not profile.registry_url:
         return []
     from clickreel.contract import schema_registry
 
     found = []
-    with contextlib.suppress(UnreachableError), schema_registry.connect(profile) as known:
-        for subject in sorted(name for name in known.subjects() if name.endswith("-value")):
+    with contextlib.suppress(UnreachableError, ContractError), schema_registry.connect(profile) as known:
+        subjects = known.subjects()
+        for topic in sorted(name.removesuffix("-value") for name in subjects if name.endswith("-value")):
             try:
-                latest = known.schema(subject)
-                if latest is not None and latest.body.get("type") == "object":
-                    found.append(table_from_schema(subject.removesuffix("-value"), latest.body))
-            except (
-                ContractError
-            ) as exc:  # Avro, Protobuf, a field without a name: one foreign schema costs its own table
-                _LOG.warning("no table for %s: %s", subject.removesuffix("-value"), exc.message)
-            except (ValueError, TypeError, AttributeError) as exc:  # rules of no form that a schema has
-                _LOG.warning("no table for %s: its schema does not work: %r", subject.removesuffix("-value"), exc)
+                value = _object_schema(known, f"{topic}-value")
+                key = _object_schema(known, f"{topic}-key") if f"{topic}-key" in subjects else None
+                if value is not None:
+                    found.append(table_from_schema(topic, value, key))
+            except UnreachableError:
+                raise
+            except (ClickreelError, ValueError, TypeError, AttributeError, re.error, RecursionError) as exc:
+                left_out(topic, str(exc) or type(exc).__name__)
     return found
 
 
-def profile_tables(profile: Profile) -> list[TopicTable]:
+def _object_schema(known: Registry, subject: str) -> Mapping[str, Any] | None:
+    """The newest schema of a subject; None when it is no JSON schema of an object (Protobuf, Avro, a bare text)."""
+    latest = known.schema(subject)
+    rules = latest.rules if latest is not None else None
+    return rules if isinstance(rules, dict) and rules.get("type") == "object" else None
+
+
+def profile_tables(profile: Profile, left_out: LeftOut = lambda _topic, _why: None) -> list[TopicTable]:
     """The tables of a profile: the contract's own, then those of further topics with a registered schema."""
     own = contract_table()
-    return [own, *(table for table in registered_tables(profile) if table.name != own.name)]
+    return [own, *(table for table in registered_tables(profile, left_out) if table.name != own.name)]
 
 
-def qualified_name(name: str) -> str:
+def qualified_name(name: str, database: str = DATABASE) -> str:
     """A table's name with catalog and database."""
-    return ".".join(quote_name(part) for part in (CATALOG, DATABASE, name))
+    return ".".join(quote_name(part) for part in (CATALOG, database, name))
 
 
 def quote_name(name: str) -> str:

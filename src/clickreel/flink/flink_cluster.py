@@ -84,11 +84,19 @@ class FlinkCluster:
         """State of each job that the cluster remembers, by its id."""
         return {job["jid"]: job["state"] for job in self._get("/jobs/overview")["jobs"]}
 
+    def is_running(self, job: str) -> bool:
+        """Whether every operator of a job runs or has finished its work."""
+        return all(vertex["status"] in {"RUNNING", "FINISHED"} for vertex in self._get(f"/jobs/{job}")["vertices"])
+
     def failure(self, job: str) -> str:
-        """The Java trace with which a job failed, or empty."""
-        seen = self._get(f"/jobs/{job}/exceptions")
-        entries = seen.get("exceptionHistory", {}).get("entries", [])
-        return str(entries[0].get("stacktrace", "")) if entries else ""
+        """The Java trace with which a job failed, or empty; it is there a moment after the state."""
+        deadline = time.monotonic() + _STARTS_S
+        while True:
+            entries = self._get(f"/jobs/{job}/exceptions").get("exceptionHistory", {}).get("entries", [])
+            trace = str(entries[0].get("stacktrace", "")) if entries else ""
+            if trace or time.monotonic() > deadline:
+                return trace
+            time.sleep(_LOOK_S)
 
     def wait_until_started(self, job: str) -> None:
         """Wait until a job may be cancelled.

@@ -8,6 +8,7 @@ import time
 from clickreel.errors import ClickreelError
 from clickreel.flink.flink_cluster import Vertex
 from clickreel.flink.workspace import Query, Workspace
+from clickreel.stream.cluster import Cluster
 
 
 def find_reasons(workspace: Workspace, query: Query) -> list[str]:
@@ -28,20 +29,15 @@ def find_reasons(workspace: Workspace, query: Query) -> list[str]:
 
 def _of_topic(workspace: Workspace, topic: str) -> list[str]:
     """What the topic alone explains."""
-    from confluent_kafka import Consumer, KafkaException, TopicPartition
-
-    consumer = Consumer(
-        {**workspace.profile.consumer_config("clickreel-sql"), "error_cb": lambda _: None, "log_level": 0}
-    )
+    kafka = Cluster(workspace.profile)
     try:
-        partitions = consumer.list_topics(topic, timeout=3).topics[topic]
-        if partitions.error is not None:
+        if kafka.topic(topic) is None:
             return [f"the topic {topic} does not exist (make it: clickreel topic create)"]
-        marks = [consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=3) for p in partitions.partitions]
-    except KafkaException as exc:
-        return [f"Kafka does not answer: {exc.args[0].str() if exc.args else exc}"]
+        marks = kafka.bounds(topic)
+    except ClickreelError as exc:
+        return [exc.message]
     finally:
-        consumer.close()
+        kafka.close()
     if not any(high > low for low, high in marks):
         past = sum(high for _, high in marks)
         gone = f"; the {past:,} that were there were deleted by its retention" if past else ""

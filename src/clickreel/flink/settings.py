@@ -29,8 +29,8 @@ class FlinkSettings:
     )
     bad_records: str = setting(
         "fail",
-        "What a record that breaks the contract does: fail ends the statement and names the record, skip drops it (or makes the"
-        " broken field NULL) and says how many.",
+        "What a record that breaks the contract does: fail ends the statement and names the record, skip leaves it out and says how many"
+        " and which.",
         choices=("fail", "skip"),
     )
     watermark_s: float = setting(

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from clickreel.errors import ClickreelError, UnreachableError, UsageError
+from clickreel.flink.contract_sql import REFUSED
 
 _CAUSE = re.compile(r"^(?:Caused by: )?(?P<type>(?:[a-z_][\w$]*\.){2,}[A-Z][\w$]*)(?:: (?P<text>.*))?$")
 _NOISE = re.compile(
@@ -93,6 +94,22 @@ class UnreadableError(FlinkError):
         what = f"field {field}" if field else "the whole of it"
         super().__init__(f"a record could not be read ({what}): {text[:200]}", trace=trace)
         self.text, self.field = text, field
+
+
+class RefusedRecordError(FlinkError):
+    """A record breaks the contract, and the statement ended.
+
+    Args:
+        partition: Its partition.
+        offset: Its offset.
+        trace: The Java exceptions.
+    """
+
+    exit_code = 5
+
+    def __init__(self, partition: int, offset: int, trace: str) -> None:
+        super().__init__(f"the record at partition {partition}, offset {offset} breaks the contract", trace=trace)
+        self.partition, self.offset = partition, offset
 
 
 class KafkaAwayError(FlinkError, UnreachableError):
@@ -215,6 +232,12 @@ def _placed(text: str, trace: str) -> SqlError | None:
     )
 
 
+def _refused(_chain: list[Cause], trace: str) -> FlinkError | None:
+    """A record that the contract refuses, in a statement that ends at such a record."""
+    found = REFUSED.search(trace)
+    return RefusedRecordError(int(found["partition"]), int(found["offset"]), trace) if found else None
+
+
 def _unreadable(chain: list[Cause], trace: str) -> FlinkError | None:
     """A record that the table's format cannot read, or one at which the query itself failed."""
     found = next((match for cause in chain if (match := _RECORD.match(cause.text))), None)
@@ -277,7 +300,7 @@ def _resources(chain: list[Cause], trace: str) -> FlinkError | None:
 
 
 # The first that knows the chain wins; a job's failure is looked at before validation, because a failing record's trace can hold both.
-_RULES = (_unreadable, _kafka, _resources, _parsed, _validated)
+_RULES = (_refused, _unreadable, _kafka, _resources, _parsed, _validated)
 
 
 def _line(text: str) -> str:

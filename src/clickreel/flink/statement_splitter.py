@@ -5,13 +5,22 @@ Semicolons end a statement except inside strings, quoted names, comments, and st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from clickreel.flink.sql_errors import SqlError
 from clickreel.sql_tokens import SqlDialect, SqlToken, tokenize
 
 _OPEN = {"'": "a string", "`": "a quoted name", '"': "a quoted name", "/*": "a comment"}
+
+
+# The end of a query that bounds its rows, in every spelling: LIMIT n, LIMIT m, n, OFFSET m ROWS FETCH NEXT n ROWS ONLY.
+_ROW_LIMIT = re.compile(
+    r"(?:\bLIMIT (?P<first>\d+)(?: , (?P<second>\d+))?(?: OFFSET \d+(?: ROWS?)?)?"
+    r"|(?:\bOFFSET \d+(?: ROWS?)? )?\bFETCH (?:FIRST|NEXT)(?: (?P<fetch>\d+))? ROWS? ONLY"
+    r"|\bOFFSET \d+(?: ROWS?)? LIMIT (?P<last>\d+))\Z"
+)
 
 
 @dataclass(frozen=True)
@@ -22,13 +31,15 @@ class Statement:
         text: As written, from its first token to its last, without the semicolon.
         line: Line of its first character in the source, from 1.
         column: Column of its first character, from 1.
-        tokens: What it consists of, comments left out.
+        tokens: What it consists of, comments left out; they stay as they were written.
+        edits: Where the text was changed for Flink: offset in the changed text, length before, length after.
     """
 
     text: str
     line: int
     column: int
     tokens: tuple[SqlToken, ...]
+    edits: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def verb(self) -> str:
@@ -43,11 +54,16 @@ class Statement:
 
     @property
     def limit(self) -> int | None:
-        """Its own LIMIT: a streaming query that has given so many rows gives no more, but runs on."""
-        last = self.tokens[-2:]
-        if len(last) == 2 and last[0].upper == "LIMIT" and last[1].text.isdigit():
-            return int(last[1].text)
-        return None
+        """Rows that its own LIMIT or FETCH FIRST lets through; None when it has none, or when its text alone does not say."""
+        found = _ROW_LIMIT.search(" ".join(token.upper for token in _outermost(self.tokens)))
+        if found is None:
+            return None
+        return int(found["second"] or found["first"] or found["last"] or found["fetch"] or 1)
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether a LIMIT or FETCH stands anywhere in it."""
+        return any(token.upper in {"LIMIT", "FETCH"} for token in self.tokens)
 
     def starts(self, *words: str) -> bool:
         """Whether it begins with these words."""
@@ -57,8 +73,37 @@ class Statement:
         """Every word and quoted name in it: what it may refer to."""
         return {token.identifier for token in self.tokens if token.kind in {"word", "name"}}
 
+    def replaced(self, names: Sequence[tuple[int, int, str]]) -> Statement:
+        """The statement with other names at some places of its text.
+
+        Args:
+            names: First token, last token and the name that stands there instead, in their order.
+        """
+        text, edits, begin = self.text, [], self.tokens[0].start
+        shift = len(self.text) - (
+            self.tokens[-1].start + len(self.tokens[-1].text) - begin
+        )  # of a rewritten statement set
+        for first, last, name in names:
+            start = self.tokens[first].start - begin + shift
+            end = self.tokens[last].start + len(self.tokens[last].text) - begin + shift
+            text = text[:start] + name + text[end:]
+            edits.append((start, end - start, len(name)))
+            shift += len(name) - (end - start)
+        return replace(self, text=text, edits=tuple(edits))
+
     def source_position(self, line: int, column: int) -> tuple[int, int]:
-        """Turn a place in the statement into a place in the source; both count from 1."""
+        """Turn a place in the statement into a place in the source; all count from 1."""
+        if self.edits:
+            lines = self.text.split("\n")
+            offset = sum(len(each) + 1 for each in lines[: line - 1]) + column - 1
+            original = self.text
+            for start, before, after in reversed(self.edits):
+                if offset >= start + after:
+                    offset -= after - before
+                elif offset > start:
+                    offset = start
+                original = original[:start] + "x" * before + original[start + after :]
+            line, column = line_and_column(original, offset)
         return (self.line + line - 1, column + self.column - 1 if line == 1 else column)
 
 
@@ -109,6 +154,13 @@ def split_statements(sql: str, *, backslash: bool = False) -> list[Statement]:
     if current:
         found.append(_statement(sql, current))
     return found
+
+
+def _outermost(tokens: Sequence[SqlToken]) -> list[SqlToken]:
+    """The tokens outside of parentheses, those around the whole taken off first."""
+    lowest = min((token.depth for token in tokens), default=0)
+    outside = [token for token in tokens if token.depth == lowest]
+    return _outermost(tokens[1:-1]) if [token.text for token in outside] == ["(", ")"] else outside
 
 
 def _in_set(current: list[SqlToken]) -> bool:

@@ -9,22 +9,25 @@ import contextlib
 import dataclasses
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.flink import catalog, create_table, films_view
-from clickreel.flink.flink_cluster import FlinkCluster, find_cluster
+from clickreel.flink.flink_cluster import FlinkCluster, Vertex, find_cluster
 from clickreel.flink.gateway_client import Column, Gateway, Page, SessionLostError, format_timestamp
 from clickreel.flink.gateway_results import OperationResult, read_all, read_pages
+from clickreel.flink.query_shape import QueryShape, read_plan
 from clickreel.flink.settings import FlinkSettings
-from clickreel.flink.sql_errors import FlinkError, SqlError
+from clickreel.flink.sql_errors import FlinkError, SqlError, explain_trace
+from clickreel.flink.statement_control import update_state
 from clickreel.flink.statement_splitter import Statement
 from clickreel.flink.statement_store import FAILED, FINISHED, LOST, STOPPED, StatementRecord, StatementStore
 from clickreel.flink.suggest import suggest
 from clickreel.profile import Profile
 from clickreel.simulate.films import Catalogue
+from clickreel.stream.cluster import Cluster as KafkaCluster
 
 Row = tuple[str, list[Any]]
 
@@ -32,8 +35,10 @@ Row = tuple[str, list[Any]]
 _WAIT_S = 0.05
 # How long a query that is stopped at once may take to be planned.
 _STARTS_S = 10.0
-# How often a query looks whether another process stopped it.
+# How often a query looks whether another process stopped it, and an insert is looked at while it starts.
 _LOOK_S = 0.25
+# How long an insert is watched before its command leaves it running.
+_INSERT_WATCH_S = 15.0
 # Words without which a query over topics can only add rows, never change or take back what it gave.
 _CHANGING = frozenset(
     [
@@ -60,7 +65,6 @@ _CHANGING = frozenset(
     ]
 )
 _SECRET = re.compile(r"('properties\.[\w.]*(?:jaas|password|secret|key)[\w.]*' = )'(?:[^']|'')*'")
-_MODE = re.compile(r"== Optimized Physical Plan ==\s.*?changelogMode=\[(?P<mode>[\w,]*)\]", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,20 @@ class Query:
                 return cluster.offsets(self.entry.job)
         return {}
 
+    def limits_are_full(self, limits: Sequence[int]) -> bool:
+        """Whether the limits inside of the query have let in all that they let in, so that no further row can come.
+
+        Args:
+            limits: What each of them lets in, see :attr:`clickreel.flink.query_shape.QueryShape.limits`.
+        """
+        cluster = self._workspace.cluster()
+        vertices: list[Vertex] = []
+        if cluster is not None and self.entry.job:
+            with contextlib.suppress(UnreachableError):
+                vertices = cluster.vertices(self.entry.job)
+        read = sorted(vertex.read for vertex in vertices if vertex.name.startswith("Limit"))
+        return len(read) == len(limits) and all(got >= most for got, most in zip(read, sorted(limits), strict=True))
+
     def _wait_until_started(self) -> None:
         """Wait until it may be stopped, see :meth:`FlinkCluster.wait_until_started`; where rows came it runs."""
         cluster = None if self.rows or self.finished else self._workspace.cluster()
@@ -217,7 +235,7 @@ class Workspace:
         profile: Whose topics.
         settings: How they are read.
         statements: Where what runs is recorded.
-        tables: The tables; by default the profile's, see :func:`clickreel.flink.catalog.profile_tables`.
+        tables: The tables, the contract's own first; by default the profile's, see :func:`clickreel.flink.catalog.profile_tables`.
         catalogue: Gives the films when a statement asks for the view ``films``.
     """
 
@@ -233,19 +251,34 @@ class Workspace:
     ) -> None:
         self.gateway, self.profile, self.settings, self.statements = gateway, profile, settings, statements
         statements.touch()
-        self.tables = {table.name: table for table in (catalog.profile_tables(profile) if tables is None else tables)}
+        self.left_out: dict[str, str] = {}
+        known = catalog.profile_tables(profile, self.left_out.__setitem__) if tables is None else tables
+        self.tables = {table.name: table for table in known}
         self.session = gateway.open_session(catalog.session_options(settings))
         self._films = catalogue
         self._cluster: FlinkCluster | None = None
         self._beat = time.monotonic()
         try:
-            for sql in catalog.setup_statements(tuple(self.tables.values()), profile, settings):
-                self._ask(sql)
+            self._set_up(own=known[0].name if known else "")
         except BaseException as exc:
             self.close()
             if isinstance(exc, FlinkError):
                 raise self.explained(exc, None) from exc
             raise
+
+    def _set_up(self, own: str) -> None:
+        """Make the catalog; a topic of somebody else that cannot be a table is left out, the contract's own cannot be."""
+        for sql in catalog.catalog_statements():
+            self._ask(sql)
+        for table in tuple(self.tables.values()):
+            try:
+                for sql in catalog.table_statements(table, self.profile, self.settings):
+                    self._ask(sql)
+            except FlinkError as exc:
+                if table.name == own:
+                    raise
+                del self.tables[table.name]
+                self.left_out[table.name] = self.profile.mask(exc.message)
 
     def __enter__(self) -> Self:
         """The workspace itself."""
@@ -289,9 +322,10 @@ class Workspace:
             FlinkError: It failed.
         """
         self._bring_films(statement)
-        table = create_table.created_table_name(statement)
-        if table is not None:
-            return self._create(statement, table)
+        statement = writable_names(statement, self._views())
+        request = create_table.parse_request(statement)
+        if request is not None:
+            return self._create(statement, request)
         words = [token.upper for token in statement.tokens]
         starts = words[0] in {"INSERT", "EXECUTE", "BEGIN"} or (words[:2] == ["CREATE", "TABLE"] and "SELECT" in words)
         if not starts:
@@ -315,26 +349,80 @@ class Workspace:
         if not job:
             self.statements.end(entry.name, FINISHED)
             return StatementResult(columns, self._masked(rows))
-        return StatementResult((), (), self.statements.update(entry.name, job=job))
+        entry = self.statements.update(entry.name, job=job) or dataclasses.replace(entry, job=job)
+        self._watch_insert(entry, statement)
+        return StatementResult((), (), self.statements.get(entry.name) or entry)
 
-    def _create(self, statement: Statement, table: str) -> StatementResult:
-        """``CREATE TABLE`` without ``WITH``: see :mod:`clickreel.flink.create_table`."""
-        if table in self.tables and "NOT" in {token.upper for token in statement.tokens[:5]}:
-            return StatementResult((), ())  # IF NOT EXISTS, and it does
-        whole = create_table.add_topic_options(statement, table, self.profile)
+    def _watch_insert(self, entry: StatementRecord, statement: Statement) -> None:
+        """Wait until an insert runs and has read what its topics held when it began, or has ended; not for longer than a person waits.
+
+        Raises:
+            FlinkError: It failed.
+        """
+        cluster = self.cluster()
+        if cluster is None:
+            return
+        behind = self._ends(statement)
+        deadline = time.monotonic() + _INSERT_WATCH_S
+        with contextlib.suppress(UnreachableError):
+            while time.monotonic() < deadline:
+                update_state(self.statements, entry, cluster.jobs(), cluster)
+                seen = self.statements.get(entry.name)
+                if seen is not None and seen.state == FAILED:
+                    raise self.explained(explain_trace(cluster.failure(entry.job)), statement)
+                if seen is None or not seen.is_running:
+                    return
+                if self._has_caught_up(cluster, entry.job, behind):
+                    return
+                time.sleep(_LOOK_S)
+
+    def _has_caught_up(self, cluster: FlinkCluster, job: str, ends: Mapping[tuple[str, int], int]) -> bool:
+        """Whether a job runs and its sources have passed these offsets, or, where no topic is known, have read something."""
+        if not cluster.is_running(job):
+            return False
+        if not ends:
+            return self.settings.start_from == "latest" or any(v.read for v in cluster.vertices(job) if v.is_source)
+        read = cluster.offsets(job)
+        return all(read.get(partition, 0) >= end for partition, end in ends.items())
+
+    def _ends(self, statement: Statement) -> dict[tuple[str, int], int]:
+        """The present ends of the topics that a statement reads from their beginning, by topic and partition."""
+        if self.settings.start_from == "latest":
+            return {}
+        kafka = KafkaCluster(self.profile)
+        ends: dict[tuple[str, int], int] = {}
         try:
-            self._ask(whole.text)
-            columns = self._ask(f"DESCRIBE {catalog.quote_name(table)}").rows
+            for topic in self.named(statement):
+                if topic in _targets(statement):
+                    continue
+                with contextlib.suppress(ClickreelError):
+                    bounds = enumerate(kafka.bounds(topic))
+                    ends |= {(topic, number): high for number, (low, high) in bounds if high > low}
+        finally:
+            kafka.close()
+        return ends
+
+    def _create(self, statement: Statement, request: create_table.TopicTableRequest) -> StatementResult:
+        """``CREATE TABLE`` without a connector, see :mod:`clickreel.flink.create_table`; a refused one leaves no topic."""
+        if request.is_optional and request.name in self.tables:
+            return StatementResult((), ())
+        name = catalog.quote_name(request.name)
+        try:
+            self._ask(create_table.complete_sql(request, self.profile))
         except FlinkError as exc:
             raise self.explained(exc, statement) from exc
         try:
-            create_table.create_topic(table, columns, self.profile, keyed="upsert-kafka" in whole.text)
-        except BaseException:
-            self._ask(f"DROP TABLE {catalog.quote_name(table)}")
-            raise
-        fields = tuple((str(column[0]), str(column[1])) for column in columns)
-        self.tables[table] = catalog.TopicTable(table, fields)
+            table = create_table.described_table(request, self._ask(f"DESCRIBE {name}").rows)
+            self._ask(f"EXPLAIN SELECT * FROM {name}")  # only now Flink looks whether the options are good
+            create_table.create_topic(table, request, self.profile)
+        except BaseException as exc:
+            self._ask(f"DROP TABLE {name}")
+            raise (self.explained(exc, statement) if isinstance(exc, FlinkError) else exc) from exc
+        self.tables[request.name] = table
         return StatementResult((), ())
+
+    def _views(self) -> set[str]:
+        return {name for name, table in self.tables.items() if table.has_contract}
 
     def _bring_films(self, statement: Statement) -> None:
         """Make the view ``films`` the first time that a statement names it."""
@@ -344,31 +432,49 @@ class Workspace:
         with contextlib.suppress(SqlError):  # the person has a view of that name already
             self._ask(films_view.films_view_sql(catalogue))
 
-    def is_append_only(self, statement: Statement) -> bool:
-        """Whether a query can only add rows: then each row is final when it comes.
+    def shape(self, statement: Statement) -> QueryShape:
+        """Whether a query's rows are final, and when there can be no more of them.
 
         Raises:
             FlinkError: The query is wrong.
         """
         self._bring_films(statement)
         words = {token.upper for token in statement.tokens}
-        if not words & _CHANGING and self._sources(statement) <= self.tables.keys():
-            return True  # known without asking: 0.1 s sooner to the first row
+        appended = {name for name, table in self.tables.items() if not table.primary_key}
+        simple = not words & _CHANGING and _names_behind("FROM", statement) <= appended
+        if simple and (statement.limit is not None or not statement.has_limit):
+            return QueryShape(
+                append_only=True, row_limit=statement.limit
+            )  # known without asking: 0.1 s sooner to the first row
+        prefix = "EXPLAIN CHANGELOG_MODE "
         try:
-            rows = self._ask(f"EXPLAIN CHANGELOG_MODE {statement.text}").rows
+            rows = self._ask(prefix + statement.text).rows
         except FlinkError as exc:
-            raise self.explained(exc, statement, shift=len("EXPLAIN CHANGELOG_MODE ")) from exc
-        mode = _MODE.search(str(rows[0][0]) if rows else "")
-        return mode is not None and set(mode["mode"].split(",")) <= {"I", "NONE"}
+            raise self.explained(exc, statement, shift=len(prefix)) from exc
+        return read_plan(str(rows[0][0]) if rows else "")
 
     def named(self, statement: Statement) -> list[str]:
         """The topics of the tables that a statement names."""
         names = statement.names()
         return [table.topic or table.name for table in self.tables.values() if table.name in names]
 
-    def topics(self, statement: Statement) -> list[str]:
-        """The topics that a statement may read: those it names, or all when it names none (it may read a view)."""
-        return self.named(statement) or [table.topic or table.name for table in self.tables.values()]
+    def show_create_table(self, name: str) -> str:
+        """The DDL of a table, the secrets of its connection masked.
+
+        Args:
+            name: One of :attr:`tables`.
+
+        Raises:
+            FlinkError: There is no such table.
+        """
+        database = catalog.SINK_DATABASE if name in self._views() else catalog.DATABASE
+        rows = self._ask(f"SHOW CREATE TABLE {catalog.qualified_name(name, database)}").rows
+        return str(self._masked(rows)[0][0])
+
+    def read_tables(self, statement: Statement) -> list[catalog.TopicTable]:
+        """The tables that a statement may read: those it names, or all when it names none (it may read a view)."""
+        names = statement.names()
+        return [table for table in self.tables.values() if table.name in names] or list(self.tables.values())
 
     def keep(self) -> None:
         """Keep the session from expiring while somebody thinks at the prompt; cheap to call often."""
@@ -420,15 +526,40 @@ class Workspace:
         # Flink doubles the quotes in what it shows, so a secret with a quote in it is not the text that the profile knows.
         return self.profile.mask(_SECRET.sub(r"\1'********'", text))
 
-    def _sources(self, statement: Statement) -> set[str]:
-        """What stands behind FROM, the last part of each name."""
-        found, tokens = set(), statement.tokens
-        for place, token in enumerate(tokens):
-            if token.upper != "FROM":
-                continue
-            last = place + 1
-            while last + 2 < len(tokens) and tokens[last + 1].text == ".":
-                last += 2
-            if last < len(tokens):
-                found.add(tokens[last].identifier)
-        return found
+
+def writable_names(statement: Statement, views: Collection[str]) -> Statement:
+    """The statement with the table to write to in place of a view, where it writes, copies or shows a table.
+
+    Args:
+        statement: What was written.
+        views: Names of the topics that are views.
+    """
+    found, tokens = [], statement.tokens
+    for place, token in enumerate(tokens[:-1]):
+        shows = token.upper == "TABLE" and tokens[0].upper == "SHOW"
+        if token.upper not in {"INTO", "LIKE"} and not shows:
+            continue
+        last = place + 1
+        while last + 2 < len(tokens) and tokens[last + 1].text == ".":
+            last += 2
+        if tokens[last].identifier in views and tokens[last].kind != "string":
+            found.append((place + 1, last, catalog.qualified_name(tokens[last].identifier, catalog.SINK_DATABASE)))
+    return statement.replaced(found) if found else statement
+
+
+def _targets(statement: Statement) -> set[str]:
+    """What stands behind INTO, the last part of each name."""
+    return _names_behind("INTO", statement)
+
+
+def _names_behind(word: str, statement: Statement) -> set[str]:
+    found, tokens = set(), statement.tokens
+    for place, token in enumerate(tokens):
+        if token.upper != word:
+            continue
+        last = place + 1
+        while last + 2 < len(tokens) and tokens[last + 1].text == ".":
+            last += 2
+        if last < len(tokens):
+            found.add(tokens[last].identifier)
+    return found
