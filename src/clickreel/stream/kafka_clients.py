@@ -105,7 +105,7 @@ def _cause(kind: Callable[..., Any], config: Settings, profile: Profile, refused
         alone = _refusal(kind, {name: config[name]})
         if alone is not None and "property" in alone:
             return name
-    # A bad combination is mended by leaving out one part of it; one that the message names comes first.
+    # A bad combination is accepted without one of its parts; a part that the message names is tried first.
     for name in sorted(names, key=lambda name: name not in refused):
         if _refusal(kind, {other: value for other, value in config.items() if other != name}) is None:
             return name

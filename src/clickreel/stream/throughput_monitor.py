@@ -88,7 +88,7 @@ def watch(
     Args:
         broker: The cluster.
         topic: The topic.
-        group: A consumer group whose lag is to be told.
+        group: A consumer group whose lag to measure.
         interval_s: Length of an interval.
         stop: Ends it.
         clock: Seconds since 1970.
