@@ -21,12 +21,12 @@ _PRODUCE = 0  # Kafka's number of the Produce request
 
 
 class HoldingProxy:
-    """Forwards a Kafka listener, and holds back what is produced to a topic named ``...late-<seconds>-...`` for so long.
+    """Forwards a Kafka listener, and holds back what is produced to topics named ``late-<seconds>-...`` until it is told otherwise.
 
     A request is forwarded in the end even when its client has been killed meanwhile, as a network or a paused broker may do.
 
     Attributes:
-        holding: The topics whose requests are held now; one that arrives is forwarded its topic's seconds later.
+        holding: The topics whose requests are held now.
         held: By topic: the requests that were held.
         forwarded: By topic: those of them that were forwarded.
     """
@@ -63,7 +63,8 @@ class HoldingProxy:
                 name = topic[0].decode() if topic else ""
                 if struct.unpack(">h", body[:2])[0] == _PRODUCE and topic and name in self.holding:
                     self.held[name] += 1
-                    time.sleep(int(topic[1]))
+                    while name in self.holding:
+                        time.sleep(0.01)
                     broker.sendall(size + body)
                     self.forwarded[name] += 1
                 else:

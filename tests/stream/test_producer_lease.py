@@ -6,12 +6,20 @@ import dataclasses
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.stream.broker import Broker, Commit, LostError, TopicState
 from clickreel.stream.memory import MemoryBroker
-from clickreel.stream.producer_lease import CommitMetadata, LeaseHolder, ProducerLease, SecondWriterError, Shard
+from clickreel.stream.producer_lease import (
+    CommitMetadata,
+    LeaseHolder,
+    ProducerLease,
+    RunInUseError,
+    SecondWriterError,
+    Shard,
+)
 from clickreel.stream.topic_admin import TopicSettings, ensure_topic
 
 ME = LeaseHolder.current()
@@ -31,7 +39,7 @@ def state(broker: Broker, topic: str) -> TopicState:
 
 
 def occupy(broker: Broker, topic: TopicState, owner: LeaseHolder, run: str = "r", suffix: str = "") -> None:
-    """Another process's place in the group, with its note."""
+    """Another process's place in the group, with its metadata."""
     group = f"clickreel-writer.{run}@{topic.name}{suffix}"
     member = broker.join(group, topic.name, str(owner))
     member.commit({0: Commit(0, CommitMetadata(str(owner), topic_id=topic.topic_id, start_ms=5, stored=3).dump())})
@@ -54,7 +62,7 @@ def test_a_process_is_known_by_id_and_start() -> None:
     assert ELSEWHERE.state() == "elsewhere"
 
 
-def test_a_note_survives_and_what_is_none_is_none() -> None:
+def test_metadata_survives_a_round_trip_and_foreign_metadata_is_ignored() -> None:
     """It fits into Kafka's limit; foreign metadata is ignored."""
     metadata = CommitMetadata(
         "clickreel-" + "x" * 200, topic_id="i" * 22, partitions=600, start_ms=1, first=2, deliver_ms=3, nth=4, stored=5
@@ -77,7 +85,7 @@ def test_a_dead_process_of_this_machine_is_not_waited_for(broker: Broker, topic:
     claim.release({})
 
 
-def test_who_said_goodbye_is_not_waited_for_and_leaves_nothing_under_way(broker: Broker, topic: str) -> None:
+def test_a_released_lease_is_not_waited_for_and_leaves_nothing_in_flight(broker: Broker, topic: str) -> None:
     """A static member lingers in the group; its note says that it has gone."""
     where = state(broker, topic)
     first = ProducerLease(broker, where, "r")
@@ -156,7 +164,7 @@ def test_who_is_replaced_is_told_and_can_commit_nothing(broker: Broker, topic: s
     claim.abandon()
 
 
-def test_who_was_forgotten_comes_back_if_nobody_has_claimed_the_run(topic: str) -> None:
+def test_a_holder_that_was_forgotten_joins_again_if_nobody_has_taken_the_lease(topic: str) -> None:
     """A coordinator that was away for longer than the session. Whoever has only joined meanwhile is stopped before its first record."""
     broker = MemoryBroker()
     where = state(broker, topic)
@@ -199,7 +207,7 @@ def test_shards_of_one_division_agree_and_all_else_does_not(broker: Broker, topi
 
 
 def test_a_topic_made_anew_is_another_topic(topic: str) -> None:
-    """The notes of the old one say nothing of it."""
+    """The metadata of the old one says nothing of it."""
     broker = MemoryBroker()
     where = state(broker, topic)
     ProducerLease(broker, where, "r").release({0: (7, CommitMetadata("", start_ms=9, stored=7))})
@@ -207,3 +215,80 @@ def test_a_topic_made_anew_is_another_topic(topic: str) -> None:
     claim = ProducerLease(broker, again, "r")
     assert claim.committed == {}
     assert claim.run_start_ms() is None
+
+
+@pytest.mark.parametrize(("minutes", "gone"), [(14, False), (16, True), (None, False)])
+def test_a_holder_that_is_silent_for_a_quarter_of_an_hour_has_nothing_in_flight(
+    topic: str, minutes: int | None, gone: bool
+) -> None:
+    """By the time of its last commit; a version that did not write the time says nothing."""
+    broker, now = MemoryBroker(), 1_764_000_000_000
+    where = state(broker, topic)
+    holder = dead()
+    member = broker.join(f"clickreel-writer.r@{topic}", topic, str(holder))
+    committed_ms = 0 if minutes is None else now - minutes * 60_000
+    metadata = CommitMetadata(str(holder), topic_id=where.topic_id, start_ms=5, committed_ms=committed_ms)
+    member.commit({0: Commit(0, metadata.dump())})
+    lease = ProducerLease(broker, where, "r", clock=lambda: now)
+    assert (lease.released_cleanly, lease.is_long_gone, lease.is_safe_to_release) == (False, gone, gone)
+
+
+def test_a_lease_that_is_not_safe_to_release_stays_unreleased(topic: str) -> None:
+    """The next holder waits for the same late requests; once they have been waited for, it need not."""
+    broker = MemoryBroker()
+    where = state(broker, topic)
+    occupy(broker, where, dead())
+    for safe, cleanly in ((False, False), (True, False), (True, True)):
+        lease = ProducerLease(broker, where, "r")
+        assert lease.released_cleanly is cleanly
+        lease.is_safe_to_release = safe
+        lease.release({})
+
+
+@pytest.mark.parametrize(("suffix", "shard"), [("", Shard(0, 2)), ("~1of2", Shard())])
+def test_a_crash_of_the_whole_run_counts_for_its_shards_and_the_reverse(topic: str, suffix: str, shard: Shard) -> None:
+    """They write the same partitions under other groups: what one has in flight concerns the other."""
+    broker = MemoryBroker()
+    where = state(broker, topic)
+    occupy(broker, where, dead(), suffix=suffix)
+    assert not ProducerLease(broker, where, "r", shard).released_cleanly
+
+
+def test_only_an_own_lease_that_nobody_has_taken_can_be_retaken(topic: str) -> None:
+    """After a silence of the cluster the same process comes back; without asking for it, it would refuse itself."""
+    broker = MemoryBroker()
+    where = state(broker, topic)
+    ProducerLease(broker, where, "r").abandon()
+    occupy(broker, where, ME)
+    with pytest.raises(RunInUseError):
+        ProducerLease(broker, where, "r")
+    assert not ProducerLease(broker, where, "r", retake=True).released_cleanly
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        other = dataclasses.replace(
+            ME, pid=process.pid, started=round(psutil.Process(process.pid).create_time() * 1000)
+        )
+        occupy(broker, where, other)
+        with pytest.raises(RunInUseError, match=f"by process {process.pid} on "):
+            ProducerLease(broker, where, "r", retake=True)
+
+
+def test_metadata_of_a_later_version_is_read_as_far_as_it_is_known() -> None:
+    """A field that is added must not make an older producer take the run for a new one."""
+    metadata = CommitMetadata("clickreel-x", start_ms=7, stored=3)
+    later = metadata.dump().replace("{", '{"added_later":1,', 1)
+    assert CommitMetadata.load(later) == metadata
+    assert CommitMetadata.load("[1]") is None
+
+
+def test_a_topic_that_was_made_again_is_gone_and_one_that_does_not_answer_is_not(topic: str) -> None:
+    """A cluster that is away says nothing about its topics."""
+    broker = MemoryBroker()
+    lease = ProducerLease(broker, state(broker, topic), "r")
+    assert not lease.is_topic_gone()
+    broker.down = True
+    assert not lease.is_topic_gone()
+    broker.down = False
+    broker.delete(topic)
+    assert lease.is_topic_gone()
+    state(broker, topic)
+    assert lease.is_topic_gone()

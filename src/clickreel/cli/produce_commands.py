@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from clickreel.stream.producer_lease import Shard
     from clickreel.stream.producer_metrics import ProducerMetrics
 
-# How often a line goes to a log; a terminal is told ten times a second.
+# How often a line goes to a log; a terminal once a second.
 _LOG_EVERY_S = 30.0
 # A producer that was given no seed looks for a free one up to here.
 _SEEDS_TRIED = 100
@@ -74,7 +74,7 @@ def produce(  # noqa: PLR0917 - one parameter an option
 
     A run goes on where it stopped, which is read from the topic. Without --seed and --run, a run that another process writes is left
     to it, and the next free seed is taken. A bare --count writes events that end about now, as fast as it can;
-    with --rate or --mean-rate they come at the clock's pace. Ctrl-C waits for what is under way and reports.
+    with --rate or --mean-rate they come at the clock's pace. Ctrl-C waits for what is in flight and reports.
     """
     from clickreel.cli import target_options
     from clickreel.stream import topic_admin
@@ -290,11 +290,13 @@ class _Progress:
 
     def __call__(self, stats: ProduceStats) -> None:
         """Show it, if it is time to."""
+        from clickreel import log_setup
+
         self._metrics.stats = stats
         self._beat(stats)
         if stats.waiting != self._waiting:
             self._waiting = stats.waiting
-            if stats.waiting and not self._quiet:
+            if stats.waiting and not self._quiet and not log_setup.is_service():  # its log has the line already
                 self._print(f"run {stats.run}: {stats.waiting}")
         if not stats.start_ms:
             return

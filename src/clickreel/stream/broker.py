@@ -36,7 +36,7 @@ class TopicState:
 
 
 class Commit(NamedTuple):
-    """What a group has committed for a partition: an offset and a note of up to 4,000 characters."""
+    """What a group has committed for a partition: an offset and metadata of up to 4,000 characters."""
 
     offset: int
     metadata: str
@@ -93,9 +93,9 @@ class Writer(Protocol):
 
 
 class Membership(Protocol):
-    """The one member of a group. Joining takes the place of an earlier member, who is told at its next call."""
+    """The one member of a group. Joining replaces an earlier member, whose next call raises LostError."""
 
-    # Raises LostError when another has taken the place.
+    # Raises LostError when another member has replaced this one.
     def check(self) -> None: ...
     # Raises LostError likewise, and then nothing is committed.
     def commit(self, commits: Mapping[int, Commit]) -> None: ...

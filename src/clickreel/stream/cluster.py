@@ -45,7 +45,7 @@ _GROUP_SESSION_MS = 10_000
 _JOIN_S = (
     45.0  # another member that died without leaving is waited out for its session, at most 30 s in common settings
 )
-# Outstanding records: enough to fill requests to every partition while acknowledgements are under way, little enough that a queue
+# Outstanding records: enough to fill requests to every partition while acknowledgements are on their way, little enough that a queue
 # is never hundreds of megabytes deep.
 _QUEUE_RECORDS = 200_000
 _QUEUE_KBYTES = 131_072
@@ -213,7 +213,7 @@ class Cluster:
         return create_client(Producer, {"bootstrap.servers": self.address, **config}, self.profile)
 
     def join(self, group: str, topic: str, owner: str) -> ClusterMembership:
-        """Become the one member of a group, in the place of whoever was."""
+        """Become the one member of a group; an earlier member is replaced."""
         self._admin()
         return ClusterMembership(self, group, topic, owner)
 

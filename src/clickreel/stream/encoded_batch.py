@@ -50,7 +50,7 @@ class EncodedBatch:
         return np.flatnonzero(self.partition == partition)
 
     def after(self, positions: Sequence[PartitionPosition]) -> NDArray[np.bool_]:
-        """Which rows come after the places of their partitions."""
+        """Which rows come after the positions of their partitions."""
         out = np.ones(len(self), bool)
         for partition, position in enumerate(positions):
             if position.deliver_ms >= self.start_ms:
@@ -88,9 +88,9 @@ def encode_batch(deliveries: Deliveries, start_ms: int, end_ms: int, count: int)
 
 
 class DeliveryBuffer:
-    """A run's deliveries from an instant on, each made once.
+    """A run's deliveries from an instant on, each generated once.
 
-    To begin in the middle of a run is dear (hours of late events are looked back for), so what the last records of a topic are compared
+    To begin in the middle of a run is expensive (it looks back hours for late events), so what the last records of a topic are compared
     with, counted in and gone on from is one stretch.
 
     Args:
@@ -109,7 +109,7 @@ class DeliveryBuffer:
         self._batch: EncodedBatch | None = None
 
     def extend_to(self, end_ms: int) -> EncodedBatch:
-        """All of it, made at least up to an instant."""
+        """All of it, generated at least up to an instant."""
         at = self.cursor.position_ms
         if self._batch is None or end_ms > at:
             more = encode_batch(self.cursor.advance(max(at, end_ms)), at, max(at, end_ms), self._count)

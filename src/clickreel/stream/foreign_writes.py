@@ -1,8 +1,8 @@
 """Watches for a second writer: records of the same run between our own.
 
 Offsets of a partition are given one after the other, so as long as we write alone each acknowledged offset is the one expected. Where
-it is not, somebody has written in between: another run, which is nobody's harm, or another writer of this run, which must be stopped
-for. The lock (:mod:`.producer_lease`) keeps writers apart; what it cannot keep out is a request that a paused or dying predecessor had on the way.
+it is not, somebody has written in between: another run, which is harmless, or another producer of this run, for which this one
+must stop. The lock (:mod:`.producer_lease`) keeps writers apart; what it cannot keep out is a request that a paused or dying predecessor had on the way.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from clickreel.stream.offset_ranges import collect_ranges
 from clickreel.stream.producer_lease import SecondWriterError
 from clickreel.stream.tail import tail
 
-# After a predecessor that did not say goodbye every gap is looked into for so long; afterwards one now and then.
+# So long after the start every gap is read at once, because a killed predecessor may be the cause; afterwards one now and then.
 _SUSPICION_MS = 30_000
 _SELDOM_MS = 10_000
 _OFTEN_MS = 1_000

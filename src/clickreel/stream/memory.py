@@ -123,6 +123,10 @@ class MemoryBroker:
         del found.logs[partition][: low - found.lows[partition]]
         found.lows[partition] = low
 
+    def delete(self, topic: str) -> None:
+        """Delete a topic with all its records, as an administrator does."""
+        del self._topics[topic]
+
     def grow(self, topic: str, partitions: int) -> None:
         """Add partitions to a topic."""
         found = self._topic(topic)
@@ -141,7 +145,7 @@ class MemoryBroker:
         return MemoryWriter(self, self._topic(topic), acked)
 
     def join(self, group: str, topic: str, owner: str) -> MemoryMembership:
-        """Become the one member of a group, in the place of whoever was."""
+        """Become the one member of a group; an earlier member is replaced."""
         self._topic(topic)
         found = self._groups.setdefault(group, _Group())
         found.owner, found.generation = owner, found.generation + 1
@@ -285,18 +289,18 @@ class MemoryMembership:
         self._group, self._name, self._topic, self._generation = group, name, topic, group.generation
 
     def check(self) -> None:
-        """Raise LostError when another has taken the place."""
+        """Raise LostError when another member has replaced this one."""
         if self._group.generation != self._generation:
             raise LostError(f"another member has taken over the group {self._name}")
 
     def commit(self, commits: Mapping[int, Commit]) -> None:
-        """Commit, unless another has taken the place."""
+        """Commit, unless another member has replaced this one."""
         self.check()
         for partition, commit in commits.items():
             self._group.commits[self._topic, partition] = commit
 
     def commit_soon(self, commits: Mapping[int, Commit]) -> None:
-        """Commit, if nobody has taken the place."""
+        """Commit, if no other member has replaced this one."""
         if self._group.generation == self._generation:
             self.commit(commits)
 

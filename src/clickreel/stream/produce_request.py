@@ -47,7 +47,7 @@ class ProduceRequest:
 
     Attributes:
         start: Tells where the run begins; asked only when it is a new one. A run that exists goes on where it is.
-        until_ms: Deliveries from this instant on are not made; ``None`` for no end.
+        until_ms: Deliveries from this instant on are left out; ``None`` for no end.
         count: How many records; ``None`` for no limit.
         total: Whether ``count`` is the run's total, from its first record on, rather than this call's number.
         speed: Seconds of the timeline in a second, see :class:`~clickreel.stream.send_schedule.SendSchedule`.
@@ -118,7 +118,7 @@ Report = Callable[[ProduceStats], None]
 def backfill_start(world: World, count: int, now_ms: int) -> int:
     """Where a run must begin for its first ``count`` deliveries to end about now.
 
-    Whole weeks are reckoned by the mean rate, the rest is counted, so that the hour of day does not matter.
+    Whole weeks are estimated by the mean rate, the rest is counted, so that the hour of day does not matter.
     """
     week_ms = 604_800_000
     per_week = world.expected_rate * week_ms / 1000

@@ -144,7 +144,7 @@ class Producer:
     def _wait_in_words(self, message: str) -> None:
         """Say what is waited for: in the log, and to whoever shows the figures."""
         if message != self.stats.waiting:
-            log.warning(message, extra=self._fields)
+            log.info(message, extra=self._fields)
         self.stats.waiting = message
         self._report(self.stats)
 
@@ -173,7 +173,7 @@ class Producer:
             self._loop()
         except SecondWriterError:
             if self._opened:
-                self._writer.close()  # what is under way would only be there twice
+                self._writer.close()  # what is in flight would only be stored twice
             raise
         except UnreachableError:
             self._flush_s = 0.0  # it has been waited for long enough
@@ -237,7 +237,7 @@ class Producer:
         )
 
     def _wait_for_late_requests(self) -> list[Bounds]:
-        """The partitions' bounds, once no request of a writer that was killed can be under way any more.
+        """The partitions' bounds, once no request of a producer that was killed can be in flight any more.
 
         A request that outlived its process is in one of two places, and ``late_request_s`` (13 s) bounds its time in both:
 
@@ -288,7 +288,7 @@ class Producer:
                 since[p] = start, 0
         if self._request.total and not self.stats.start_ms:
             raise ClickreelError(
-                f"how many records run {self._world.run} has cannot be told: its committed metadata has expired, and the retention has removed "
+                f"how many records run {self._world.run} has is unknown: its committed metadata has expired, and the retention has removed "
                 "its first records",
                 hint="leave out --run, and --count is the number of this call",
             )
@@ -380,7 +380,7 @@ class Producer:
         return True
 
     def _generate(self, end: int) -> None:
-        if self._buffer is not None:  # made for the comparison already
+        if self._buffer is not None:  # generated for the comparison already
             found, self._buffer = self._buffer.extend_to(self._at), None
             end = found.end_ms
         else:
@@ -504,7 +504,7 @@ class Producer:
     # How it ends
 
     def _close(self) -> None:
-        """Wait for what is under way, then release the lease."""
+        """Wait for what is in flight, then release the lease."""
         if not self._opened:
             self._lease.release({})
             return

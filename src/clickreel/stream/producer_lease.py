@@ -37,7 +37,7 @@ from clickreel.stream.send_schedule import Clock, wall_clock
 _PREFIX = "clickreel-writer."
 # A silent member is forgotten after 10 s (`cluster`); what comes on top is the coordinator's clock and ours.
 _WAIT_S = 14.0
-# After so long no request of a holder that was killed is under way any more: Linux drops the connection of a dead process after 8
+# After so long no request of a holder that was killed is in flight any more: Linux drops the connection of a dead process after 8
 # retransmissions (102 s), a broker closes one that is idle for 600 s. Clocks of two machines may differ by minutes.
 _LONG_GONE_MS = 900_000
 _LOOK_EVERY_S = 0.25
@@ -76,7 +76,7 @@ class LeaseHolder:
         return cls(socket.gethostname(), _system(), pid, round(psutil.Process(pid).create_time() * 1000))
 
     def __str__(self) -> str:
-        """The form in which it stands in the note and in ``client.id``."""
+        """The form in which it stands in the metadata and in ``client.id``."""
         return f"clickreel-{self.host}-{self.system}-{self.pid}-{self.started}"
 
     @classmethod
@@ -175,9 +175,9 @@ class ProducerLease:
 
     Attributes:
         committed: The metadata that the holders before have left, by partition; of the topic's present id only.
-        released_cleanly: Whether the holder before has released the lease, or there was none. If not, its requests may be under way.
-        is_long_gone: Whether the holder before has been silent for so long that none of its requests is under way.
-        is_safe_to_release: Whether nothing of an earlier holder can be under way any more. Until it is true, :meth:`release` leaves the
+        released_cleanly: Whether the holder before has released the lease, or there was none. If not, its requests may be in flight.
+        is_long_gone: Whether the holder before has been silent for so long that none of its requests is in flight.
+        is_safe_to_release: Whether nothing of an earlier holder can be in flight any more. Until it is true, :meth:`release` leaves the
             lease unreleased, so that the next holder waits as well.
     """
 

@@ -2,11 +2,11 @@
 
 An event id tells its run, time and user, but not how far its partition is: an event may be late, doubled or broken, so its time is not
 the time of its delivery and its id may stand twice. So the last records of a partition are compared, byte for byte, with what the
-run delivers to that partition around that time; the place where all of them match is where it goes on. Partitions are at different
-places after a crash, since each has its own requests under way.
+run delivers to that partition around that time; the position where all of them match is where it goes on. Partitions are at
+different positions after a crash, since each has its own requests in flight.
 
 1. Read the end of each partition and look for ids of the run; where others have written since, look further back.
-2. Generate the run's deliveries around the newest event time seen, and line the records up with them; widen until they match once.
+2. Generate the run's deliveries around the newest event time seen, and align the records with them; widen until they match once.
 3. Go on behind the last record that matches, unreadable ones included.
 
 What it needs of the topic: the retention is longer than the outage, the number of partitions is as it was, one writer per run. Where
@@ -33,7 +33,7 @@ from clickreel.stream.partition import partitions
 from clickreel.stream.producer_lease import CommitMetadata
 from clickreel.stream.tail import FOREIGN, OWN, UNREADABLE, Tail, event_ids, tail
 
-# So many of the run's records in a row fix the place beyond doubt; two stretches this long are never equal, duplicates included.
+# So many of the run's records in a row fix the position beyond doubt; two stretches this long are never equal, duplicates included.
 _ENOUGH = 32
 _WINDOW = 128
 # Records of others that are read through on the way back, per partition: some seconds of reading.
@@ -189,7 +189,7 @@ class ResumePlanner:
         there = self.world.events(int(ts[0]), int(ts[0]) + 1)
         return bool(np.any((there.user == user[0]) & (there.ordinal == ordinal[0])))
 
-    # What cannot be told from the records
+    # What the records do not say
 
     def _unreadable_only(self, partition: int, seen: Tail) -> ResumePoint:
         """A partition that shows no id of the run: it holds nothing of it, or nothing but broken records."""
@@ -213,13 +213,13 @@ class ResumePlanner:
         return point
 
     def _beginning(self, found: Mapping[int, Tail], absent: list[int]) -> int:
-        """Where the run began, when its notes have expired: at its earliest event; 0 when that is not there any more."""
+        """Where the run began, when its committed metadata has expired: at its earliest event; 0 when that is not there any more."""
         if any(bounds.low for bounds in self._bounds):
             if not absent:
                 return 0
             raise ClickreelError(
                 f"run {self.world.run} has no record in partition {absent[0]} of {self._state.name}, whose beginning the retention "
-                "has removed: whether it ever had any cannot be told",
+                "has removed: whether it ever had any is unknown",
                 hint="give the run another --run NAME, and it begins anew",
             )
         earliest = []
@@ -268,7 +268,7 @@ class ResumePlanner:
 
 
 class TailMatcher:
-    """Finds the place of one partition's tail in the run's deliveries."""
+    """Finds the position of one partition's tail in the run's deliveries."""
 
     def __init__(self, planner: ResumePlanner, partition: int, seen: Tail) -> None:
         self._planner, self._partition, self._seen = planner, partition, seen
