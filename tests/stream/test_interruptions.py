@@ -79,6 +79,7 @@ def test_a_paused_broker_is_waited_for_with_a_new_client(
     assert pairs(cluster, topic) == first(world, 3, T0, 20_000)
 
 
+@pytest.mark.timeout(900)
 def test_requests_that_arrive_after_their_sender_was_killed_are_not_doubled(
     kafka_of_ours: Interrupted, cluster: Broker, topic: str, tmp_path: Path
 ) -> None:

@@ -172,6 +172,7 @@ class Producer:
             self._open()
             self._loop()
         except SecondWriterError:
+            self._flush_s = 0.0
             if self._opened:
                 self._writer.close()  # what is in flight would only be stored twice
             raise
@@ -181,6 +182,7 @@ class Producer:
         except ClickreelError as exc:
             # What fails in a topic that is gone fails in many ways; the reason is one.
             if self._opened and self._lease.is_topic_gone():
+                self._flush_s = 0.0
                 self._writer.close()
                 raise deleted(self._state.name, self._world.run) from exc
             raise
