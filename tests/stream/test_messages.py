@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
+from confluent_kafka import Producer as KafkaProducer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
@@ -20,10 +21,12 @@ from clickreel.cli.record_table import RecordTable
 from clickreel.contract import framing
 from clickreel.contract.vocabulary import FIELDS
 from clickreel.errors import UsageError
+from clickreel.profile import Profile
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from clickreel.stream import record_view, throughput_monitor
 from clickreel.stream.broker import Broker
+from clickreel.stream.cluster import Cluster
 from clickreel.stream.filter_expression import compile_filter
 from clickreel.stream.memory import MemoryBroker
 from clickreel.stream.produce_request import ProduceRequest
@@ -260,11 +263,32 @@ def test_the_monitor_goes_on_when_partitions_are_added(broker: Broker, topic: st
     assert (seen, len(second.messages), len(second.behind)) == (4, 2, 2)
 
 
+def test_messages_ends_at_an_open_transaction_and_says_so(
+    kafka: Kafka, topic: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Aborted records are never shown; those of an open transaction wait for its end."""
+    profile = tmp_path / "client.properties"
+    profile.write_text(f"bootstrap.servers={kafka.bootstrap}\nisolation.level=read_uncommitted\n", encoding="utf-8")
+    ensure_topic(Cluster(Profile({"bootstrap.servers": kafka.bootstrap})), TopicSettings(name=topic, partitions=1))
+    producer = KafkaProducer({"bootstrap.servers": kafka.bootstrap, "transactional.id": topic})
+    producer.init_transactions(30)
+    for value, end in ((b"aborted", producer.abort_transaction), (GOOD, producer.commit_transaction), (b"open", None)):
+        producer.begin_transaction()
+        producer.produce(topic, value, b'"u_10"', partition=0)
+        producer.flush(30)
+        if end is not None:
+            end(30)
+    common = ("messages", "--topic", topic, "--profile", str(profile))
+    for options in ([], ["--from", "oldest"]):
+        assert run([*common, *options, "--json"]) == 0
+        shown = capsys.readouterr()
+        assert [orjson.loads(line)["offset"] for line in shown.out.splitlines()] == [2]
+        assert "partition 0 has an open transaction: 1 messages from offset 4 on" in shown.err
+    producer.abort_transaction(30)
+
+
 def test_the_commands(kafka: Kafka, topic: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """NDJSON of the documented shape; a filter; a clear refusal; the monitor's lines."""
-    from clickreel.profile import Profile
-    from clickreel.stream.cluster import Cluster
-
     broker = Cluster(Profile(kafka={"bootstrap.servers": kafka.bootstrap}))
     state, *_ = ensure_topic(broker, TopicSettings(name=topic, partitions=2, retention="forever"))
     Producer(broker, state, World(WorldSettings(seed=3, rate=50.0)), ProduceRequest(lambda: T0, count=400)).run()
