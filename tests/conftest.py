@@ -66,7 +66,8 @@ def kafka(stack: Stack) -> Kafka:
 def registry(stack: Stack) -> Registry:
     """A real registry, started at first use; ``url`` is what clients take as ``schema.registry.url``."""
     stack.ensure(["registry"], attached=True)
-    return Registry(stack.address("registry"))
+    address = stack.address("registry")
+    return Registry(address.replace("://", f"://{stack.home.login()}@"))
 
 
 @pytest.fixture(scope="session")

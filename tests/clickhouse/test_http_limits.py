@@ -10,7 +10,7 @@ import psutil
 import pytest
 import zstandard
 
-from clickreel.local.clickhouse import http_connection
+from clickreel.local import http_connection
 from tests.clickhouse.http import Http
 from tests.clickhouse.process import ClickHouse
 

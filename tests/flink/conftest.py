@@ -39,7 +39,7 @@ HOUR_MS = 3_600_000
 def gateway(stack: Stack) -> Iterator[RestGateway]:
     """The local gateway, started at first use."""
     stack.ensure(["flink"])
-    found = RestGateway(stack.address("flink"))
+    found = RestGateway(stack.address("flink"), auth=stack.home.login())
     yield found
     found.disconnect()
 

@@ -79,7 +79,10 @@ def soak(
     Returns:
         What Java held after the warm rounds, and then after every tenth of the rounds.
     """
-    gateway, known = RestGateway(stack.address("flink")), StatementStore(stack.home.data("flink"))
+    gateway, known = (
+        RestGateway(stack.address("flink"), auth=stack.home.login()),
+        StatementStore(stack.home.data("flink")),
+    )
     session = gateway.open_session({})
     cluster = find_cluster(gateway, session)
     assert cluster is not None

@@ -58,7 +58,7 @@ def run(events: int = 1_000_000, repeats: int = 3) -> dict[str, Any]:
             topic, sent = fill(profile, events, rate=200.0, dated=True)
             own = catalog.contract_table()
             side = _Sides(
-                addresses["flink"],
+                addresses["flink"].replace("://", f"://{home.login()}@"),
                 profile,
                 FlinkSettings(until_now=True),
                 StatementStore(home.data("flink")),

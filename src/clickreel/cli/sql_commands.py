@@ -86,10 +86,14 @@ def list_(
 
     Example: [bold]clickreel statement list --all[/bold]
     """
-    from clickreel.cli.sql_engines import home_statements
+    from clickreel.cli.sql_engines import connect_recorded, home_statements
     from clickreel.flink import statement_control
 
-    entries = [entry for entry in statement_control.list_statements(home_statements()) if every or entry.is_running]
+    entries = [
+        entry
+        for entry in statement_control.list_statements(home_statements(), connect_recorded)
+        if every or entry.is_running
+    ]
     if json:
         print_json({"statements": [_shown(entry) for entry in entries]})
         return
@@ -105,10 +109,10 @@ def show(name: Annotated[str, typer.Argument(help="Its name.")], json: Json = Fa
 
     Example: [bold]clickreel statement show insert-1[/bold]
     """
-    from clickreel.cli.sql_engines import home_statements
+    from clickreel.cli.sql_engines import connect_recorded, home_statements
     from clickreel.flink import statement_control
 
-    entry = statement_control.read_statement(home_statements(), name)
+    entry = statement_control.read_statement(home_statements(), name, connect_recorded)
     if json:
         print_json(_shown(entry))
         return
@@ -132,16 +136,20 @@ def stop(
 
     Example: [bold]clickreel statement stop insert-1[/bold]
     """
-    from clickreel.cli.sql_engines import home_statements
+    from clickreel.cli.sql_engines import connect_recorded, home_statements
     from clickreel.flink import statement_control
 
     wanted = (
-        [entry.name for entry in statement_control.list_statements(home_statements()) if entry.is_running]
+        [
+            entry.name
+            for entry in statement_control.list_statements(home_statements(), connect_recorded)
+            if entry.is_running
+        ]
         if names == ["all"]
         else names
     )
     begun = time.monotonic()
-    stopped = [statement_control.stop_statement(home_statements(), each) for each in wanted]
+    stopped = [statement_control.stop_statement(home_statements(), each, connect_recorded) for each in wanted]
     if json:
         print_json({"stopped": [entry.name for entry in stopped], "seconds": round(time.monotonic() - begun, 3)})
         return

@@ -27,6 +27,16 @@ def home_statements(home: Home | None = None) -> StatementStore:
     return StatementStore((home or Home.default()).data("flink"))
 
 
+def connect_recorded(url: str) -> RestGateway:
+    """Connect to the gateway of a recorded statement; the local one asks for the home's token."""
+    from clickreel.flink.gateway_client import RestGateway
+    from clickreel.local.home import Home
+    from clickreel.local.local_profile import addresses
+
+    home = Home.default()
+    return RestGateway(url, auth=home.login() if url == addresses(home).get("flink") else "")
+
+
 @contextmanager
 def engine(name: str, profile: Profile, flags: dict[str, Any], options: SqlOptions) -> Iterator[SqlRunner]:
     """The engine of that name, ready to run."""
@@ -68,7 +78,7 @@ def _connect_gateway(settings: FlinkSettings, profile: Profile, home: Home) -> R
 
         named = settings.gateway_url or profile.flink_gateway_url
         local = stack.addresses().get("flink", "")
-        return connect_gateway(named, local, start, auth=profile.flink_gateway_auth)
+        return connect_gateway(named, local, start, auth=profile.flink_gateway_auth, local_auth=home.login())
 
 
 def _films(home: Home) -> Callable[[], Catalogue]:

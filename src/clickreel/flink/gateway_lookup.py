@@ -9,7 +9,9 @@ from clickreel.errors import UnreachableError
 from clickreel.flink.gateway_client import RestGateway
 
 
-def connect_gateway(named: str, local: str, start_local: Callable[[], str], *, auth: str = "") -> RestGateway:
+def connect_gateway(
+    named: str, local: str, start_local: Callable[[], str], *, auth: str = "", local_auth: str = ""
+) -> RestGateway:
     """Return a gateway that answers.
 
     Args:
@@ -17,6 +19,7 @@ def connect_gateway(named: str, local: str, start_local: Callable[[], str], *, a
         local: Address of the local gateway when it was last started; empty when it never was.
         start_local: Starts the local gateway, or waits for it, and returns its address.
         auth: ``user:password`` of the named gateway, or empty.
+        local_auth: ``user:password`` of the local one.
 
     Raises:
         UnreachableError: The named gateway does not answer, or the local one does not come up.
@@ -27,9 +30,9 @@ def connect_gateway(named: str, local: str, start_local: Callable[[], str], *, a
         gateway.version()
         return gateway
     if local:
-        gateway = RestGateway(local)
+        gateway = RestGateway(local, auth=local_auth)
         with contextlib.suppress(UnreachableError):
             gateway.version()
             return gateway
         gateway.disconnect()
-    return RestGateway(start_local())
+    return RestGateway(start_local(), auth=local_auth)

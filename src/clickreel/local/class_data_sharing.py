@@ -16,6 +16,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
+
 from clickreel.errors import ClickreelError
 from clickreel.local import jars, java
 
@@ -61,11 +63,15 @@ def dump_archive(argv: Sequence[str], pid: int) -> threading.Thread | None:
     wanted = next((word.removeprefix(_WANTED) for word in argv if word.startswith(_WANTED)), None)
     if wanted is None:
         return None
-    timer = threading.Timer(CALM_S, _dump, (Path(argv[0]), pid, Path(wanted)))
+    timer = threading.Timer(CALM_S, _dump, (Path(_java_of(argv)), pid, Path(wanted)))
     # The program may end before; then the next start records anew.
     timer.daemon = True
     timer.start()
     return timer
+
+
+def _java_of(argv: Sequence[str]) -> str:
+    return next((word for word in argv if word.endswith("/java")), argv[0])
 
 
 def discard_archive(argv: Sequence[str]) -> None:
@@ -77,9 +83,11 @@ def discard_archive(argv: Sequence[str]) -> None:
 
 def _dump(program: Path, pid: int, target: Path) -> None:
     beside = target.with_name(f".{target.name}.{pid}")
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
+    with contextlib.suppress(OSError, subprocess.SubprocessError, psutil.Error):
+        # Behind a guard Java is the child of the recorded process.
+        children = [child.pid for child in psutil.Process(pid).children() if child.name() == program.name]
         subprocess.run(
-            [program.with_name("jcmd"), str(pid), "VM.cds", "dynamic_dump", str(beside)],
+            [program.with_name("jcmd"), str((children or [pid])[0]), "VM.cds", "dynamic_dump", str(beside)],
             capture_output=True,
             timeout=_DUMP_S,
             check=True,

@@ -9,7 +9,7 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
-from clickreel.local import jars, ports
+from clickreel.local import jars, ports, service_guard
 from clickreel.local.home import Home
 from clickreel.local.service import Launch, Service, StartContext, jvm
 from clickreel.local.settings import LocalSettings
@@ -36,17 +36,19 @@ _OPENED = (
 _EXPORTED = ("java.base/sun.net.util", "java.management/sun.management")
 
 
-def configuration(*, gateway_port: int, cluster_port: int, scratch: Path, slots: int) -> dict[str, str]:
+def configuration(*, host: str, gateway_port: int, cluster_port: int, scratch: Path, slots: int) -> dict[str, str]:
     """Flink's configuration: everything on loopback, every temporary file in one folder, memory bounded.
 
     Args:
+        host: The loopback address on which everything listens; our clients come through the guard.
         gateway_port: Where the SQL gateway listens.
         cluster_port: Where the cluster's own REST interface listens (metrics, jobs).
         scratch: Folder of all temporary files.
         slots: Statements that can run at once, the keep-alive job included.
     """
-    host = ports.HOST
     return {
+        # Flink lets the pages of every origin read its answers; no page needs them.
+        "web.access-control-allow-origin": f"http://{host}",
         # Statements go to the cluster that the keep-alive job holds up, not to a new one each: 1 s less a statement.
         "execution.target": "remote",
         "rest.address": host,
@@ -121,16 +123,15 @@ def command(home: Home, settings: LocalSettings, scratch: Path) -> tuple[str, ..
 
 def _launch(where: StartContext) -> Launch:
     port = ports.take(where.home, "flink", where.settings.flink_port)
-    cluster = ports.take(where.home, "flink-cluster")
     return Launch(
-        (sys.executable, "-m", "clickreel.local.flink_process", str(port), str(cluster)),
+        (sys.executable, "-m", "clickreel.local.flink_process", str(port)),
         address=f"http://{ports.HOST}:{port}",
         version=jars.version("flink"),
     )
 
 
 def _answers(address: str) -> bool:
-    return ports.answers(f"{address}/v3/info")
+    return ports.answers(f"{address}{service_guard.READY_PATH}")
 
 
 FLINK = Service("flink", _launch, _answers, jars=("flink",), reports_ready=True, restart_after_success=False)

@@ -157,6 +157,10 @@ class Home:
             file.write(text)
         return temporary
 
+    def login(self) -> str:
+        """``user:password`` for the registry and Flink's gateway of this home."""
+        return f"clickreel:{self.token()}"
+
     def read(self, name: str) -> dict[str, Any]:
         """Read one of the home's JSON files; empty when it is absent or unreadable."""
         return read_json(self.path / name)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tarfile
 from pathlib import Path
 
 from clickreel.errors import MissingError
-from clickreel.local import jars, ports
+from clickreel.local import jars, ports, service_guard
 from clickreel.local.service import JAVA_ENVIRONMENT, Launch, Service, StartContext, jvm, keep_version
 
 # Where the API of Confluent's registry is served; clients take this whole address.
@@ -45,12 +46,15 @@ def _launch(where: StartContext) -> Launch:
     port = ports.take(home, "registry", where.settings.registry_port)
     data = home.data("registry")
     keep_version(data, "registry", version)
+    # Quarkus cannot tell our clients from strangers: it listens elsewhere, and the guard at the port that is known.
+    hidden = service_guard.hidden_host()
+    hidden_port = service_guard.free_port(hidden)
     runner = next(_unpacked(jars.classpath("registry")[0]).rglob("quarkus-run.jar"))
     properties = {
-        "quarkus.http.host": ports.HOST,
-        "quarkus.http.port": str(port),
+        "quarkus.http.host": hidden,
+        "quarkus.http.port": str(hidden_port),
         # A second interface (health, metrics) that is built in and by default open to the whole network on a port of its own.
-        "quarkus.management.host": ports.HOST,
+        "quarkus.management.host": hidden,
         "quarkus.management.port": "0",
         "apicurio.storage.kind": "sql",
         "apicurio.storage.sql.kind": "h2",
@@ -67,11 +71,18 @@ def _launch(where: StartContext) -> Launch:
         program=("-jar", str(runner)),
         properties=properties,
     )
-    return Launch(argv, address=f"http://{ports.HOST}:{port}{API}", env=JAVA_ENVIRONMENT, version=version)
+    guard = (
+        *(sys.executable, "-m", "clickreel.local.service_guard", "--port", str(port)),
+        *("--upstream", f"{hidden}:{hidden_port}", "--token-file", str(home.token_file), "--ready", f"{API}/subjects"),
+    )
+    home.token()
+    return Launch(
+        (*guard, "--", *argv), address=f"http://{ports.HOST}:{port}{API}", env=JAVA_ENVIRONMENT, version=version
+    )
 
 
 def _answers(address: str) -> bool:
-    return ports.answers(f"{address}/subjects")
+    return ports.answers(address.removesuffix(API) + service_guard.READY_PATH)
 
 
 REGISTRY = Service("registry", _launch, _answers, jars=("registry",))

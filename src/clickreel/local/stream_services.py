@@ -22,7 +22,13 @@ def _clickhouse(where: StartContext) -> Launch:
     port = ports.take(where.home, "clickhouse", where.settings.clickhouse_port)
     data = where.home.data("clickhouse")
     # Not on the command line, which other users of the machine can read.
-    login = {"CLICKREEL_LOCAL_CLICKHOUSE_USER": "default", "CLICKREEL_LOCAL_CLICKHOUSE_PASSWORD": where.home.token()}
+    login = {
+        "CLICKREEL_LOCAL_CLICKHOUSE_USER": "default",
+        "CLICKREEL_LOCAL_CLICKHOUSE_PASSWORD": where.home.token(),
+        # Looks and changes nothing, within limits: for pages and people.
+        "CLICKREEL_LOCAL_CLICKHOUSE_READER": "reader",
+        "CLICKREEL_LOCAL_CLICKHOUSE_READER_PASSWORD": where.home.token(),
+    }
     return Launch(
         (sys.executable, "-m", "clickreel.local.clickhouse", "--data", str(data), "--port", str(port)),
         address=f"http://{ports.HOST}:{port}",

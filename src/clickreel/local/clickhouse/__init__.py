@@ -15,7 +15,8 @@ It is a front for one machine and one folder. Where it differs from a server:
   where it stands as a text in the statement; ``system.processes`` and ``queryID()`` show the engine's.
 * **A reading statement ends with its client.** A server goes on by default (``cancel_http_readonly_queries_on_client_close``).
 * **Inserts are synchronous**: ``async_insert`` is off unless a request turns it on.
-* **Native is the plain form**, whatever ``client_protocol_version`` says; clients find that out by themselves.
+* **Native of a protocol version** (``client_protocol_version``) has block info and serialization byte; JSON and Dynamic keep the form
+  of versions before 54473.
 * **Summary headers** of a result that is larger than 1 MiB are zeros, because they are sent before it has ended; with
   ``wait_end_of_query=1`` they are true. ``memory_usage`` is always 0; ``X-ClickHouse-Progress`` headers are not sent.
 * **Compression**: zstd, lz4, gzip, deflate and ClickHouse's own blocks, both ways; no br, xz, bz2, snappy. When a client takes several,
@@ -25,11 +26,12 @@ It is a front for one machine and one folder. Where it differs from a server:
   The other user reads, as with ``clickhouse-local``, every file that the process may read.
 * **Parquet, Arrow files and ORC** are held whole in memory while they are inserted; all other formats stream.
 * **``INSERT ... SELECT ... FROM input()``** reads formats in one direction: Parquet and Arrow files fail in it with the engine's words.
-* **Web pages** from elsewhere (header ``Origin``), and names that are not this machine's (``Host``), are not let in as a user who has
-  no password; there is no ``/play`` and no ``/dashboard``.
+* **Web pages** from elsewhere (headers ``Origin``, ``Sec-Fetch-Site``), and names that are not this machine's (``Host``), are not let
+  in, whatever password they bring; there is no ``/play`` and no ``/dashboard``.
+* **Statements** are 1 MiB at most, with ``max_query_size`` in the URL 16 MiB; there are 256 connections at once.
 * **Memory**: half of the machine's, at most 4 GB, for all statements together (``CLICKREEL_LOCAL_CLICKHOUSE_MEMORY_MB``).
 
-How a request goes: :mod:`http_connection` reads it, :mod:`authentication` knows the user, :mod:`query_request` sorts its parameters, :mod:`query_sessions` or
+How a request goes: :mod:`clickreel.local.http_connection` reads it, :mod:`authentication` knows the user, :mod:`query_request` sorts its parameters, :mod:`query_sessions` or
 :mod:`engine` gives a connection, :mod:`statement_parts` finds where the text ends and data begins, :mod:`insert_stream` pushes data in,
 :mod:`query_result` streams a result out, :mod:`query_handler` holds these together, :mod:`http_server` turns failures into answers.
 """

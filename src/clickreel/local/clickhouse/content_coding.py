@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from clickreel.local.clickhouse.database_errors import ErrorCode, database_error
-from clickreel.local.clickhouse.http_connection import CHUNK_BYTES, ByteSource
+from clickreel.local.http_connection import CHUNK_BYTES, ByteSource
 
 _TEXT = "text/plain; charset=UTF-8"
 _JSON = "application/json; charset=UTF-8"

@@ -24,6 +24,8 @@ from clickreel.local.clickhouse.statement_parts import quote_string
 # The engine gives every statement an id of its own and takes none. A setting travels with a statement into system.processes, so a
 # connection's statement is found there by a setting: this one is read by the PromQL dialect alone, which HTTP clients do not speak.
 _MARKER_SETTING = "promql_database"
+# A reader's statement ends by itself and leaves memory for ingest: it is a person, or a page, that looks.
+_READER_LIMITS = "max_execution_time=60&max_memory_usage=1000000000&max_result_rows=1000000&max_result_bytes=500000000"
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class ClickHouseEngine:
         # Two of the engine's defaults differ from a server's: without `implicit_select` a typing error is not taken for an
         # expression; `async_insert` is a server's default too, but needs a queue that an insert here must not wait in.
         mark = uuid.uuid4().hex
-        limits = "&readonly=1" if readonly else ""
+        limits = f"&readonly=1&{_READER_LIMITS}" if readonly else ""
         raw = self._open(f"{self.path}?implicit_select=0&async_insert=0&{_MARKER_SETTING}={mark}{limits}")
         return EngineConnection(raw, mark)
 

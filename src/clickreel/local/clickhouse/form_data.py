@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from email.message import Message
 
 from clickreel.local.clickhouse.database_errors import ErrorCode, database_error
-from clickreel.local.clickhouse.http_connection import CHUNK_BYTES, ByteSource
+from clickreel.local.http_connection import CHUNK_BYTES, ByteSource
 
 MAX_BYTES = 64 << 20
 _FIELD = re.compile(rb'\b(filename|name)="((?:[^"\\]|\\.)*)"')

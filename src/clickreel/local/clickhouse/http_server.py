@@ -21,7 +21,10 @@ from clickreel.local.clickhouse.content_coding import decode_body
 from clickreel.local.clickhouse.database_errors import DatabaseError, ErrorCode, database_error
 from clickreel.local.clickhouse.engine import ClickHouseEngine
 from clickreel.local.clickhouse.form_data import parse_boundary, read_form
-from clickreel.local.clickhouse.http_connection import (
+from clickreel.local.clickhouse.query_handler import QueryHandler
+from clickreel.local.clickhouse.query_request import parse_request
+from clickreel.local.clickhouse.query_sessions import QuerySessions
+from clickreel.local.http_connection import (
     PLAIN_TEXT,
     ClientDisconnectedError,
     HttpConnection,
@@ -29,9 +32,6 @@ from clickreel.local.clickhouse.http_connection import (
     HttpRequest,
     HttpResponse,
 )
-from clickreel.local.clickhouse.query_handler import QueryHandler
-from clickreel.local.clickhouse.query_request import parse_request
-from clickreel.local.clickhouse.query_sessions import QuerySessions
 
 LOG = logging.getLogger(__name__)
 HOST = "127.0.0.1"

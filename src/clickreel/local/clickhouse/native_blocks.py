@@ -16,8 +16,8 @@ import orjson
 
 from clickreel.local.clickhouse.database_errors import DatabaseError
 from clickreel.local.clickhouse.engine import EngineConnection, QueryStats
-from clickreel.local.clickhouse.http_connection import ByteSource
 from clickreel.local.clickhouse.statement_parts import PlainStatement, quote_string
+from clickreel.local.http_connection import ByteSource
 
 # Fields 1 (is_overflows, UInt8) and 2 (bucket_num, Int32) of the block info, and the 0 that ends it.
 _BLOCK_INFO = bytes.fromhex("010002ffffffff00")

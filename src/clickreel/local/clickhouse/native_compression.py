@@ -13,7 +13,7 @@ import zstandard
 from clickhouse_cityhash.cityhash import CityHash128
 
 from clickreel.local.clickhouse.database_errors import ErrorCode, database_error
-from clickreel.local.clickhouse.http_connection import ByteSource
+from clickreel.local.http_connection import ByteSource
 
 _HEAD = struct.Struct("<BII")
 _LZ4, _ZSTD, _NONE = 0x82, 0x90, 0x02

@@ -22,13 +22,6 @@ from clickreel.local.clickhouse.content_coding import (
 from clickreel.local.clickhouse.database_errors import DatabaseError, ErrorCode, database_error
 from clickreel.local.clickhouse.engine import ClickHouseEngine, EngineConnection, QueryStats, RunningQuery
 from clickreel.local.clickhouse.form_data import ExternalTable
-from clickreel.local.clickhouse.http_connection import (
-    CHUNK_BYTES,
-    ByteSource,
-    ClientDisconnectedError,
-    HttpRequest,
-    HttpResponse,
-)
 from clickreel.local.clickhouse.insert_stream import begin_insert
 from clickreel.local.clickhouse.native_blocks import NativeBlocks, describe_result, run_described
 from clickreel.local.clickhouse.native_compression import BlockCompressor, BlockReader
@@ -36,6 +29,13 @@ from clickreel.local.clickhouse.query_request import QueryRequest
 from clickreel.local.clickhouse.query_result import QueryResult
 from clickreel.local.clickhouse.query_sessions import QuerySession, QuerySessions
 from clickreel.local.clickhouse.statement_parts import InsertStatement, PlainStatement, quote_identifier
+from clickreel.local.http_connection import (
+    CHUNK_BYTES,
+    ByteSource,
+    ClientDisconnectedError,
+    HttpRequest,
+    HttpResponse,
+)
 from clickreel.sql_tokens import SqlDialect, tokenize
 
 # The text of an INSERT ends within this (a server's max_query_size); what follows is data and may be of any size.
