@@ -34,6 +34,7 @@ GROUPS: tuple[str, ...] = (
     "insight",
     "bench",
     "export",
+    "console",
 )
 
 app = typer.Typer(

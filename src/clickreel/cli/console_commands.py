@@ -1,0 +1,55 @@
+"""``clickreel console``: the web page."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from clickreel.cli.target_options import ProfileFile, TopicName
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(console)
+
+
+def console(  # noqa: PLR0917 - one parameter an option
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; beyond this machine a token is needed.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port; 0 for a free one.", min=0, max=65_535)] = 0,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            help="What a stranger must know. [default: made up beyond 127.0.0.1]",
+            envvar="CLICKREEL_CONSOLE_TOKEN",
+        ),
+    ] = None,
+    allow_writes: Annotated[
+        bool, typer.Option("--allow-writes", help="Let the page act on services that are not this machine's own.")
+    ] = False,
+    topic: TopicName = None,
+    profile: ProfileFile = None,
+) -> None:
+    """Serve the web page: the topic live, its monitor, contract, SQL, answers and proofs.
+
+    Example: [bold]clickreel console[/bold], then open the address that it prints.
+    """
+    from clickreel.cli.output import print_err
+    from clickreel.cli.target_options import profile as find_profile
+    from clickreel.cli.target_options import topic_name
+    from clickreel.console.context import ConsoleContext
+    from clickreel.console.serve import serve
+    from clickreel.local.home import Home
+
+    is_local = profile is None
+    context = ConsoleContext(
+        find_profile(profile),
+        topic_name(topic),
+        Home.default().path,
+        is_local=is_local,
+        allow_writes=is_local or allow_writes,
+    )
+    serve(context, host=host, port=port, token=token or "", announce=lambda address: print_err(f"console: {address}"))

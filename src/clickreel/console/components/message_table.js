@@ -1,0 +1,159 @@
+// Rows of a topic, newest first. Plain DOM: a frame of 250 rows must not cost a virtual DOM's comparison of thousands of cells.
+// Text goes in by textContent only: the bytes of messages are hostile.
+const PENDING_MAX = 10000;
+const pad = (value, width = 2) => String(value).padStart(width, "0");
+
+export default {
+  template: `
+    <div class="mt" role="region" :aria-label="label">
+      <div class="mt-scroll" tabindex="0">
+        <table class="mt-table">
+          <thead><tr ref="head"></tr></thead>
+          <tbody ref="body"></tbody>
+        </table>
+      </div>
+      <div class="mt-empty" v-if="empty">{{ emptyText }}</div>
+    </div>`,
+  props: { columns: Array, label: String, rowsMax: Number, emptyText: String, local: Boolean },
+  data() {
+    return { empty: true };
+  },
+  created() {
+    this.rows = [];
+    this.pending = [];
+    this.paused = false;
+    this.lost = 0;
+    this.hidden = new Set();
+    this.isLocal = this.local;
+  },
+  mounted() {
+    this.drawHead();
+    this.$refs.body.addEventListener("click", (event) => this.choose(event.target.closest("tr")));
+    this.$refs.body.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") this.choose(event.target.closest("tr"));
+    });
+  },
+  methods: {
+    choose(line) {
+      if (line) this.$emit("choose", { partition: line.row.p, offset: line.row.o });
+    },
+    shown() {
+      return this.columns.map((name, index) => ({ name, index })).filter((column) => !this.hidden.has(column.name));
+    },
+    drawHead() {
+      const names = ["", "time", "partition", "offset", "key", ...this.shown().map((column) => column.name)];
+      this.$refs.head.replaceChildren(
+        ...names.map((name) => {
+          const cell = document.createElement("th");
+          cell.scope = "col";
+          cell.textContent = name || "contract";
+          if (!name) cell.className = "mt-narrow";
+          return cell;
+        }),
+      );
+    },
+    time(ms) {
+      if (ms < 0) return "";
+      const at = new Date(ms);
+      const parts = this.isLocal
+        ? [at.getHours(), at.getMinutes(), at.getSeconds(), at.getMilliseconds()]
+        : [at.getUTCHours(), at.getUTCMinutes(), at.getUTCSeconds(), at.getUTCMilliseconds()];
+      return `${pad(parts[0])}:${pad(parts[1])}:${pad(parts[2])}.${pad(parts[3], 3)}`;
+    },
+    line(row) {
+      const line = document.createElement("tr");
+      line.row = row;
+      line.tabIndex = 0;
+      if (!row.ok) line.className = "mt-bad";
+      const put = (text, name, title) => {
+        const cell = document.createElement("td");
+        cell.textContent = text;
+        if (name) cell.className = name;
+        if (title) cell.title = title;
+        line.append(cell);
+        return cell;
+      };
+      const tick = put(row.ok ? "✓" : "✗", row.ok ? "mt-ok" : "mt-no", row.why);
+      tick.setAttribute("aria-label", row.ok ? "keeps the contract" : row.why);
+      put(this.time(row.t), "mt-mono");
+      put(row.p, "mt-num");
+      put(row.o.toLocaleString("en-US"), "mt-num");
+      put(row.k, "mt-mono");
+      if (row.c) for (const column of this.shown()) put(row.c[column.index] ?? "", row.n && row.n[column.index] ? "mt-num" : "");
+      else put(row.v, "mt-raw mt-mono").colSpan = Math.max(1, this.shown().length);
+      return line;
+    },
+    prepend(rows) {
+      const body = this.$refs.body;
+      // Partitions come one after the other; a person wants time.
+      const fresh = [...rows].sort((a, b) => a.t - b.t).slice(-this.rowsMax).reverse();
+      const lines = document.createDocumentFragment();
+      for (const row of fresh) lines.append(this.line(row));
+      body.prepend(lines);
+      while (body.childElementCount > this.rowsMax) body.lastElementChild.remove();
+      this.rows = fresh.concat(this.rows).slice(0, this.rowsMax);
+      this.empty = this.rows.length === 0;
+    },
+    push(rows) {
+      if (!this.paused) {
+        this.prepend(rows);
+      } else {
+        this.pending.push(...rows);
+        const over = this.pending.length - PENDING_MAX;
+        if (over > 0) {
+          this.pending.splice(0, over);
+          this.lost += over;
+        }
+        this.$emit("pending", { waiting: this.pending.length, lost: this.lost });
+      }
+      // How long after the newest record's timestamp its row stands on the page; read by whoever measures.
+      if (rows.length) this.$el.dataset.painted = String(Date.now() - rows[rows.length - 1].t);
+    },
+    set(rows) {
+      this.pending = [];
+      this.rows = [];
+      this.$refs.body.replaceChildren();
+      this.empty = true;
+      if (rows.length) this.prepend(rows);
+    },
+    pause(paused) {
+      this.paused = paused;
+      if (paused) return;
+      const waiting = this.pending;
+      this.pending = [];
+      this.lost = 0;
+      this.prepend(waiting);
+    },
+    redraw() {
+      this.drawHead();
+      this.$refs.body.replaceChildren(...this.rows.map((row) => this.line(row)));
+    },
+    hide(names) {
+      this.hidden = new Set(names);
+      this.redraw();
+    },
+    zone(isLocal) {
+      this.isLocal = isLocal;
+      this.redraw();
+    },
+    download(form, name) {
+      const raw = (row) => ({ partition: row.p, offset: row.o, timestamp_ms: row.t, key: row.k, value: row.v, valid: row.ok });
+      const quote = (value) => {
+        // A spreadsheet takes =, +, - and @ for formulas.
+        const text = String(value ?? "");
+        const safe = /^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text;
+        return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+      };
+      const fields = ["partition", "offset", "timestamp_ms", "key", "value", "valid"];
+      const lines =
+        form === "csv"
+          ? [fields.join(","), ...this.rows.map((row) => fields.map((field) => quote(raw(row)[field])).join(","))]
+          : this.rows.map((row) => JSON.stringify(raw(row)));
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([lines.join("\n") + "\n"], { type: form === "csv" ? "text/csv" : "application/x-ndjson" }));
+      link.download = `${name}.${form === "csv" ? "csv" : "jsonl"}`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    },
+  },
+};

@@ -1,0 +1,53 @@
+"""A table of messages that a live stream does not slow down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nicegui.element import Element
+
+# Nobody scrolls through more by hand; what is older is a seek away.
+ROWS_MAX = 500
+
+
+class MessageTable(Element, component="message_table.js"):
+    """Messages, newest first; a row that is chosen emits ``choose`` with its partition and offset.
+
+    Args:
+        columns: The fields of the event, a column each.
+        label: What a screen reader calls the table.
+        empty: What stands there while there is no row: what to do next.
+        local: Show local time instead of UTC.
+    """
+
+    def __init__(self, columns: tuple[str, ...], *, label: str, empty: str, local: bool = False) -> None:
+        super().__init__()
+        self._props["columns"] = list(columns)
+        self._props["label"] = label
+        self._props["rowsMax"] = ROWS_MAX
+        self._props["emptyText"] = empty
+        self._props["local"] = local
+
+    def push(self, rows: list[dict[str, Any]]) -> None:
+        """Add rows, oldest first; while the table is paused they wait and are counted."""
+        self.run_method("push", rows)
+
+    def set(self, rows: list[dict[str, Any]]) -> None:
+        """Show these rows and no others."""
+        self.run_method("set", rows)
+
+    def pause(self, *, paused: bool) -> None:
+        """Hold new rows back, or show those that waited."""
+        self.run_method("pause", paused)
+
+    def hide(self, columns: list[str]) -> None:
+        """Show all columns but these."""
+        self.run_method("hide", columns)
+
+    def use_local_time(self, *, local: bool) -> None:
+        """Show local time or UTC."""
+        self.run_method("zone", local)
+
+    def download(self, form: str, name: str) -> None:
+        """Hand the rows that are shown to the browser as a file: ``csv`` or ``jsonl``."""
+        self.run_method("download", form, name)

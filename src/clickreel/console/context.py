@@ -1,0 +1,67 @@
+"""What all pages share: where the services are, one live tail a topic, one ClickHouse client a thread."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clickreel.profile import Profile
+from clickreel.stream.cluster import Cluster
+from clickreel.stream.live_tail import LiveTail
+
+if TYPE_CHECKING:
+    from clickreel.warehouse.client import Client
+
+
+@dataclass
+class ConsoleContext:
+    """What the pages read from.
+
+    Attributes:
+        profile: The services.
+        topic: The topic that the console opens with.
+        home: The home of the local stack: runs, heartbeats, status of ingest.
+        is_local: Whether the services are this machine's own stack.
+        allow_writes: Whether the page may act: produce, start, stop, inject.
+    """
+
+    profile: Profile
+    topic: str
+    home: Path
+    is_local: bool = True
+    allow_writes: bool = True
+    _tails: dict[str, LiveTail] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _clients: threading.local = field(default_factory=threading.local)
+
+    def broker(self) -> Cluster:
+        """A Kafka client of its own."""
+        return Cluster(self.profile)
+
+    def tail(self, topic: str | None = None) -> LiveTail:
+        """The live tail of a topic, shared by all viewers."""
+        name = topic or self.topic
+        with self._lock:
+            if name not in self._tails:
+                self._tails[name] = LiveTail(self.broker, name)
+            return self._tails[name]
+
+    def clickhouse(self) -> Client:
+        """A ClickHouse client of this thread.
+
+        Raises:
+            UnreachableError: ClickHouse does not answer.
+        """
+        from clickreel.warehouse.client import connect
+
+        if not hasattr(self._clients, "client"):
+            self._clients.client = connect(self.profile)
+        client: Client = self._clients.client
+        return client
+
+    def close(self) -> None:
+        """Stop the tails."""
+        for tail in self._tails.values():
+            tail.close()

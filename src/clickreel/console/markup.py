@@ -1,0 +1,85 @@
+"""The few HTML elements that the screens are built from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nicegui import ui
+from nicegui.elements.mixins.text_element import TextElement
+
+NOTHING = "\N{EN DASH}"
+"""What stands where there is no value."""
+
+
+def tag(name: str, text: str = "", *, classes: str = "", props: str = "") -> TextElement:
+    """An HTML element with text; the text is never read as HTML.
+
+    Args:
+        name: ``h2``, ``td``, ...
+        text: Its text.
+        classes: Classes of the style sheet.
+        props: Attributes, as they are written in HTML.
+    """
+    element = TextElement(tag=name, text=text)
+    if classes:
+        element.classes(classes)
+    return element.props(props) if props else element
+
+
+def button(text: str, pressed: Callable[[], Any], *, classes: str = "btn", props: str = "") -> TextElement:
+    """A button.
+
+    Args:
+        text: What it says.
+        pressed: Called when it is pressed; may be a coroutine function.
+        classes: Classes of the style sheet.
+        props: Further attributes.
+    """
+    element = tag("button", text, classes=classes, props=f'type="button" {props}')
+    element.on("click", lambda _: pressed())
+    return element
+
+
+def stat(name: str) -> tuple[ui.label, ui.label]:
+    """A figure with its name above and a remark below; returns figure and remark."""
+    with ui.element("div").classes("stat"):
+        ui.label(name).classes("stat-name")
+        return ui.label(NOTHING).classes("stat-value"), ui.label("").classes("stat-more")
+
+
+def card(title: str) -> ui.element:
+    """A card with a title; use it as a context."""
+    section = ui.element("section").classes("card")
+    with section:
+        tag("h2", title, classes="card-title")
+    return section
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: frozenset[int] = frozenset()) -> None:
+    """A plain table.
+
+    Args:
+        head: The columns' names.
+        rows: The cells, as text.
+        numeric: Columns that are set flush right.
+    """
+    with ui.element("div").classes("scroll-x").props('tabindex="0"'), ui.element("table").classes("tbl"):
+        with ui.element("thead"), ui.element("tr"):
+            for column, name in enumerate(head):
+                tag("th", name, classes="num" if column in numeric else "", props='scope="col"')
+        with ui.element("tbody"):
+            for row in rows:
+                with ui.element("tr"):
+                    for column, cell in enumerate(row):
+                        tag("td", cell, classes="num" if column in numeric else "")
+
+
+def remember(name: str, value: str) -> None:
+    """Keep a part of the state in the address, so that a link reproduces the view."""
+    ui.run_javascript(
+        f"const url = new URL(location); const value = {json.dumps(value)};"
+        f"value ? url.searchParams.set({json.dumps(name)}, value) : url.searchParams.delete({json.dumps(name)});"
+        "history.replaceState(null, '', url)"
+    )

@@ -1,0 +1,73 @@
+"""Records as the rows of the messages table."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import orjson
+
+from clickreel.contract import framing
+from clickreel.contract.verdict import judge_record, payload
+from clickreel.contract.vocabulary import FIELDS
+from clickreel.foreign_text import printable
+from clickreel.stream.record_batch import Record
+
+# A value of a megabyte is opened by a click; in the table its beginning will do.
+_CELL_MAX = 400
+
+
+@functools.lru_cache(8_192)  # the same record goes to every viewer
+def message_row(record: Record) -> dict[str, Any]:
+    """A record as the table's component takes it.
+
+    ``p`` partition, ``o`` offset, ``t`` timestamp in ms, ``k`` key, ``v`` value, ``c`` the event's fields in the contract's order (``n``
+    marks numbers), ``ok`` whether it keeps the contract, ``why`` not.
+    """
+    verdict = judge_record(record.key, record.value, record.headers)
+    value = payload(record.value, record.headers, "value")
+    row: dict[str, Any] = {
+        "p": record.partition,
+        "o": record.offset,
+        "t": record.timestamp_ms,
+        "k": _text(payload(record.key, record.headers, "key")),
+        "v": _text(value),
+        "ok": verdict.is_valid,
+        "why": "" if verdict.violation is None else _cell(verdict.violation.text),
+    }
+    event = _event(value)
+    if event is not None:
+        row["c"] = [_cell(event.get(name)) for name in FIELDS]
+        row["n"] = [isinstance(event.get(name), int | float) for name in FIELDS]
+    return row
+
+
+def framing_name(record: Record) -> str:
+    """How a record names its schema: ``plain``, ``header`` or ``prefix``, with the schema's id or GUID."""
+    given = [(name, data) for name, data in record.headers if data is not None]
+    unframed = None if record.value is None else framing.unframe(record.value, framing.schema_headers(given)[1])
+    if unframed is None:
+        return "damaged frame"
+    if unframed.schema is None:
+        return "plain JSON, no schema named"
+    return f"schema {printable(str(unframed.schema))}"
+
+
+def _event(value: bytes | None) -> dict[str, Any] | None:
+    try:
+        found = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) and any(name in found for name in FIELDS) else None
+
+
+def _text(data: bytes | None) -> str:
+    return "" if data is None else _cell(data.decode("utf-8", "backslashreplace"))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    shown = printable(text[: _CELL_MAX + 1])
+    return shown if len(text) <= _CELL_MAX else shown[:_CELL_MAX] + "…"

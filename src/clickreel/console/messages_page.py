@@ -1,0 +1,384 @@
+"""Messages: the topic as it comes, or from anywhere in it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import orjson
+from nicegui import events, run, ui
+
+from clickreel.console.components.message_table import ROWS_MAX, MessageTable
+from clickreel.console.components.time_chart import ChartSeries, TimeChart
+from clickreel.console.context import ConsoleContext
+from clickreel.console.layout import PageState, page_frame
+from clickreel.console.markup import button, remember, tag
+from clickreel.console.message_rows import framing_name, message_row
+from clickreel.contract.verdict import judge_record, payload
+from clickreel.contract.vocabulary import FIELDS
+from clickreel.errors import ClickreelError, UsageError
+from clickreel.foreign_text import printable
+from clickreel.stream.filter_expression import Predicate, compile_filter
+from clickreel.stream.record_batch import Record
+from clickreel.stream.record_view import RecordView, read_records, start_offsets
+from clickreel.timespec import format_instant
+
+# At most four frames a second, and as many rows in one as can be read in 1,000 a second.
+_FRAME_S = 0.25
+_FRAME_ROWS = 250
+_STRIP_S = 300
+_RECORD_FIELDS = ("partition", "offset", "timestamp", "key", "value", "valid")
+# A filter that nothing passes must not read a topic of millions for ever.
+_SCANNED_MAX = 200_000
+
+
+def register(context: ConsoleContext) -> None:
+    """Add the page."""
+
+    @ui.page("/messages")
+    def messages(topic: str = "", start: str = "", where: str = "", hide: str = "", open: str = "") -> None:  # noqa: A002
+        name = topic or context.topic
+        with page_frame(context, "/messages", topic=name) as state:
+            _Messages(context, state, name, start=start, where=where, hide=hide, opened=open)
+
+
+class _Messages:
+    def __init__(
+        self, context: ConsoleContext, state: PageState, topic: str, *, start: str, where: str, hide: str, opened: str
+    ) -> None:
+        self._context, self._state, self._topic = context, state, topic
+        self._tail = context.tail(topic)
+        self._start, self._filter = start, self._compile(where)
+        self._paused = False
+        self._hidden = [name for name in hide.split(",") if name in FIELDS]
+        self._sequence: int | None = None
+        self._shown_ms = 0
+        self._left_out = 0
+        self._strip = TimeChart(
+            [ChartSeries("messages", "--series-1", "/s")],
+            label="Messages a second of the last five minutes; drag to read from there",
+            kind="bars",
+            height=64,
+            window_s=_STRIP_S,
+            selectable=True,
+        )
+        self._strip.on("select", self._seek)
+        self._controls(where)
+        self._said = ui.label("").classes("note").props('aria-live="polite"')
+        self._table = MessageTable(
+            FIELDS,
+            label=f"Messages of {topic}",
+            empty=f"No message yet. Start a stream with: clickreel produce --topic {topic}",
+        )
+        self._table.on("choose", self._choose)
+        self._table.on("pending", self._pending)
+        self._table.hide(self._hidden)
+        self._drawer = ui.element("aside").classes("drawer").props('role="dialog" aria-label="One message"')
+        self._drawer.set_visibility(False)
+        state.zone_changed.append(self._use_zone)
+        ui.timer(_FRAME_S, self._tick)
+        if start:
+            ui.timer(0.01, self._load, once=True)
+        if opened:
+            ui.timer(0.02, lambda: self._open_link(opened), once=True)
+
+    # The controls
+
+    def _controls(self, where: str) -> None:
+        with ui.element("div").classes("row-of"):
+            self._pause = button("Pause", self._toggle, props='data-pause aria-keyshortcuts="Space"')
+            with ui.element("select").classes("field").props('aria-label="Where to read from"') as select:
+                for value, text in (
+                    ("", "live"),
+                    ("-100", "newest 100"),
+                    ("earliest", "oldest"),
+                    ("-5m", "5 minutes ago"),
+                ):
+                    option = tag("option", text).props(f'value="{value}"')
+                    if value == self._start:
+                        option.props("selected")
+            select.on("change", self._choose_start, js_handler="(event) => emit(event.target.value)")
+            at = (
+                ui.element("input")
+                .classes("field")
+                .props('placeholder="offset, 14:05, 2h, 2026-01-31" aria-label="Read from an offset or a time"')
+            )
+            at.on("keydown.enter", self._choose_start, js_handler="(event) => emit(event.target.value)")
+            self._where = ui.element("input").classes("field field-wide")
+            self._where.props('aria-label="Filter" placeholder="event_type == \'detail_view\' and position <= 3"')
+            self._where.props["value"] = where
+            self._where.on("keydown.enter", self._choose_filter, js_handler="(event) => emit(event.target.value)")
+            with ui.element("details").classes("btn"):
+                tag("summary", "Columns")
+                for name in FIELDS:
+                    self._column_switch(name)
+            button("JSON", lambda: self._table.download("jsonl", self._topic), props='title="Download what is shown"')
+            button("CSV", lambda: self._table.download("csv", self._topic), props='title="Download what is shown"')
+
+    def _column_switch(self, name: str) -> None:
+        with ui.element("label").classes("row-of"):
+            box = ui.element("input").props('type="checkbox"')
+            if name not in self._hidden:
+                box.props("checked")
+            ui.label(name)
+        box.on(
+            "change",
+            lambda event, name=name: self._show_column(name, shown=bool(event.args)),
+            js_handler="(event) => emit(event.target.checked)",
+        )
+
+    def _show_column(self, name: str, *, shown: bool) -> None:
+        self._hidden = [one for one in FIELDS if (one in self._hidden and one != name) or (one == name and not shown)]
+        self._table.hide(self._hidden)
+        remember("hide", ",".join(self._hidden))
+
+    def _compile(self, where: str) -> Predicate | None:
+        self._filter_error = ""
+        if not where.strip():
+            return None
+        try:
+            return compile_filter(where, (*FIELDS, *_RECORD_FIELDS))
+        except ClickreelError as exc:
+            self._filter_error = exc.message
+            return None
+
+    async def _choose_filter(self, event: events.GenericEventArguments) -> None:
+        where = str(event.args or "")
+        self._filter = self._compile(where)
+        self._where.classes(
+            add="field-bad" if self._filter_error else "", remove="" if self._filter_error else "field-bad"
+        )
+        if self._filter_error:
+            self._said.set_text(f"filter: {printable(self._filter_error)}")
+            return
+        remember("where", where)
+        await self._restart()
+
+    async def _choose_start(self, event: events.GenericEventArguments) -> None:
+        self._start = str(event.args or "").strip()
+        remember("start", self._start)
+        await self._restart()
+
+    async def _seek(self, event: events.GenericEventArguments) -> None:
+        self._start = str(int(event.args["from_ms"]))
+        remember("start", self._start)
+        await self._restart()
+
+    async def _restart(self) -> None:
+        self._sequence = None
+        self._left_out = 0
+        self._table.set([])
+        if self._start:
+            await self._load()
+        else:
+            self._said.set_text("")
+
+    def _toggle(self) -> None:
+        self._paused = not self._paused
+        self._pause.set_text("Resume" if self._paused else "Pause")
+        self._table.pause(paused=self._paused)
+        if not self._paused:
+            self._said.set_text("")
+
+    def _pending(self, event: events.GenericEventArguments) -> None:
+        waiting, lost = int(event.args["waiting"]), int(event.args["lost"])
+        beyond = f"; {lost:,} more are read with a start further back" if lost else ""
+        self._pause.set_text(f"Resume (+{waiting:,} new)")
+        self._said.set_text(f"paused: {waiting:,} new messages wait{beyond}")
+
+    def _use_zone(self, is_local: bool) -> None:
+        self._table.use_local_time(local=is_local)
+        self._strip.use_local_time(local=is_local)
+
+    # The stream
+
+    def _tick(self) -> None:
+        self._state.error(f"{self._tail.error}: trying again every second" if self._tail.error else "")
+        seconds = [one for one in list(self._tail.seconds)[-_STRIP_S:] if one.at_ms > self._shown_ms]
+        if seconds:
+            self._shown_ms = seconds[-1].at_ms
+            self._strip.push([(one.at_ms, sum(one.messages) / one.seconds) for one in seconds])
+        if self._start:
+            return
+        frame = self._tail.frame(self._sequence, limit=_FRAME_ROWS)
+        self._sequence = frame.sequence
+        self._left_out += frame.left_out
+        rows = [message_row(record) for record in frame.records if self._wants(record)]
+        if rows:
+            self._table.push(rows)
+        if seconds and not self._paused:
+            rate = self._tail.rate_per_s()
+            sampled = f"; {self._left_out:,} not shown: the page keeps up with 1,000 a second" if self._left_out else ""
+            self._said.set_text(f"{rate:,.0f} messages/s, the newest {ROWS_MAX} are shown{sampled}")
+
+    def _wants(self, record: Record) -> bool:
+        return self._filter is None or bool(self._filter(RecordView(record)))
+
+    async def _load(self) -> None:
+        self._said.set_text("reading …")
+        try:
+            found = await run.io_bound(self._read)
+        except ClickreelError as exc:
+            self._said.set_text(
+                f"{printable(exc.message)} ({printable(exc.hint)})" if exc.hint else printable(exc.message)
+            )
+            return
+        rows, scanned = found or ([], 0)
+        self._table.set(rows)
+        looked = f" of {scanned:,} read" if scanned > len(rows) else ""
+        self._said.set_text(f"{len(rows):,} messages{looked} from {printable(self._shown_start())}, newest first")
+
+    def _shown_start(self) -> str:
+        return (
+            f"{format_instant(int(self._start))} UTC"
+            if self._start.isdigit() and len(self._start) > 11
+            else self._start
+        )
+
+    def _read(self) -> tuple[list[dict[str, Any]], int]:
+        """The first rows from the start on that pass the filter."""
+        broker = self._context.broker()
+        start = self._start.removeprefix("-") if self._start.endswith(("m", "h", "d", "s")) else self._start
+        begin = start_offsets(broker, self._topic, start, round(time.time() * 1000))
+        kept: list[Record] = []
+        scanned = 0
+        for records in read_records(broker, self._topic, begin):
+            scanned += len(records)
+            kept += filter(self._wants, records)
+            if len(kept) >= ROWS_MAX or scanned >= _SCANNED_MAX:
+                break
+        broker.close()
+        return [message_row(record) for record in kept[:ROWS_MAX]], scanned
+
+    # One message
+
+    async def _choose(self, event: events.GenericEventArguments) -> None:
+        await self._open(int(event.args["partition"]), int(event.args["offset"]))
+
+    async def _open_link(self, opened: str) -> None:
+        partition, _, offset = opened.partition(":")
+        if partition.isdigit() and offset.isdigit():
+            await self._open(int(partition), int(offset))
+
+    async def _open(self, partition: int, offset: int) -> None:
+        try:
+            record = await run.io_bound(_read_one, self._context, self._topic, partition, offset)
+        except ClickreelError as exc:
+            self._said.set_text(printable(exc.message))
+            return
+        if record is None:  # the page was closed meanwhile
+            return
+        remember("open", f"{partition}:{offset}")
+        self._drawer.clear()
+        self._drawer.set_visibility(True)
+        with self._drawer:
+            _show_record(record, self._close)
+
+    def _close(self) -> None:
+        remember("open", "")
+        self._drawer.set_visibility(False)
+
+
+def _read_one(context: ConsoleContext, topic: str, partition: int, offset: int) -> Record:
+    broker = context.broker()
+    try:
+        for records in read_records(broker, topic, {partition: offset}):
+            for record in records:
+                if record.offset >= offset:
+                    return record
+    finally:
+        broker.close()
+    raise UsageError(f"partition {partition} of {topic} does not hold offset {offset:,} any more")
+
+
+def _show_record(record: Record, close: Any) -> None:
+    verdict = judge_record(record.key, record.value, record.headers)
+    with ui.element("div").classes("row-of"):
+        ui.label(f"partition {record.partition}, offset {record.offset:,}").classes("card-title")
+        ui.label("✓ keeps the contract" if verdict.is_valid else "✗ breaks the contract").classes(
+            "badge badge-good" if verdict.is_valid else "badge badge-bad"
+        )
+        ui.label(framing_name(record)).classes("badge")
+        ui.element("div").classes("spacer")
+        button("Close", close, props='aria-keyshortcuts="Escape"')
+    if record.timestamp_ms >= 0:
+        ui.label(f"{format_instant(record.timestamp_ms)} UTC").classes("note")
+    for error in verdict.errors:
+        ui.label(printable(f"{error['field']}: {error['text']} ({error['rule']})")).classes("bad")
+    ui.label("key").classes("stat-name")
+    ui.label(_raw(record.key)).classes("mono pre")
+    for name, data in record.headers:
+        ui.label(f"header {printable(name)}").classes("stat-name")
+        ui.label(_raw(data)).classes("mono pre")
+    _views(payload(record.value, record.headers, "value"), record.value)
+
+
+def _views(value: bytes | None, raw: bytes | None) -> None:
+    """The value in four ways."""
+    with ui.element("div").classes("tabs").props('role="tablist"'):
+        buttons = {
+            name: tag("button", name, classes="tab", props='type="button" role="tab"')
+            for name in ("pretty", "tree", "raw", "hex")
+        }
+    panel = ui.element("div").props('role="tabpanel"')
+
+    def show(name: str) -> None:
+        for other, choice in buttons.items():
+            choice.props(f'aria-selected="{str(other == name).lower()}"')
+        panel.clear()
+        with panel:
+            if name == "tree":
+                with ui.element("div").classes("tree mono"):
+                    _tree(_parsed(value))
+            else:
+                text = {"pretty": _pretty, "raw": _raw, "hex": _hex}[name](raw if name == "hex" else value)
+                ui.label(text).classes("mono pre")
+
+    for name, choice in buttons.items():
+        choice.on("click", lambda _, name=name: show(name))
+    show("pretty")
+
+
+def _parsed(value: bytes | None) -> Any:
+    try:
+        return json.loads(value or b"null")
+    except ValueError:
+        return _raw(value)
+
+
+def _pretty(value: bytes | None) -> str:
+    try:
+        return printable(json.dumps(json.loads(value or b"null"), indent=2, ensure_ascii=False), lines=True)
+    except ValueError:
+        return _raw(value)
+
+
+def _raw(value: bytes | None) -> str:
+    return "null" if value is None else printable(value.decode("utf-8", "backslashreplace"))
+
+
+def _hex(value: bytes | None) -> str:
+    data = (value or b"")[:4_096]
+    lines = [data[at : at + 16] for at in range(0, len(data), 16)]
+    shown = "\n".join(
+        f"{16 * number:06x}  {line.hex(' '):<47}  {''.join(chr(one) if 32 <= one < 127 else '.' for one in line)}"
+        for number, line in enumerate(lines)
+    )
+    return shown if len(value or b"") <= len(data) else f"{shown}\n… {len(value or b'') - len(data):,} bytes more"
+
+
+def _tree(value: Any, name: str = "value") -> None:
+    if isinstance(value, dict | list) and value:
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+        with ui.element("details").props("open"):
+            tag("summary", printable(f"{name} ({len(value)})"))
+            for key, cell in inner:
+                _tree(cell, str(key))
+    else:
+        text = (
+            orjson.dumps(value, default=str).decode()
+            if not isinstance(value, str)
+            else json.dumps(value, ensure_ascii=False)
+        )
+        ui.label(printable(f"{name}: {text}"))

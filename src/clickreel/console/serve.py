@@ -1,0 +1,99 @@
+"""The console's server."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import uvicorn
+from fastapi import FastAPI
+from nicegui import ui
+from starlette.staticfiles import StaticFiles
+
+from clickreel.console import messages_page, monitor_page, overview_page
+from clickreel.console.context import ConsoleContext
+from clickreel.console.layout import ASSETS
+from clickreel.console.request_guard import LOOPBACK_HOSTS, RequestGuard
+from clickreel.errors import UsageError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+_PAGES = (overview_page, messages_page, monitor_page)
+_FAVICON = (
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'><circle cx='12' cy='12' r='11' fill='%23b3203a'/>"
+    "<circle cx='12' cy='12' r='2' fill='white'/><circle cx='12' cy='6' r='2.4' fill='white'/><circle cx='17' cy='15' r='2.4' fill='white'/>"
+    "<circle cx='7' cy='15' r='2.4' fill='white'/></svg>"
+)
+
+
+def build_app(context: ConsoleContext, *, port: int, host: str = "127.0.0.1", token: str = "") -> ASGIApp:
+    """The console as an ASGI application.
+
+    Args:
+        context: What the pages read from.
+        port: The port it will be asked on, for the check of the Host header.
+        host: The address it listens on.
+        token: What a stranger must know; needed beyond loopback.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        context.tail()  # the first viewer finds a history
+        yield
+        context.close()
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
+    for page in _PAGES:
+        page.register(context)
+    ui.run_with(
+        app,
+        title="clickreel",
+        dark=None,
+        tailwind=False,
+        favicon=_FAVICON,
+        binding_refresh_interval=None,
+        reconnect_timeout=30,
+        show_welcome_message=False,
+    )
+    hosts = LOOPBACK_HOSTS if host in LOOPBACK_HOSTS else frozenset()
+    return RequestGuard(app, port=port, hosts=hosts, token=token)
+
+
+def serve(
+    context: ConsoleContext,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    token: str = "",
+    announce: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Serve the console until the process is told to end.
+
+    Args:
+        context: What the pages read from.
+        host: The address to listen on; beyond loopback a token is needed.
+        port: The port; 0 for a free one.
+        token: What a stranger must know; made up where one is needed and none is given.
+        announce: Called with the address once it listens.
+
+    Raises:
+        UsageError: The port is taken, or the address is none of this machine's.
+    """
+    if host not in LOOPBACK_HOSTS and not token:
+        token = secrets.token_urlsafe(24)
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host.strip("[]"), port))
+    except OSError as exc:
+        raise UsageError(f"cannot listen on {host}:{port}: {exc.strerror}", hint="clickreel console --port 0") from exc
+    port = listener.getsockname()[1]
+    app = build_app(context, port=port, host=host, token=token)
+    announce(f"http://{host}:{port}/" + (f"?token={token}" if token else ""))
+    config = uvicorn.Config(app, log_config=None, access_log=False, ws_max_size=1 << 20, timeout_graceful_shutdown=2)
+    uvicorn.Server(config).run(sockets=[listener])

@@ -1,0 +1,110 @@
+"""The messages screen in a real browser, on a real topic."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.console.conftest import Console
+
+pytestmark = pytest.mark.stack
+
+EVENT = {
+    "event_id": "84e0e977-9ee7-4eec-9cd6-f7655e481cb3",
+    "event_ts": "2025-12-27 12:18:51.766",
+    "user_id": "u_10",
+    "session_id": "s_53482d2c",
+    "film_id": 331,
+    "event_type": "view",
+    "page": "browse",
+    "position": 9,
+    "device": "tablet",
+    "referrer": "recommendation",
+}
+
+
+def event(**changes: Any) -> bytes:
+    """The seed's example, changed."""
+    return json.dumps(EVENT | changes).encode()
+
+
+def rows(page: Any) -> Any:
+    """The rows of the table."""
+    return page.locator(".mt-table tbody tr")
+
+
+def test_a_message_appears_by_itself_with_the_contracts_verdict(console: Console, page: Any) -> None:
+    """A good one with a tick, a bad one with a cross that names the field."""
+    page.goto(f"{console.address}messages")
+    page.wait_for_selector(".mt-table thead th")
+    console.write(event(film_id=4711), event(position=2.5, film_id=4712))
+    page.wait_for_selector(".mt-table tbody tr:has-text('4711')")
+    bad = page.wait_for_selector(".mt-table tbody tr:has-text('4712')")
+    assert bad.query_selector(".mt-no").get_attribute("title").startswith("position")
+    assert page.locator("tr:has-text('4711') .mt-ok").count() == 1
+
+
+def test_bytes_of_messages_are_text_and_never_markup(console: Console, page: Any) -> None:
+    """Neither in the table nor in the opened message."""
+    page.goto(f"{console.address}messages")
+    page.wait_for_selector(".mt-table thead th")
+    attack = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>{{7*7}}"
+    console.write(event(film_id=4713, session_id=attack), b"\x1b[2J" + attack.encode())
+    page.wait_for_selector(".mt-table tbody tr:has-text('4713')")
+    page.locator("tr:has-text('4713')").first.click()
+    page.wait_for_selector(".drawer .pre:has-text('{{7*7}}')")
+    for name in ("tree", "raw", "hex"):
+        page.locator(".drawer .tab", has_text=name).click()
+    assert page.title() != "owned"
+    assert page.locator("img, .mt-table script").count() == 0
+    assert "\x1b" not in page.inner_text("body")
+
+
+def test_pause_holds_messages_back_and_resume_shows_them(console: Console, page: Any) -> None:
+    """Nothing is lost meanwhile, and the button counts."""
+    page.goto(f"{console.address}messages")
+    page.wait_for_selector(".mt-table thead th")
+    console.write(event(film_id=4714))
+    page.wait_for_selector(".mt-table tbody tr:has-text('4714')")
+    page.keyboard.press("Space")
+    page.wait_for_selector("button:has-text('Resume')")
+    console.write(*(event(film_id=4800 + number) for number in range(20)))
+    page.wait_for_selector("button:has-text('+20 new')")
+    assert page.locator("tr:has-text('4819')").count() == 0
+    page.keyboard.press("Space")
+    page.wait_for_selector(".mt-table tbody tr:has-text('4819')")
+    assert page.locator("tr:has-text('4800')").count() == 1
+
+
+def test_a_link_reproduces_the_view(console: Console, page: Any) -> None:
+    """Start, filter and hidden columns stand in the address."""
+    console.write(event(film_id=4901, event_type="detail_view", page="film_detail"), event(film_id=4902))
+    page.goto(
+        f"{console.address}messages?start=earliest&where=film_id >= 4901 and event_type == 'detail_view'&hide=device"
+    )
+    page.wait_for_selector(".mt-table tbody tr:has-text('4901')")
+    assert page.locator("tr:has-text('4902')").count() == 0
+    assert "device" not in page.locator(".mt-table thead").inner_text()
+
+
+def test_what_is_downloaded_is_what_the_topic_holds(console: Console, page: Any) -> None:
+    """As JSON lines."""
+    console.write(event(film_id=4950))
+    page.goto(f"{console.address}messages?start=earliest&where=film_id == 4950")
+    page.wait_for_selector(".mt-table tbody tr:has-text('4950')")
+    with page.expect_download() as download:
+        page.locator("button", has_text="JSON").click()
+    lines = [json.loads(line) for line in Path(download.value.path()).read_text(encoding="utf-8").splitlines()]
+    assert [json.loads(line["value"])["film_id"] for line in lines] == [4950]
+
+
+@pytest.mark.parametrize("path", ["", "monitor"])
+def test_the_other_screens_show_the_stream(console: Console, page: Any, path: str) -> None:
+    """Rates and counts arrive by themselves."""
+    page.goto(f"{console.address}{path}")
+    console.write(event())
+    page.wait_for_selector("text=/[1-9][0-9,]*/")
+    assert page.locator("[role=alert]:visible").count() == 0
