@@ -159,6 +159,7 @@ class Soak:
         self.feed = Feed(self.profile, self.run)
         self.verification = verification(self.profile, TOPIC, self.run)
         self.figures = Figures(seed)
+        self.killed: dict[str, int] = {}
         self.stack.ensure(["ingest"], attached=True)
 
     def start_second_ingest(self) -> subprocess.Popen[bytes]:
@@ -178,15 +179,17 @@ class Soak:
         record = self.stack.record(victim)
         if record is not None and record.alive():
             self.figures.kills[victim] += 1
+            self.killed[victim] = record.pid
             os.kill(record.pid, signal.SIGKILL)
 
     def restart(self, victim: str) -> None:
         """Wait until the supervisor has restarted what was killed; ask for it when its pauses have grown long."""
         deadline = time.monotonic() + SUPERVISOR_S
         while time.monotonic() < deadline:
-            if self.stack.running(victim):
+            record = self.stack.record(victim)
+            if record is not None and record.pid != self.killed.get(victim) and record.alive():
                 self.figures.supervised += 1
-                return
+                break
             time.sleep(0.05)
         self.stack.ensure([victim], attached=True)
 

@@ -538,7 +538,7 @@ class IngestLoop:
 
     def _caught_up(self) -> bool:
         """Whether everything is landed that Kafka held when this process was assigned its share, and that can be read."""
-        if self._buffer.rows or self._inflight is not None:
+        if not self._tokens or self._buffer.rows or self._inflight is not None:
             return False
         held_back = []
         for partition, goal in self._goal.items():
