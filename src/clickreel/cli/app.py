@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -14,7 +15,7 @@ from typer import exceptions as typer_exceptions
 
 from clickreel import log_setup
 from clickreel.cli.output import print_error, tolerate_encodings
-from clickreel.errors import ClickreelError
+from clickreel.errors import ClickreelError, MissingError
 
 # One module a group of commands, each with `register(app)`. Order is the order of `--help`.
 GROUPS: tuple[str, ...] = (
@@ -126,6 +127,16 @@ def _explain_usage(refused: typer_exceptions.TyperException) -> int:
     return refused.exit_code
 
 
+def _os_error(exc: OSError) -> int:
+    """The exit code of what only the system can refuse to anybody: a reader that has left, a disk that is full."""
+    if isinstance(exc, BrokenPipeError):
+        return _unread()
+    if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+        raise exc
+    print_error(f"no disk space left for {exc.filename or 'what was to be written'}", "free some space, then try again")
+    return MissingError.exit_code
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code (see :mod:`clickreel.errors`)."""
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
@@ -149,8 +160,8 @@ def run(arguments: list[str]) -> int:
         return exc.exit_code
     except ModuleNotFoundError as exc:
         return _explain_missing_module(exc)
-    except BrokenPipeError:
-        return _unread()
+    except OSError as exc:
+        return _os_error(exc)
     except SystemExit as exc:  # typer's own answer to a broken pipe: it leaves with 1
         if isinstance(exc.__context__, BrokenPipeError):
             return _unread()

@@ -166,7 +166,7 @@ def _follow(stack: Stack, error: ClickreelError | None) -> None:
 
 
 def _news(stack: Stack, seen: dict[str, tuple[str, int, float]]) -> list[str]:
-    """What the supervisor has noted since the last look; ``seen`` keeps what was told."""
+    """What the supervisor has noted since the last look; ``seen`` keeps what was reported."""
     from clickreel.local.service import NAMES
 
     lines = []

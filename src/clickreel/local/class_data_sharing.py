@@ -1,9 +1,9 @@
-"""Archives of loaded classes, by which Java starts a part in half the time.
+"""Archives of loaded classes, with which Java starts a service in half the time.
 
 Java can write the classes that a running program has loaded to a file and map that file at the next start (class data sharing). Measured
 on two cores: Kafka answers after 1.8 s instead of 3.5 s, the registry after 5.4 s instead of 7.4 s, and half of the processor time goes.
 The wheel of Java comes without even the archive of Java's own classes, so both are made here: the base at the first start (0.6 s), a
-part's own one while it runs for the first time (:func:`dump_archive`). A lost or foreign archive costs time and nothing else.
+service's own one while it runs for the first time (:func:`dump_archive`). A lost or foreign archive costs time and nothing else.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _GUARD = threading.Lock()
 
 
 def options(name: str, classpath: str) -> tuple[str, ...]:
-    """Java's options for a part: use its archive, or record for one; nothing when this Java cannot.
+    """Java's options for a service: use its archive, or record classes for one; none when this Java cannot.
 
     Args:
-        name: The part.
+        name: The service.
         classpath: Its class path or jar; another one needs another archive.
     """
     base = _base()
@@ -75,7 +75,7 @@ def _java_of(argv: Sequence[str]) -> str:
 
 
 def discard_archive(argv: Sequence[str]) -> None:
-    """Delete the archive of a part that could not start with it: if it was at fault, the next start goes without."""
+    """Delete the archive of a service that could not start with it: if the archive was at fault, the next start does without."""
     for word in argv:
         if word.startswith(_USED) and ":" in word:
             Path(word.rpartition(":")[2]).unlink(missing_ok=True)
@@ -117,7 +117,7 @@ def _made() -> Path | None:
         folder.mkdir(parents=True, exist_ok=True)
         jars.require_space(folder, 200 << 20)
         subprocess.run(
-            # The collector must be the one that the parts run with.
+            # The collector must be the one that the services run with.
             [program, "-XX:+UseSerialGC", "-Xshare:dump", f"-XX:SharedArchiveFile={beside}"],
             capture_output=True,
             timeout=_DUMP_S,
@@ -141,6 +141,6 @@ def _identity(program: Path) -> str:
 
 
 def present() -> list[Path]:
-    """The parts' archives for the Java in use."""
+    """The services' archives for the Java in use."""
     folder = jars.folder().parent / "classes" / _identity(java.java())
     return sorted(path for path in folder.glob("*-*.jsa") if not path.name.startswith("."))

@@ -31,7 +31,7 @@ class Finding:
 
     Args:
         name: What was looked at.
-        ok: ``None`` when it does not apply now, such as a part that is not started.
+        ok: ``None`` when it does not apply now, such as a service that is not started.
         detail: What was found.
         hint: The command that fixes it; empty unless ``ok`` is false.
     """
@@ -70,9 +70,9 @@ def _java(stack: Stack) -> Finding:
 def _jars(stack: Stack) -> Finding:
     del stack
     groups = [group for group in jars.lock() if group != "kafka-tools"]
-    spoilt = jars.corrupt(groups)
-    if spoilt:
-        names = ", ".join(artifact.filename for artifact in spoilt)
+    corrupted = jars.corrupt(groups)
+    if corrupted:
+        names = ", ".join(artifact.filename for artifact in corrupted)
         return Finding("jars", ok=False, detail=f"corrupt in {jars.folder()}: {names}", hint="clickreel jars fetch")
     absent = jars.missing(groups)
     if absent:

@@ -163,15 +163,28 @@ def require_space(path: Path, needed_bytes: int) -> None:
     Raises:
         MissingError: Less than ``needed_bytes`` and a little spare are free.
     """
-    there = path
-    while not there.exists():
-        there = there.parent
-    free = shutil.disk_usage(there).free
-    if free < needed_bytes + SPARE_BYTES:
+    if shutil.disk_usage(_existing(path)).free < needed_bytes + SPARE_BYTES:
         raise MissingError(
-            f"no disk space: {_mb(needed_bytes + SPARE_BYTES)} needed in {path}, {_mb(free)} free",
+            f"no disk space: {_mb(needed_bytes + SPARE_BYTES)} are needed on {describe_disk(path)}",
             hint="free some space, or set CLICKREEL_CACHE and CLICKREEL_HOME to folders on a larger disk",
         )
+
+
+def describe_disk(path: Path) -> str:
+    """The disk that holds a path, by its mount point, with what is free: ``the disk / (0.0 GB free, holds /home/ann/.clickreel)``."""
+    there = _existing(path)
+    mount = there.resolve()
+    while not mount.is_mount():
+        mount = mount.parent
+    return f"the disk {mount} ({shutil.disk_usage(there).free / 1e9:.1f} GB free, holds {path})"
+
+
+def _existing(path: Path) -> Path:
+    """The folder nearest to a path that exists."""
+    there = path.absolute()
+    while not there.exists():
+        there = there.parent
+    return there
 
 
 def digest(path: Path) -> str:

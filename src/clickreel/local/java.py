@@ -16,7 +16,7 @@ _HINT = "unset CLICKREEL_JAVA_HOME, or point it at a Java 21 or newer; else `pip
 
 
 def java() -> Path:
-    """The ``java`` program to start parts with.
+    """The ``java`` program that runs the services.
 
     Raises:
         MissingError: There is none.
@@ -42,7 +42,7 @@ def version(program: Path | None = None) -> str:
         program: The program; by default :func:`java`.
 
     Raises:
-        MissingError: It does not run, or it is older than the parts need.
+        MissingError: It does not run, or it is older than the services need.
     """
     program = program or java()
     try:

@@ -42,7 +42,7 @@ def _properties(data: Path, port: int, controller: int) -> dict[str, str]:
         "log.cleaner.dedupe.buffer.size": str(16 << 20),
         # Raised once a consumer is there; the default of 5 s delays a clean stop by as much.
         "controlled.shutdown.max.retries": "1",
-        # After a crash the node's earlier self is waited out for this long, 9 s by default. It has no other node to be told from.
+        # A node that starts again after a crash waits this long for its old registration to expire (default: 9 s). Here there is no other node.
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",
         "unstable.api.versions.enable": "false",
@@ -62,7 +62,7 @@ def _launch(where: StartContext) -> Launch:
     logging = {"log4j2.configurationFile": str(files("clickreel.local").joinpath("log4j2.properties"))}
 
     def command(heap_mb: int, *program: str) -> tuple[str, ...]:
-        # The tool shares the broker's archive: it loads a part of the same classes.
+        # The tool shares the broker's archive: it loads some of the same classes.
         return jvm(home, "kafka", heap_mb=heap_mb, program=("-cp", path, *program), properties=logging)
 
     if not (data / "log" / "meta.properties").exists():

@@ -43,8 +43,8 @@ def listening(port: int, *, timeout_s: float = 0.5) -> bool:
 def answers(url: str, *, timeout_s: float = 2.0) -> bool:
     """Whether an HTTP server on this machine answers a GET with success.
 
-    Polled many times while parts start: unlike a full client it costs no certificates and no connection pool (30 ms of processor time a
-    call, which the starting parts need).
+    Polled many times while services start: unlike a full client it costs no certificates and no connection pool (30 ms of processor time a
+    call, which the starting services need).
     """
     target = urlsplit(url)
     if target.port is None or not listening(target.port):
@@ -60,7 +60,7 @@ def answers(url: str, *, timeout_s: float = 2.0) -> bool:
 
 
 def take(home: Home, name: str, fixed: int = 0) -> int:
-    """The port of a part: the fixed one, else the remembered one if it is still free, else a new free one, remembered.
+    """The port of a service: the fixed one, else the remembered one if it is still free, else a new free one, remembered.
 
     Args:
         home: The home that remembers.

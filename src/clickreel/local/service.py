@@ -132,7 +132,7 @@ def _classpath(program: tuple[str, ...]) -> str:
     return program[at + 1]
 
 
-def keep_version(folder: Path, part: str, ours: str) -> None:
+def keep_version(folder: Path, service: str, ours: str) -> None:
     """Record in a data folder which version writes it, and refuse to open one that a newer version wrote.
 
     A newer program may have changed its files so that an older one reads them wrongly (Kafka from 4.4 on says so itself).
@@ -144,7 +144,7 @@ def keep_version(folder: Path, part: str, ours: str) -> None:
     written = file.read_text(encoding="utf-8").strip() if file.exists() else ""
     if written and _numbers(written) > _numbers(ours):
         raise MissingError(
-            f"the data of {part} in {folder} was written by version {written}, and this clickreel has {ours}",
+            f"the data of {service} in {folder} was written by version {written}, and this clickreel has {ours}",
             hint="install the newer clickreel again, or delete the data: clickreel down --purge",
         )
     if written != ours:

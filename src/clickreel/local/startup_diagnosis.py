@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from clickreel.errors import ClickreelError, ContractError, MissingError, UnreachableError, UsageError
 from clickreel.local import child, java
+from clickreel.local.jars import describe_disk
 from clickreel.local.log_lines import parse_line
 
 _KINDS = (ClickreelError, UsageError, MissingError, UnreachableError, ContractError)
@@ -45,17 +45,6 @@ def explain_exit(name: str, log: Path, code: int, *, runs_in_java: bool) -> Clic
     last = next((line.strip() for line in reversed(lines) if line.strip()), "it wrote nothing")
     how = f"by signal {code - 128}" if code > 128 else f"with code {code}"
     return UnreachableError(f"{name} ended {how}: {last[:200]}", hint=f"clickreel logs {name}")
-
-
-def describe_disk(path: Path) -> str:
-    """The disk that holds a path, by its mount point, with what is free: ``the disk / (0.0 GB free, holds /home/ann/.clickreel)``."""
-    there = path.absolute()
-    while not there.exists():
-        there = there.parent
-    mount = there.resolve()
-    while not mount.is_mount():
-        mount = mount.parent
-    return f"the disk {mount} ({shutil.disk_usage(there).free / 1e9:.1f} GB free, holds {path})"
 
 
 def _own_error(lines: list[str], code: int, log: Path) -> ClickreelError | None:
