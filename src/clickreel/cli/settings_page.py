@@ -34,6 +34,7 @@ _PLACES = {
     "CLICKREEL_CACHE": "Folder of the fetched programs of the local stack; by default the platform's cache folder.",
     "CLICKREEL_JARS": "Folder or mirror from which these programs are taken.",
     "CLICKREEL_JAVA_HOME": "A Java 21 or newer to use instead of the one that is installed with clickreel.",
+    "CLICKREEL_CONSOLE_TOKEN": "The token that the console asks for, instead of one that it makes.",
     "CLICKREEL_DEBUG": "Any value: show tracebacks of errors.",
 }
 
