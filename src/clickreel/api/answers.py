@@ -1,0 +1,89 @@
+"""The answers as objects and tables."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+
+from clickreel import timespec
+from clickreel.api.streams import load_profile
+from clickreel.insight import activity, film_trends, funnel, recommend
+from clickreel.insight.window import Window, window
+from clickreel.profile import Profile
+from clickreel.warehouse.client import Client
+from clickreel.warehouse.client import connect as connect_clickhouse
+
+
+class Answers:
+    """What the warehouse knows; use it as a context, or close it.
+
+    Args:
+        client: The database.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __enter__(self) -> Self:
+        """Return self."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def query(self, sql: str, parameters: dict[str, Any] | None = None) -> pa.Table:
+        """Any statement, as an Arrow table.
+
+        Args:
+            sql: ClickHouse SQL; ``{name:Type}`` stands for a parameter.
+            parameters: Their values.
+        """
+        table: pa.Table = self._client.columns(sql, parameters)
+        return table
+
+    def trending(self, since: str = "3h", *, limit: int = 20) -> film_trends.TrendingFilms:
+        """The films that are watched more than is usual for them; see ``clickreel trending``."""
+        return film_trends.trends(self._client, self._window(since), limit=limit)
+
+    def funnel(self, since: str = "1d", *, by: str | None = None) -> funnel.Funnel:
+        """From a view to the watchlist; see ``clickreel funnel``."""
+        return funnel.funnel(self._client, self._window(since), by=by)
+
+    def activity(self, since: str = "1d", *, step_s: int | None = None) -> activity.Activity:
+        """Who is active when; see ``clickreel activity``."""
+        return activity.activity(self._client, self._window(since), step_s=step_s)
+
+    def recommend(
+        self, *, user: str | None = None, film: int | str | None = None, since: str = "28d", limit: int = 10
+    ) -> recommend.Recommendation:
+        """What to watch next, for a user (``u_10``) or beside a film (an id or a title)."""
+        assert (user is None) != (film is None), "give a user or a film"
+        seen = self._window(since)
+        if user is not None:
+            return recommend.for_user(self._client, recommend.user_of(user), seen, limit=limit)
+        return recommend.for_film(self._client, recommend.film_of(self._client, str(film)), seen, limit=limit)
+
+    def _window(self, since: str) -> Window:
+        return window(self._client, timespec.span_ms(since, "since"), now_ms=round(time.time() * 1000))
+
+
+def connect(profile: Profile | None = None) -> Answers:
+    """Connect to the answers.
+
+    Args:
+        profile: The services; None for the local stack.
+
+    Raises:
+        UnreachableError: ClickHouse does not answer.
+    """
+    return Answers(connect_clickhouse(profile or load_profile()))
