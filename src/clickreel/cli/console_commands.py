@@ -43,12 +43,14 @@ def console(  # noqa: PLR0917 - one parameter an option
     from clickreel.console.context import ConsoleContext
     from clickreel.console.serve import serve
     from clickreel.local.home import Home
+    from clickreel.local.run_options import given_profile
 
-    is_local = profile is None
+    home = Home.default()
+    is_local = profile is None and not given_profile(home)
     context = ConsoleContext(
         find_profile(profile),
         topic_name(topic),
-        Home.default().path,
+        home.path,
         is_local=is_local,
         allow_writes=is_local or allow_writes,
     )

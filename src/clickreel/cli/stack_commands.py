@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from clickreel.local.stack import Stack
 
 # What `up` starts; Flink is started by the first query that needs it.
-STARTED = ("kafka", "registry", "topic", "contract", "clickhouse", "ingest", "producer", "films")
+STARTED = ("kafka", "registry", "topic", "contract", "clickhouse", "ingest", "producer", "films", "console")
 # How often an `up` in the foreground looks at what the supervisor has noted.
 _WATCH_S = 0.5
 
@@ -52,6 +52,7 @@ def up(  # noqa: PLR0917 - one parameter an option
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Start this service and what it needs; can be repeated.")
     ] = None,
+    console: Annotated[bool, typer.Option("--console/--no-console", help="Serve the web page too.")] = True,
     json: Json = False,
 ) -> None:
     """Start what is missing, create the topic, register the contract, and stream.
@@ -85,7 +86,7 @@ def up(  # noqa: PLR0917 - one parameter an option
             with stack.home.locked("up"):
                 _check(options)
                 _choose_run(stack, options, quiet=json)
-                error = _start(stack, tuple(only or STARTED), attached=not detach)
+                error = _start(stack, _wanted(only, console=console), attached=not detach)
             owned = stack.lifeline_pipe is not None
             _print_ready(stack, time.monotonic() - begun, json, ends="Ctrl-C" if owned else "clickreel down")
             if owned:
@@ -95,6 +96,18 @@ def up(  # noqa: PLR0917 - one parameter an option
             raise
     if error is not None:
         raise error
+
+
+def _wanted(only: list[str] | None, *, console: bool) -> tuple[str, ...]:
+    """What to start; an installation without the page's library streams all the same."""
+    from importlib.util import find_spec
+
+    if only:
+        return tuple(only)
+    has_console = console and find_spec("nicegui") is not None
+    if console and not has_console:
+        print_err("without the web page, which is not installed: pip install 'clickreel[console]'")
+    return tuple(name for name in STARTED if name != "console" or has_console)
 
 
 def _start(stack: Stack, names: tuple[str, ...], *, attached: bool) -> ClickreelError | None:
@@ -213,7 +226,7 @@ def _print_ready(stack: Stack, seconds: float, json: bool, *, ends: str) -> None
     print_err(f"ready in {seconds:.1f} s" if answer["ok"] else f"after {seconds:.1f} s:")
     print_err()
     for part in answer["parts"]:
-        if part["address"]:
+        if part["address"] and part["name"] != "console":
             print_err(f"  {part['name']:<11} {part['address']}")
     print_err()
     steps = [
@@ -229,6 +242,10 @@ def _print_ready(stack: Stack, seconds: float, json: bool, *, ends: str) -> None
     print_err("Look at first:")
     for line, meaning in shown:
         print_err(f"  {line:<{width}} {meaning}")
+    console = next((part for part in answer["parts"] if part["name"] == "console"), None)
+    if console is not None and console["state"] in _SERVES:
+        print_err()
+        print_err("  Open ", (f" {console['address']}/ ", "bold reverse"), " to see the stream live")
 
 
 _SERVES = {"running", "elsewhere"}

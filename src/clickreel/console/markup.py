@@ -9,6 +9,9 @@ from typing import Any
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
+from clickreel.errors import ClickreelError
+from clickreel.foreign_text import printable
+
 NOTHING = "\N{EN DASH}"
 """What stands where there is no value."""
 
@@ -40,6 +43,67 @@ def button(text: str, pressed: Callable[[], Any], *, classes: str = "btn", props
     element = tag("button", text, classes=classes, props=f'type="button" {props}')
     element.on("click", lambda _: pressed())
     return element
+
+
+def text_field(
+    label: str,
+    changed: Callable[[str], Any],
+    *,
+    value: str = "",
+    classes: str = "field",
+    props: str = "",
+    name: str = "input",
+) -> ui.element:
+    """A field for text; ``changed`` gets its text when it is left or Enter is pressed.
+
+    Args:
+        label: What a screen reader calls it.
+        changed: Called with the text; may be a coroutine function.
+        value: What stands in it first.
+        classes: Classes of the style sheet.
+        props: Further attributes.
+        name: ``input`` or ``textarea``.
+    """
+    element = ui.element(name).classes(classes).props(props)
+    element.props["aria-label"] = label
+    element.props["value"] = value
+    element.on("change", lambda event: changed(str(event.args or "")), js_handler="(event) => emit(event.target.value)")
+    return element
+
+
+def choice(
+    label: str, options: Sequence[tuple[str, str]], chosen: str, changed: Callable[[str], Any], *, props: str = ""
+) -> ui.element:
+    """A list to choose from.
+
+    Args:
+        label: What a screen reader calls it.
+        options: Values and what they are called.
+        chosen: The value that is chosen first.
+        changed: Called with the value; may be a coroutine function.
+        props: Further attributes.
+    """
+    with ui.element("select").classes("field").props(props) as select:
+        for value, text in options:
+            option = tag("option", text)
+            option.props["value"] = value
+            if value == chosen:
+                option.props("selected")
+    select.props["aria-label"] = label
+    select.on("change", lambda event: changed(str(event.args or "")), js_handler="(event) => emit(event.target.value)")
+    return select
+
+
+def link(text: str, address: str, *, classes: str = "btn", props: str = "") -> TextElement:
+    """A link to an address of this console."""
+    element = tag("a", text, classes=classes, props=props)
+    element.props["href"] = address
+    return element
+
+
+def explain(exc: ClickreelError) -> str:
+    """An error as one line of text, its hint behind it."""
+    return printable(exc.message) + (f" ({printable(exc.hint)})" if exc.hint else "")
 
 
 def stat(name: str) -> tuple[ui.label, ui.label]:

@@ -21,6 +21,7 @@ class LocalSettings:
     registry_port: int = _port("the registry")
     clickhouse_port: int = _port("ClickHouse's HTTP interface")
     flink_port: int = _port("Flink's SQL gateway")
+    console_port: int = _port("the console")
     kafka_heap_mb: int = setting(
         512, "Heap of Kafka in MB; 120 MB are in use at 1 M events/s, the rest is for many consumers.", minimum=128
     )

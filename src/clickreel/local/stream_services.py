@@ -1,4 +1,4 @@
-"""Services that are clickreel itself: ClickHouse's HTTP interface, ingest, the producer."""
+"""Services that are clickreel itself: ClickHouse's HTTP interface, ingest, the producer, the console."""
 
 from __future__ import annotations
 
@@ -50,6 +50,21 @@ def _ingest(where: StartContext) -> Launch:
     return Launch(_clickreel("ingest"), env=_ENVIRONMENT)
 
 
+def _console(where: StartContext) -> Launch:
+    port = ports.take(where.home, "console", where.settings.console_port)
+    return Launch(
+        _clickreel("console", "--port", str(port)),
+        address=f"http://{ports.HOST}:{port}",
+        env=_ENVIRONMENT,
+        version=f"NiceGUI {metadata.version('nicegui')}",
+    )
+
+
+def _console_answers(address: str) -> bool:
+    return ports.answers(f"{address}/assets/console.css")  # a page would be built for nobody at every look
+
+
 CLICKHOUSE = Service("clickhouse", _clickhouse, _clickhouse_answers)
 INGEST = Service("ingest", _ingest, needs=("kafka", "clickhouse", "topic"))
 PRODUCER = Service("producer", _producer, needs=("kafka", "topic", "contract"))
+CONSOLE = Service("console", _console, _console_answers, needs=("kafka", "registry", "clickhouse", "topic"))
