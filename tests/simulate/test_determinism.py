@@ -71,13 +71,13 @@ def _same(deliveries: Any) -> Any:
     return deliveries
 
 
-def test_people_are_the_same_when_made_by_the_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With very many people sessions are made hour by hour instead of day by day: the same sessions, the same numbers."""
-    by_day = world(users=3000, seed=21)
-    monkeypatch.setattr("clickreel.simulate.timeline.span_hours", lambda _: 1)
-    by_hour = World(WorldSettings(users=3000, seed=21))
-    assert by_hour.timeline._hours == 1
-    assert digest(by_hour.events(*SPAN)) == digest(by_day.events(*SPAN))
+@pytest.mark.parametrize("batch", [1, 100])
+def test_events_do_not_depend_on_what_is_computed_together(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    """Episodes expanded one by one, or a few at a time, have the events that they have in large batches."""
+    whole = digest(world(**WORLDS[0]).events(*SPAN))
+    monkeypatch.setattr("clickreel.simulate.timeline._VISITS_AT_ONCE", batch)
+    monkeypatch.setattr("clickreel.simulate.ranked_lists._ROWS_AT_ONCE", 7)
+    assert digest(World(WorldSettings(**WORLDS[0])).events(*SPAN)) == whole
 
 
 def test_a_different_seed_or_setting_gives_another_world_and_another_run() -> None:

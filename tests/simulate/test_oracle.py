@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clickreel.simulate.traffic import Sessions
+from clickreel.simulate.traffic import Episodes, session_numbers
 from clickreel.simulate.world import World
 from tests.simulate import oracle
 from tests.simulate.worlds import DAY_MS, MONDAY_MS, world
@@ -11,7 +11,7 @@ from tests.simulate.worlds import DAY_MS, MONDAY_MS, world
 DAY = MONDAY_MS // DAY_MS + 2
 WORLDS = {
     "people": {"users": 300, "films": 120, "mean_rate": 0.06, "seed": 11},
-    "few films": {"users": 120, "films": 7, "mean_rate": 0.03, "seed": 12},
+    "few films": {"users": 120, "films": 7, "mean_rate": 0.015, "seed": 12},
     "bursts everywhere": {
         "users": 200,
         "films": 300,
@@ -25,7 +25,7 @@ WORLDS = {
         "films": 100,
         "mean_rate": 0.3,
         "seed": 14,
-        "bots": 0.2,
+        "bots": 0.6,
         "monsters": 0.1,
         "session_cap_min": 90,
     },
@@ -42,32 +42,36 @@ WORLDS = {
 
 
 @pytest.mark.parametrize("name", WORLDS)
-def test_sessions_and_their_events_agree_with_the_oracle(name: str) -> None:
-    """Every person's day, lived through in plain Python, has the sessions and the events of the product, in every column."""
+def test_episodes_and_their_events_agree_with_the_oracle(name: str) -> None:
+    """Every person's day, lived through in plain Python, has the episodes and the events of the product, in every column."""
     made = world(**WORLDS[name])
     days = (DAY, DAY + 1)
-    sessions = made.timeline.sessions(DAY * DAY_MS, (DAY + 2) * DAY_MS)
-    expected = [s for day in days for place in range(made.users) for s in oracle.sessions(made, place, day)]
-    expected.sort(key=lambda s: (s.start_ms, s.user))
-    assert [(s.start_ms, s.user, s.of_day, s.visits, s.bot) for s in expected] == list(
-        zip(
-            sessions.start_ms.tolist(),
-            sessions.user.tolist(),
-            sessions.of_day.tolist(),
-            sessions.visits.tolist(),
-            sessions.bot.tolist(),
-            strict=True,
-        )
+    episodes = made.timeline.episodes(DAY * DAY_MS, (DAY + 2) * DAY_MS)
+    expected = oracle.episodes(made, days)
+    columns = (
+        episodes.start_ms,
+        episodes.user,
+        episodes.of_day,
+        episodes.wanted,
+        episodes.bot,
+        episodes.bound_ms,
+        episodes.device,
     )
+    actual = list(zip(*(column.tolist() for column in columns), strict=True))
+    assert [(e.start_ms, e.user, e.of_day, e.wanted, e.bot, e.bound_ms, e.device) for e in expected] == actual
     assert len(expected) > 20
-    lived = [oracle.Browser(made, s, int(n)).live() for s, n in zip(expected, sessions.number, strict=True)]
-    assert sorted(event for events in lived for event in events) == _events(made, sessions)
+    numbers = [
+        session_numbers(made.settings.seed, np.repeat(number, 2), np.array([False, True])).tolist()
+        for number in episodes.number
+    ]
+    lived = [oracle.Browser(made, e, pair).live() for e, pair in zip(expected, numbers, strict=True)]
+    assert sorted(event for events in lived for event in events) == _events(made, episodes)
 
 
-def _events(made: World, sessions: Sessions) -> list[oracle.Event]:
+def _events(made: World, episodes: Episodes) -> list[oracle.Event]:
     rows: list[oracle.Event] = []
-    for events, _, _ in made.model.expand(sessions):
-        columns = (getattr(events, name).tolist() for name in events.__slots__)
+    for part in made.model.expand(episodes):
+        columns = (getattr(part.events, name).tolist() for name in part.events.__slots__)
         rows += zip(*columns, strict=True)
     return sorted(rows)
 

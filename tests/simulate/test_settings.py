@@ -17,11 +17,27 @@ def load(flags: dict[str, Any] | None = None, world: dict[str, Any] | None = Non
     return scenarios.load(flags, tables={"world": world or {}}, environ=environ)
 
 
-def test_nothing_given_means_a_mean_rate_of_20() -> None:
-    """The default a person meets."""
+def test_nothing_given_means_seven_thousand_people_and_two_events_a_second() -> None:
+    """The default a person meets is small enough to see sessions in it."""
     made = World(load())
-    assert made.expected_rate == pytest.approx(20.0)
+    assert made.users == 7000
+    assert made.expected_rate == pytest.approx(2.0)
     assert not made.settings.flat
+
+
+def test_an_identity_holds_what_changes_an_event_and_nothing_else() -> None:
+    """Defaults, the run's name and the spelling of a number are no part of it; a rate that happens to be the default's is."""
+    assert WorldSettings(run="demo", scenario="calm", weekly=True).identity() == {}
+    assert WorldSettings(mean_rate=2).identity() == {"mean_rate": 2.0}  # 18,783 people, not 7,000
+    assert WorldSettings(users=7000, bots=0.0).identity() == {"users": 7000, "bots": 0.0}
+
+
+@pytest.mark.parametrize("zones", ["", "0", "0=0%", "15=10%", "0=50%,0=50%", "x=1", "0=2"])
+def test_time_zones_that_make_no_sense_are_refused(zones: str) -> None:
+    """With an example."""
+    with pytest.raises(UsageError) as caught:
+        WorldSettings(time_zones=zones)
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize(

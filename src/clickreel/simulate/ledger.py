@@ -27,7 +27,10 @@ from numpy.typing import NDArray
 
 from clickreel.contract import vocabulary
 from clickreel.events import Deliveries, Events
-from clickreel.simulate.traffic import DAY_MS, HOUR_MS, is_monster
+from clickreel.simulate.list_visits import session_contexts
+from clickreel.simulate.people import BOT_KINDS
+from clickreel.simulate.rhythm import DAY_MS, HOUR_MS
+from clickreel.simulate.traffic import session_numbers
 from clickreel.simulate.trends import WEEK_MS, Burst
 from clickreel.simulate.world import World
 
@@ -96,7 +99,7 @@ def _run(world: World, start_ms: int, end_ms: int) -> dict[str, Any]:
 
 def burst_end_ms(burst: Burst) -> int:
     """When a twentieth of a burst's peak is left, or its cut-off."""
-    decayed = burst.start_ms + int(burst.scale_ms * (_LEFT_OF_BURST ** (-1 / burst.exponent) - 1))
+    decayed = burst.start_ms + 2 * burst.ramp_ms + int(burst.scale_ms * (_LEFT_OF_BURST ** (-1 / burst.exponent) - 1))
     return min(decayed, burst.start_ms + 14 * DAY_MS)
 
 
@@ -112,50 +115,53 @@ def _films(world: World, start_ms: int, end_ms: int) -> Iterator[dict[str, Any]]
             "value": burst.peak,
             "exponent": burst.exponent,
         }
-    for absence in world.model.trends.absences(start_ms // DAY_MS, -(-end_ms // DAY_MS)):
+    for absence in world.model.trends.absences(start_ms, end_ms):
         if absence.cause == "removal":
-            if start_ms <= absence.end_day * DAY_MS < end_ms:
+            if start_ms <= absence.end_ms < end_ms:
                 # To whoever counts clicks, a film that comes back is a new one.
                 yield {
                     "kind": "launch",
                     "name": "return",
-                    "start_ms": absence.end_day * DAY_MS,
-                    "end_ms": (absence.end_day + 7) * DAY_MS,
+                    "start_ms": absence.end_ms,
+                    "end_ms": absence.end_ms + 7 * DAY_MS,
                     "film_id": int(film_id[absence.film]),
                 }
             yield {
                 "kind": "removal",
                 "name": "removal",
-                "start_ms": absence.first_day * DAY_MS,
-                "end_ms": absence.end_day * DAY_MS,
+                "start_ms": absence.start_ms,
+                "end_ms": absence.end_ms,
                 "film_id": int(film_id[absence.film]),
             }
 
 
 def _rankers(world: World, start_ms: int, end_ms: int) -> Iterator[dict[str, Any]]:
-    for week in range(start_ms // WEEK_MS, -(-end_ms // WEEK_MS)):
+    live_ms = world.model.trends.model_live_ms
+    for week in range(start_ms // WEEK_MS - 1, -(-end_ms // WEEK_MS)):
+        if live_ms(week) >= end_ms or live_ms(week + 1) <= start_ms:
+            continue
         yield {
             "kind": "ranker",
             "name": f"week {week}",
-            "start_ms": week * WEEK_MS,
-            "end_ms": (week + 1) * WEEK_MS,
+            "start_ms": live_ms(week),
+            "end_ms": live_ms(week + 1),
             "value": world.settings.ranker,
         }
 
 
 def _random_lists(world: World, start_ms: int, end_ms: int) -> pa.RecordBatch:
-    """The lists in random order whose first event is in [start_ms, end_ms)."""
-    sessions = world.timeline.under_way(start_ms - world.shift_ms, end_ms + world.shift_ms)
+    """The lists in random order that begin in [start_ms, end_ms)."""
+    episodes = world.timeline.under_way(start_ms - world.shift_ms, end_ms + world.shift_ms)
     parts = []
-    for events, visits, of_visit in world.model.expand(sessions):
-        rows = np.flatnonzero(visits.random[of_visit])
+    for made in world.model.expand(episodes):
+        rows = np.flatnonzero(made.visits.random[made.visit])
         if len(rows) == 0:
             continue
         begins = np.ones(len(rows), bool)
-        begins[1:] = of_visit[rows[1:]] != of_visit[rows[:-1]]
+        begins[1:] = made.visit[rows[1:]] != made.visit[rows[:-1]]
         first = rows[begins]
         last = rows[np.append(np.flatnonzero(begins)[1:], len(rows)) - 1]
-        parts.append((events.take(first), events.take(last)))
+        parts.append((made.events.take(first), made.events.take(last)))
     first_events, last_events = (Events.concat([part[i] for part in parts]) for i in (0, 1))
     begin, end = world.moments(first_events), world.moments(last_events)
     inside = (begin >= start_ms) & (begin < end_ms)
@@ -172,18 +178,19 @@ def _random_lists(world: World, start_ms: int, end_ms: int) -> pa.RecordBatch:
 
 
 def _anomalies(world: World, start_ms: int, end_ms: int) -> pa.RecordBatch:
-    """The sessions of bots, and those that go on and on, that start in [start_ms, end_ms)."""
-    sessions = world.timeline.sessions(start_ms, end_ms)
-    monster = is_monster(sessions.key, world.settings)
-    chosen = sessions.take(sessions.bot | monster)
+    """The sessions of bots, and those that go on and on, whose episodes start in [start_ms, end_ms)."""
+    episodes = world.timeline.episodes(start_ms, end_ms)
+    chosen = episodes.take((episodes.bot > 0) | episodes.monster)
+    context = session_contexts(chosen)
+    bot = chosen.bot[context.episode]
     return _columns(
-        len(chosen),
-        kind=np.where(chosen.bot, "bot", "monster").tolist(),
-        name=np.where(chosen.bot, "bot", "monster").tolist(),
-        start_ms=chosen.start_ms,
-        end_ms=chosen.start_ms + chosen.limit_ms,
-        user_id=user_ids(chosen.user),
-        session_id=session_ids(chosen.number),
+        len(bot),
+        kind=np.where(bot > 0, "bot", "monster").tolist(),
+        name=[BOT_KINDS[kind] or "monster" for kind in bot.tolist()],
+        start_ms=chosen.start_ms[context.episode],
+        end_ms=(chosen.start_ms + chosen.bound_ms)[context.episode],
+        user_id=user_ids(chosen.user[context.episode]),
+        session_id=session_ids(session_numbers(world.settings.seed, chosen.number[context.episode], context.second)),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a world can be told: one frozen dataclass, checked when a world is made."""
+"""The settings of a world: one frozen dataclass, checked when a world is made; and what identifies a run."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from clickreel.errors import UsageError
 from clickreel.settings import setting
 from clickreel.simulate.delivery_flaws import FlawRates, parse
 
-USERS_MAX = 100_000_000
+# The next number is due whenever the same settings begin to give other events; runs are named after it too.
+MODEL_VERSION = 2
+USERS_MAX = 20_000_000
 # Events a person makes on a day when nothing else is said: a little over 5 M events in 28 days for 20,000 people.
 EVENTS_PER_USER_DAY = 9.2
-MEAN_RATE_DEFAULT = 20.0
-# The next number is due whenever the same settings begin to give other events; runs are named after it too.
-MODEL_VERSION = 1
+# Nothing given: some seven thousand people, each of whom comes more than once a day, so that sessions can be watched. In five minutes
+# of messages (600) some seventy sessions are seen, most of them from several events.
+MEAN_RATE_DEFAULT = 2.0
+USERS_DEFAULT = 7_000
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,9 @@ class WorldSettings:
     * ``rate``: a flat day, evenly spaced; ``mean_rate``: the rhythm of day and week, with this mean. The audience is made to fit;
     * ``users`` with one of the two: so many people, who come as often as the rate needs;
     * ``users`` alone: so many people, nine events a day each;
-    * none: ``mean_rate = 20``.
+    * none: ``mean_rate = 2`` and ``users = 7000``.
+
+    A rate alone means 9.2 events a person and day: 20 events a second are 188,000 people.
 
     Raises:
         UsageError: Values that cannot go together.
@@ -52,7 +57,7 @@ class WorldSettings:
         None, "Events a second on the mean, with the rhythm of day and week.", minimum=0.001, maximum=1_000_000
     )
     activity_sigma: float = setting(
-        1.4, "Spread of people's activity: sigma of a log-normal, calibrated to a top fifth that makes 55-80 % of the events.",
+        2.2, "Spread of people's lasting activity: sigma of a log-normal; phases come on top of it.",
         minimum=0.0, maximum=2.5,
     )  # fmt: skip
     churn: float = setting(
@@ -62,20 +67,29 @@ class WorldSettings:
         maximum=2.0,
     )
     session_cap_min: int = setting(
-        60,
-        "Longest session in minutes; two sessions of a person start at least this and 30 minutes apart.",
+        180,
+        "Nobody browses for much longer than this many minutes without a break.",
         minimum=5,
         maximum=360,
     )
     visits_mean: float = setting(
-        2.6, "Mean number of lists a person looks at in a session.", minimum=1.0, maximum=200.0
+        2.45, "Mean number of lists a person means to look at when coming.", minimum=1.0, maximum=200.0
     )
-    visits_sigma: float = setting(1.25, "Spread of that number: sigma of a log-normal.", minimum=0.0, maximum=2.0)
+    visits_sigma: float = setting(1.45, "Spread of that number: sigma of a log-normal.", minimum=0.0, maximum=2.0)
     click_factor: float = setting(
         1.0, "Scales the probability that a film in a list is opened.", minimum=0.0, maximum=5.0
     )
     dwell_factor: float = setting(1.0, "Scales the time people stay on what they see.", minimum=0.01, maximum=5.0)
     time_zone_h: float = setting(0.0, "Hours by which the people's clock is ahead of UTC.", minimum=-12.0, maximum=14.0)
+    time_zones: str = setting(
+        "0=70%,1=20%,-5=10%", "Where people live: hours ahead of their common clock, and how many of them."
+    )
+    weather: float = setting(
+        0.05,
+        "Spread of what makes whole days busy or quiet for everybody: weather, events. 0 is none.",
+        minimum=0.0,
+        maximum=0.5,
+    )
     weekly: bool = setting(True, "Whether weekends are busier.")
     holidays: bool = setting(False, "Whether year's end, New Year and 1 May are busier days.")
     growth: float = setting(
@@ -90,15 +104,16 @@ class WorldSettings:
     random_lists: float = setting(
         0.03, "Share of the lists shown in random order, for unbiased evaluation.", minimum=0.0, maximum=1.0
     )
-    bursts_per_week: float = setting(1.5, "Films that go viral per week.", minimum=0.0, maximum=50.0)
-    burst_peak: float = setting(0.4, "Share of the lists a viral film is in, at its peak.", minimum=0.0, maximum=0.8)
-    launches_per_week: float = setting(
-        0.25, "Films that enter the catalogue late, per week.", minimum=0.0, maximum=20.0
+    bursts_per_week: float = setting(
+        6.0, "Films that go viral per week, most of them in a small way.", minimum=0.0, maximum=50.0
     )
+    burst_peak: float = setting(
+        0.4, "Share of the lists that the largest of them are in, at their peak.", minimum=0.0, maximum=0.8
+    )
+    small_bursts: float = setting(0.75, "Share of the bursts that stay small.", minimum=0.0, maximum=1.0)
+    launches_per_week: float = setting(2.0, "Films that enter the catalogue late, per week.", minimum=0.0, maximum=20.0)
     removals_per_week: float = setting(0.25, "Films that leave the catalogue, per week.", minimum=0.0, maximum=20.0)
-    bots: float = setting(
-        0.0, "Share of the people who are bots: fast, tireless, never saving.", minimum=0.0, maximum=1.0
-    )
+    bots: float = setting(0.03, "Share of the events that bots make, about.", minimum=0.0, maximum=0.9)
     monsters: float = setting(
         0.0, "Share of the sessions that go on and on (100 lists and more).", minimum=0.0, maximum=1.0
     )
@@ -121,6 +136,7 @@ class WorldSettings:
         if self.run is not None and not self.run.strip():
             raise UsageError("the run's name is empty", hint="leave --run out to name the run after seed and settings")
         parse(self.flaws)
+        parse_time_zones(self.time_zones)
 
     @property
     def flat(self) -> bool:
@@ -135,15 +151,24 @@ class WorldSettings:
     @property
     def target_rate(self) -> float | None:
         """Events a second asked for; ``None`` when only the number of people is given."""
-        if self.rate is None and self.mean_rate is None and self.users is None:
+        if self.nothing_given:
             return MEAN_RATE_DEFAULT
         return self.rate if self.rate is not None else self.mean_rate
+
+    @property
+    def nothing_given(self) -> bool:
+        """Whether neither a rate nor a number of people was asked for."""
+        return self.rate is None and self.mean_rate is None and self.users is None
+
+    @property
+    def zones(self) -> tuple[tuple[float, float], ...]:
+        """Time zones as (hours, share), the shares adding up to 1."""
+        return parse_time_zones(self.time_zones)
 
     def identity(self) -> dict[str, object]:
         """What the settings mean, as far as it changes an event: every setting that is not its default, in one spelling.
 
-        A setting that is added later does not change it, nor does another way to write a value: ``late=2%`` is ``late=0.02``, and the
-        mean rate of 20 is what nobody asked for.
+        A setting that is added later does not change it, nor does another way to write a value: ``late=2%`` is ``late=0.02``.
         """
         out: dict[str, object] = {}
         for field in dataclasses.fields(self):
@@ -157,8 +182,6 @@ class WorldSettings:
             else:
                 # A number is written as the field's type writes it: the flag gives 5.0 where the project file gives 5.
                 out[field.name] = float(value) if "float" in str(field.type) else value
-        if self.rate is None and self.users is None and self.mean_rate == MEAN_RATE_DEFAULT:
-            del out["mean_rate"]
         return out
 
     def digest(self, catalogue: str) -> str:
@@ -169,3 +192,26 @@ class WorldSettings:
         """
         meaning = {"model": MODEL_VERSION, "films": catalogue, "settings": self.identity()}
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def parse_time_zones(text: str) -> tuple[tuple[float, float], ...]:
+    """Read ``0=70%,1=20%,-5=10%``: hours ahead of the common clock, and shares, scaled to add up to 1.
+
+    Raises:
+        UsageError: Not an hour from -14 to 14, not a share, or an hour twice.
+    """
+    zones: dict[float, float] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        hours, _, share = (piece.strip() for piece in part.partition("="))
+        try:
+            hour = float(hours)
+            weight = float(share.removesuffix("%")) / (100 if share.endswith("%") else 1)
+        except ValueError:
+            hour = weight = math.nan
+        if not (-14 <= hour <= 14 and 0 < weight <= 1) or hour in zones:
+            raise UsageError(f"--time-zones has {part!r}", hint="give HOURS=SHARE once for each, as 0=70%,1=20%,-5=10%")
+        zones[hour] = weight
+    if not zones:
+        raise UsageError("the time zones are empty", hint="give at least one, as 0=100%")
+    total = sum(zones.values())
+    return tuple((hour, weight / total) for hour, weight in zones.items())

@@ -1,52 +1,64 @@
 """How many people a world needs, and how often they must come, for the rate that was asked for.
 
-Three numbers are worked out when a world is made: events per session, from a pilot of some thousand sessions of this very world; the share of candidate
-sessions that survive the pause between two sessions, by integration over the day's profile and the spread of activity; and from these
-the mean number of candidate sessions that gives the rate.
+Three numbers are worked out when a world is made: events per episode, from a pilot of some thousand episodes of this very world; the share of
+candidate episodes that do not meet an earlier one of their person, by integration over the day's profile, the length of episodes and how
+differently people come; and from these the mean number of candidates that gives the rate.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clickreel.errors import UsageError
+from clickreel.simulate.draws import F64
 from clickreel.simulate.list_visits import looks
-from clickreel.simulate.normal import normal_quantile
-from clickreel.simulate.population import SESSIONS_PER_USER_DAY_MAX, Population, capped_scale, population
-from clickreel.simulate.settings import EVENTS_PER_USER_DAY, USERS_MAX, WorldSettings
+from clickreel.simulate.population import Population, bot_people
+from clickreel.simulate.rhythm import DAY_MS, Rhythm
+from clickreel.simulate.settings import EVENTS_PER_USER_DAY, USERS_DEFAULT, USERS_MAX, WorldSettings
+from clickreel.simulate.timeline import WorldModel
 from clickreel.simulate.traffic import (
     BOT_VISITS,
-    DAY_MS,
     MONSTER_VISITS,
-    Quota,
-    Sessions,
+    Episodes,
+    FlatQuota,
     Traffic,
-    days_by_quarter_hour,
-    pause_ms,
+    apart_ms,
+    capped_to,
+    lists_chances,
     slots_per_day,
-    span_hours,
-    visits_chances,
 )
-
-if TYPE_CHECKING:
-    from clickreel.simulate.timeline import WorldModel
 
 _DAY_S = 86_400
 # Above this many people, each comes more often instead: two million are a second of work a day.
 _PEOPLE_WANTED_MAX = 2_000_000
 # A person whose mean is above this would be on the site half of the day.
-_SESSIONS_MEAN_MAX = 2.5
+_EPISODES_MEAN_MAX = 2.5
 _PILOT_DAY = 20_513  # 2026-03-01, a Sunday: any day would do
 _PILOT_PEOPLE = 12_000
-_PILOT_SESSIONS_PER_DAY = 0.5
+_PILOT_PER_DAY = 0.5
 _LISTS_VARIATION = 2.5  # mean square of the number of lists over the square of its mean
-# Sessions of alike length: the first groups are single numbers of lists, the last is all above.
+# Episodes of alike length: the first groups are single numbers of lists, the last is all above.
 _GROUPS = np.array([2, 3, 4, 5, 6, 8, 11, 16, 26, 50])
+_QUARTERS = 60  # how far back episodes can meet, in quarter hours
+
+
+@dataclass(frozen=True, slots=True)
+class Pilot:
+    """What a pilot tells about episodes.
+
+    Attributes:
+        events: Mean number of events.
+        days: For each kind of day, and each of its 96 quarter hours: share of the day's candidates, and of those that can be met then.
+        wants: How much people want to come, mean 1, over people and days (float64[m]).
+    """
+
+    events: float
+    days: list[tuple[F64, F64]]
+    wants: F64
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +66,20 @@ class Audience:
     """The size of a world.
 
     Attributes:
-        people: Number of people on the platform at any time.
-        sessions_per_day: Mean number of candidate sessions a person and day.
-        kept: Mean number of sessions a person and day, after pauses.
-        events_per_session: Mean.
+        people: Number of members at any time.
+        episodes_per_day: Mean number of candidate episodes a person and day.
+        kept: Mean number of episodes a person and day.
+        events_per_episode: Mean.
         rate: Mean number of events a second that comes of it.
         quota: For a flat rate, what is let in each day; the candidates are somewhat more.
     """
 
     people: int
-    sessions_per_day: float
+    episodes_per_day: float
     kept: float
-    events_per_session: float
+    events_per_episode: float
     rate: float
-    quota: Quota | None = None
+    quota: FlatQuota | None = None
 
 
 def audience(model: WorldModel) -> Audience:
@@ -77,51 +89,58 @@ def audience(model: WorldModel) -> Audience:
         UsageError: So few people cannot make so many events.
     """
     settings = model.settings
-    per_session = events_per_session(model)
     if settings.round_the_clock:
-        return _round_the_clock(settings, per_session)
+        return _round_the_clock(model)
+    pilot = run_pilot(model)
+    most = kept_episodes(pilot, _EPISODES_MEAN_MAX) * pilot.events  # events a person and day
+    people, per_day = _people(settings, most)
+    kept = per_day / pilot.events
+    if settings.flat:
+        # So many more that a day whose chance is four deviations low still fills the quota.
+        more = min(4 * (_LISTS_VARIATION / (people * kept)) ** 0.5, 0.25)
+        wanted = min(kept * (1 + more), kept_episodes(pilot, _EPISODES_MEAN_MAX))
+        quota = FlatQuota(people * per_day / _events_per_look(model), looks)
+        candidates = _candidates_for(pilot, wanted)
+        return Audience(people, candidates, kept, pilot.events, people * per_day / _DAY_S, quota)
+    candidates = _candidates_for(pilot, kept)
+    kept = kept_episodes(pilot, candidates)
+    return Audience(people, candidates, kept, pilot.events, people * kept * pilot.events / _DAY_S)
+
+
+def _people(settings: WorldSettings, most: float) -> tuple[int, float]:
+    """Number of people, and events of each a day.
+
+    Args:
+        settings: What was asked for.
+        most: Events that a person can make a day.
+    """
     target = settings.target_rate
-    most = kept_sessions(settings, _SESSIONS_MEAN_MAX) * per_session  # events a person and day
-    if settings.users is not None:
-        people = settings.users
+    people = USERS_DEFAULT if settings.nothing_given else settings.users
+    if people is not None:
         per_day = EVENTS_PER_USER_DAY if target is None else target * _DAY_S / people
         if per_day > most:
             raise UsageError(
                 f"{people} users cannot make {target:g} events a second (at most {people * most / _DAY_S:.3g})",
                 hint=f"--users {int(per_day * people / most) + 1}, or leave --users out",
             )
-    else:
-        assert target is not None
-        people = max(1, round(target * _DAY_S / min(EVENTS_PER_USER_DAY, most)))
-        if people > _PEOPLE_WANTED_MAX:
-            people = max(_PEOPLE_WANTED_MAX, round(target * _DAY_S / (0.8 * most)))
-        if people > USERS_MAX:
-            raise UsageError(
-                f"{target:g} events a second would take {people:,} people (at most {USERS_MAX:,})",
-                hint=f"allowed: up to {USERS_MAX * 0.8 * most / _DAY_S:,.0f} events a second",
-            )
-        per_day = target * _DAY_S / people
-    kept = per_day / per_session
-    if settings.flat:
-        # So many more that a day whose chance is four deviations low still fills the quota.
-        span_sessions = people * kept / (24 / span_hours(people))
-        more = min(4 * (_LISTS_VARIATION / span_sessions) ** 0.5, 0.25)
-        candidates = _candidates_for(settings, min(kept * (1 + more), kept_sessions(settings, _SESSIONS_MEAN_MAX)))
-        quota = Quota(people * per_day / _events_per_look(model), looks)
-        return Audience(people, candidates, kept, per_session, people * per_day / _DAY_S, quota)
-    candidates = _candidates_for(settings, kept)
-    kept = kept_sessions(settings, candidates)
-    return Audience(people, candidates, kept, per_session, people * kept * per_session / _DAY_S)
+        return people, per_day
+    assert target is not None
+    people = max(1, round(target * _DAY_S / min(EVENTS_PER_USER_DAY, most)))
+    if people > _PEOPLE_WANTED_MAX:
+        people = max(_PEOPLE_WANTED_MAX, round(target * _DAY_S / (0.8 * most)))
+    if people > USERS_MAX:
+        raise UsageError(
+            f"{target:g} events a second would take {people:,} people (at most {USERS_MAX:,})",
+            hint=f"allowed: up to {USERS_MAX * 0.8 * most / _DAY_S:,.0f} events a second",
+        )
+    return people, target * _DAY_S / people
 
 
-def _events_per_look(model: WorldModel) -> float:
-    """Events for each film that people mean to look at: less than one, since many lists are left before, more for clicks."""
-    crowd = population(model.settings, 4 * _PILOT_PEOPLE, _PILOT_SESSIONS_PER_DAY)
-    sessions, events = _pilot(model, model.settings, crowd)
-    return int(events.sum()) / int(looks(sessions.key, sessions.visits).sum())
-
-
-def _round_the_clock(settings: WorldSettings, per_session: float) -> Audience:
+def _round_the_clock(model: WorldModel) -> Audience:
+    settings = model.settings
+    # With few people it matters who they are: the pilot is they themselves.
+    episodes, events = _pilot(model, settings, min(settings.users or 64, 256))
+    per_session = int(events.sum()) / len(episodes)
     sessions = slots_per_day(settings)
     per_person = sessions * per_session / _DAY_S
     target = settings.target_rate
@@ -134,39 +153,54 @@ def _round_the_clock(settings: WorldSettings, per_session: float) -> Audience:
     return Audience(people, float(sessions), float(sessions), per_session, people * per_person)
 
 
-def events_per_session(model: WorldModel) -> float:
-    """Mean number of events of a session, measured on pilots of this world: people, bots, and sessions that go on and on."""
+def run_pilot(model: WorldModel) -> Pilot:
+    """Measure on pilots of this world: people, bots, and sessions that go on and on."""
     settings = model.settings
-    if settings.round_the_clock:
-        # With few people it matters who they are: the pilot is they themselves.
-        crowd = population(settings, min(settings.users or 64, 256), _PILOT_SESSIONS_PER_DAY)
-        sessions, events = _pilot(model, settings, crowd)
-        return int(events.sum()) / len(sessions)
     usual = dataclasses.replace(settings, bots=0.0, monsters=0.0)
-    mean = _stratified(model, usual, _PILOT_PEOPLE, (0, 1))
+    mean, bound = _stratified(model, usual, _PILOT_PEOPLE, (0, 1))
     if settings.monsters:
         endless = dataclasses.replace(usual, monsters=1.0)
-        mean += settings.monsters * (_stratified(model, endless, _PILOT_PEOPLE // 10, MONSTER_VISITS) - mean)
+        mean += settings.monsters * (_stratified(model, endless, _PILOT_PEOPLE // 10, MONSTER_VISITS)[0] - mean)
     if settings.bots:
-        swarm = dataclasses.replace(usual, bots=1.0)
-        mean += settings.bots * (_stratified(model, swarm, _PILOT_PEOPLE // 6, (0, BOT_VISITS)) - mean)
-    return mean
+        swarm = dataclasses.replace(usual, bots=_ALL_BOTS)
+        bots = bot_people(settings)
+        mean += bots * (_stratified(model, swarm, _PILOT_PEOPLE // 20, (0, BOT_VISITS))[0] - mean)
+    apart = np.sort(bound + apart_ms(settings))
+    steps = np.arange(_QUARTERS) * (DAY_MS // 96)
+    crowd = Population(settings, _PILOT_PEOPLE)
+    wants = np.concatenate([crowd.members(_PILOT_DAY + 30 * month).wants for month in range(3)])
+    longer = 1 - np.searchsorted(apart, steps) / len(apart)
+    days = [(share, _met(share, longer)) for share in Rhythm(settings).by_quarter_hour()]
+    return Pilot(mean, days, np.sort(wants)[:: len(wants) // 512] / wants.mean())
 
 
-def _pilot(model: WorldModel, settings: WorldSettings, crowd: Population) -> tuple[Sessions, NDArray[np.int64]]:
-    """A day's sessions of a crowd, and the number of events of each."""
-    sessions = Traffic(settings, crowd).sessions(_PILOT_DAY)
-    numbers = np.concatenate([part.session for part, _, _ in model.expand(sessions)])
-    order = np.argsort(sessions.number)
-    place = order[np.searchsorted(sessions.number, numbers, sorter=order)]
-    return sessions, np.bincount(place, minlength=len(sessions))
+_ALL_BOTS = 1.0  # everybody
 
 
-def _stratified(model: WorldModel, settings: WorldSettings, people: int, line: tuple[int, int]) -> float:
-    """Events per session of a pilot, weighted so that its sessions are as long as sessions are.
+def _pilot(model: WorldModel, settings: WorldSettings, people: int) -> tuple[Episodes, NDArray[np.int64]]:
+    """A day's episodes of a crowd, and the number of events of each."""
+    flat = dataclasses.replace(settings, rate=None, mean_rate=None, users=people) if settings.flat else settings
+    episodes = Traffic(settings, Population(flat, people), _PILOT_PER_DAY).episodes(_PILOT_DAY)
+    counts = []
+    for made in model.expand(episodes):
+        episode = made.context.episode[made.visits.session[made.visit]]
+        counts.append(np.bincount(episode, minlength=len(made.episodes)))
+    return episodes, np.concatenate(counts)
 
-    The pilot measures events per list, apart for short and long sessions; how many sessions are how long is known exactly, and carries
-    most of the spread.
+
+def _events_per_look(model: WorldModel) -> float:
+    """Events for each film that people mean to look at: less than one, since many lists are left before, more for clicks."""
+    episodes, events = _pilot(model, model.settings, 4 * _PILOT_PEOPLE)
+    return int(events.sum()) / int(looks(episodes).sum())
+
+
+def _stratified(
+    model: WorldModel, settings: WorldSettings, people: int, line: tuple[int, int]
+) -> tuple[float, NDArray[np.int64]]:
+    """Events per episode of a pilot, weighted so that its episodes are as long as episodes are; and their bounds.
+
+    The pilot measures events per wanted list, apart for short and long episodes; how many episodes are how long is known exactly, and
+    carries most of the spread.
 
     Args:
         model: What events are made from.
@@ -174,42 +208,42 @@ def _stratified(model: WorldModel, settings: WorldSettings, people: int, line: t
         people: How many.
         line: How their number of lists follows from the usual one: so many, and so many for each.
     """
-    sessions, events = _pilot(model, settings, population(settings, people, _PILOT_SESSIONS_PER_DAY))
-    usual = (sessions.visits - line[0]) // line[1]
-    chance = visits_chances(settings, int(usual.max()))
+    episodes, events = _pilot(model, settings, people)
+    usual = (episodes.wanted - line[0]) // line[1]
+    chance = lists_chances(settings, int(usual.max()))
     group = np.searchsorted(_GROUPS, np.arange(len(chance)), side="right")
     lists = np.bincount(group, chance * (line[0] + line[1] * np.arange(len(chance))))
     seen = np.bincount(group[usual], line[0] + line[1] * usual, len(lists))
     made = np.bincount(group[usual], events, len(lists))
-    return float((lists * made / np.maximum(seen, 1)).sum())
+    return float((lists * made / np.maximum(seen, 1)).sum()), episodes.bound_ms
 
 
-def kept_sessions(settings: WorldSettings, candidates: float) -> float:
-    """Mean number of sessions a person and day that survive the pause, for a mean number of candidates.
+def kept_episodes(pilot: Pilot, candidates: float) -> float:
+    """Mean number of episodes a person and day that do not meet an earlier one, for a mean number of candidates.
 
-    A candidate survives when no other started within the pause before it: for a person with mean ``m`` that is ``exp(-m * share of the day's
-    candidates in that pause)``, averaged over the day and over people.
+    A candidate survives when no earlier one lasts up to its start: for a person with mean ``m`` that is ``exp(-m * sum over the time before of
+    the share of the day's candidates that start then and last that long)``, averaged over the day, people and days.
     """
-    quantile = (np.arange(512) + 0.5) / 512
-    scale = capped_scale(candidates, settings.activity_sigma)
-    mean = np.minimum(
-        candidates * scale * np.exp(settings.activity_sigma * normal_quantile(quantile)), SESSIONS_PER_USER_DAY_MAX
-    )
-    at = (np.arange(96, 192) + 0.5) * DAY_MS / 96
-    edges = np.arange(3 * 96 + 1) * DAY_MS / 96
-    days = []
-    for share in days_by_quarter_hour(settings):
-        cumulative = np.concatenate([[0.0], np.cumsum(np.tile(share, 3))])
-        before = np.interp(at, edges, cumulative) - np.interp(at - pause_ms(settings), edges, cumulative)
-        days.append((mean[:, None] * share * np.exp(-mean[:, None] * before)).sum(axis=1).mean())
+    mean = capped_to(pilot.wants, candidates * len(pilot.wants))
+    days = [
+        (mean[:, None] * share * np.exp(-mean[:, None] * before)).sum(axis=1).mean() for share, before in pilot.days
+    ]
     return float(np.mean(days))
 
 
-def _candidates_for(settings: WorldSettings, kept: float) -> float:
-    low, high = kept, _SESSIONS_MEAN_MAX * 1.5
+def _met(share: F64, longer: F64) -> F64:
+    """For a candidate of each quarter hour: the share of the day's candidates that start before and last up to it."""
+    # A candidate of the same quarter hour is earlier half of the time.
+    weights = longer.copy()
+    weights[0] *= 0.5
+    return np.sum([weight * np.roll(share, lag) for lag, weight in enumerate(weights)], axis=0)  # type: ignore[no-any-return]
+
+
+def _candidates_for(pilot: Pilot, kept: float) -> float:
+    low, high = kept, _EPISODES_MEAN_MAX * 1.5
     for _ in range(30):
         middle = (low + high) / 2
-        if kept_sessions(settings, middle) < kept:
+        if kept_episodes(pilot, middle) < kept:
             low = middle
         else:
             high = middle

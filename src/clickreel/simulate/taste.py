@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clickreel.simulate.draws import F64, Purpose, child, normal, root
+from clickreel.simulate.draws import F64, Purpose, bell, child, normal, root
 from clickreel.simulate.films import Catalogue
 
 _HEAD, _TAIL = 0.6, 1.5
@@ -23,6 +23,7 @@ _FILMS_PER_SEGMENT = 32
 _SEGMENTS_MAX = 64
 # Log affinity of a film to a segment that is its own, shares its main category, shares any category, shares nothing.
 _OWN, _MAIN, _SHARED, _FAR = 0.0, -2.7, -3.5, -5.2
+NEWER_MORE = 0.40
 _PERSONAL = 0.5  # spread of the affinity between two films of equal category: no category explains all of taste
 
 # Weight of a category in the morning (5-11 h), by day (11-18 h), in the evening (18-23 h) and at night, where it is not 1.
@@ -95,7 +96,15 @@ def _popularity(seed: int, catalogue: Catalogue) -> F64:
     count = len(catalogue)
     rank = np.empty(count)
     keys = child(root(seed, Purpose.POPULARITY), catalogue.film_id)
-    rank[np.argsort(keys, kind="stable")] = np.arange(1, count + 1)
+    # New films are popular for a while: the year has a say in the rank (ties and unknown years have none).
+    chance = bell(keys)
+    known = catalogue.year > 0
+    if known.any():
+        newer = np.zeros(count)
+        spread = max(float(catalogue.year[known].std()), 1.0)
+        newer[known] = (catalogue.year[known] - float(catalogue.year[known].mean())) / spread
+        chance -= NEWER_MORE * newer
+    rank[np.lexsort((keys, chance))] = np.arange(1, count + 1)
     broken_at = max(count / 10, 1.0)
     weight: F64 = np.where(rank <= broken_at, rank**-_HEAD, broken_at ** (_TAIL - _HEAD) * rank**-_TAIL)
     weight /= weight.sum()

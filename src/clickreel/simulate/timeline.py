@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
@@ -10,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickreel.events import Events
-from clickreel.simulate import browsing, list_visits
+from clickreel.simulate import browsing, interactions, list_visits
 from clickreel.simulate.films import Catalogue
+from clickreel.simulate.list_visits import SessionContext, session_contexts
+from clickreel.simulate.pauses import EPISODE_MAX_MS
 from clickreel.simulate.ranked_lists import Ranker
+from clickreel.simulate.rhythm import DAY_MS, MINUTE_MS
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.taste import Taste, taste
-from clickreel.simulate.traffic import DAY_MS, HOUR_MS, MINUTE_MS, Sessions, Traffic, span_hours
+from clickreel.simulate.traffic import Episodes, Traffic
 from clickreel.simulate.trends import FilmTrends
 
 # Lists expanded at once: their slots, some 130 k, stay in the processor's second-level cache.
@@ -41,6 +45,25 @@ class EventCursor(Protocol):
         """The events from where it stands up to ``end_ms``, where it stands then."""
 
 
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """What becomes of some episodes.
+
+    Attributes:
+        episodes: The episodes.
+        context: Their sessions.
+        visits: Their lists.
+        events: Their events, in order of session and time.
+        visit: The list of each event (int64).
+    """
+
+    episodes: Episodes
+    context: SessionContext
+    visits: list_visits.ListVisits
+    events: Events
+    visit: NDArray[np.int64]
+
+
 class WorldModel:
     """What the events of a world are made from, apart from who comes when."""
 
@@ -50,86 +73,88 @@ class WorldModel:
         self.taste: Taste = taste(settings.seed, catalogue)
         self.trends = FilmTrends(settings, self.taste)
         self.ranker = Ranker(settings, self.taste, self.trends)
-        self.appeals: NDArray[np.float32] = browsing.appeal(self.taste)
+        self.clicks = browsing.click_model(settings, self.taste)
+        self.films = interactions.film_columns(settings.seed, catalogue.film_id, self.taste)
 
-    def expand(self, sessions: Sessions) -> Iterator[tuple[Events, list_visits.Visits, NDArray[np.int64]]]:
-        """All events of whole sessions, piece by piece: events, the visits of the piece, the visit of each event.
+    def expand(self, episodes: Episodes) -> Iterator[Expansion]:
+        """All events of whole episodes, piece by piece.
 
         Args:
-            sessions: In order of start; those of several days may be mixed.
+            episodes: In order of start.
         """
-        if len(sessions) == 0:
-            return
-        day = sessions.start_ms // DAY_MS
-        piece = (np.cumsum(sessions.visits) - 1) // _VISITS_AT_ONCE
-        cuts = np.flatnonzero((np.diff(day, prepend=-1) != 0) | (np.diff(piece, prepend=0) != 0))
-        for first, end in zip(cuts, [*cuts[1:], len(day)], strict=True):
-            part = sessions.take(slice(first, end))
-            lists = self.ranker.day(int(day[first]))
-            context = list_visits.session_contexts(part, self.taste, lists, self.settings)
-            bursts = self.trends.bursts(int(part.start_ms[0]), int(part.start_ms[-1]) + 1)
-            visit = list_visits.visits(part, context, self.taste, lists, bursts=bursts, settings=self.settings)
-            slot = browsing.slots(visit, context, lists, self.appeals, self.settings)
-            events, of_visit = browsing.generate_events(
-                part, context, visit, slot, film_id=self.catalogue.film_id, settings=self.settings
-            )
-            yield events, visit, of_visit
+        first = 0
+        total = np.cumsum(episodes.first + episodes.second.astype(np.int64))
+        while first < len(episodes):
+            start_ms = int(episodes.start_ms[first])
+            change = self.trends.last_change_ms(start_ms)
+            end = int(np.searchsorted(total, _VISITS_AT_ONCE + (int(total[first - 1]) if first else 0), side="right"))
+            until = self.trends.next_change_ms(start_ms)
+            end = min(max(end, first + 1), int(np.searchsorted(episodes.start_ms, until)))
+            yield self._expand(episodes.take(slice(first, end)), change)
+            first = end
+
+    def _expand(self, part: Episodes, change_ms: int) -> Expansion:
+        lists = self.ranker.lists(change_ms)
+        context = session_contexts(part)
+        bursts = self.trends.bursts(int(part.start_ms[0]), int(part.start_ms[-1]) + 1)
+        visits = list_visits.list_visits(part, context, self.taste, lists, bursts=bursts, settings=self.settings)
+        shown = browsing.impressions(visits, context, part, lists, self.clicks)
+        events, visit = interactions.generate_events(
+            part, context, visits, shown, films=self.films, settings=self.settings
+        )
+        return Expansion(part, context, visits, events, visit)
 
 
 class EventTimeline:
     """The timeline as people make it.
 
-    A part alone costs its own sessions and those that started up to the session cap earlier and can still be under way: with the defaults about
-    ten minutes' worth of traffic. In sequence each session is expanded once.
+    A part alone costs its own episodes and those that started up to 14 hours earlier and can still be under way: with the defaults about
+    half an hour's worth of traffic. In sequence each episode is expanded once.
 
     Args:
         model: What events are made from.
         traffic: Who comes when.
-        people: Number of people.
         rate: Expected events a second.
     """
 
-    def __init__(self, model: WorldModel, traffic: Traffic, people: int, rate: float) -> None:
-        self._scene = model
-        self._hours = span_hours(people)
-        self._cap_ms = model.settings.session_cap_min * MINUTE_MS
-        self._sessions_of = lru_cache(maxsize=8)(traffic.sessions)
+    def __init__(self, model: WorldModel, traffic: Traffic, rate: float) -> None:
+        self._model = model
+        self._episodes_of = lru_cache(maxsize=4)(traffic.episodes)
         self.step_ms = int(min(max(_EVENTS_AT_ONCE / rate * 1000, 2 * MINUTE_MS), DAY_MS // 2))
 
-    def sessions(self, start_ms: int, end_ms: int) -> Sessions:
-        """The sessions that start in [start_ms, end_ms), in order of (start_ms, user)."""
-        span = self._hours * HOUR_MS
+    def episodes(self, start_ms: int, end_ms: int) -> Episodes:
+        """The episodes that start in [start_ms, end_ms), in order of (start_ms, user)."""
         parts = []
-        for first in range(start_ms // span * span, max(end_ms, start_ms + 1), span):
-            day, in_day = divmod(first, DAY_MS)
-            part = self._sessions_of(day, in_day // HOUR_MS, self._hours)
+        for day in range(start_ms // DAY_MS, -(-max(end_ms, start_ms + 1) // DAY_MS)):
+            part = self._episodes_of(day)
             low, high = np.searchsorted(part.start_ms, [start_ms, end_ms])
             parts.append(part.take(slice(int(low), int(high))))
-        return Sessions.concat(parts)
+        return Episodes.concat(parts)
 
-    def under_way(self, start_ms: int, end_ms: int) -> Sessions:
-        """The sessions that start before ``end_ms`` and can have an event from ``start_ms`` on."""
-        sessions = self.sessions(start_ms - self._cap_ms, end_ms)
-        return sessions.take(sessions.start_ms + sessions.limit_ms >= start_ms)
+    def under_way(self, start_ms: int, end_ms: int) -> Episodes:
+        """The episodes that start before ``end_ms`` and can have an event from ``start_ms`` on."""
+        episodes = self.episodes(start_ms - EPISODE_MAX_MS, end_ms)
+        return episodes.take(episodes.start_ms + episodes.bound_ms >= start_ms)
 
     def between(self, start_ms: int, end_ms: int) -> Events:
         """The events with event time in [start_ms, end_ms), in order of (ts_ms, user, ordinal)."""
-        parts = []
-        for events, _, _ in self._scene.expand(self.under_way(start_ms, end_ms)):
-            parts.append(events.take((events.ts_ms >= start_ms) & (events.ts_ms < end_ms)))
+        parts = [
+            made.events.take((made.events.ts_ms >= start_ms) & (made.events.ts_ms < end_ms))
+            for made in self._model.expand(self.under_way(start_ms, end_ms))
+        ]
         return in_order(Events.concat(parts))
 
     def reader(self, start_ms: int) -> EventTimelineCursor:
         """Read in sequence from an instant on."""
-        return EventTimelineCursor(self, self._scene, start_ms)
+        return EventTimelineCursor(self, self._model, start_ms)
 
 
 class EventTimelineCursor:
-    """Reads :class:`EventTimeline` in sequence: sessions are expanded a step ahead, events that are not due yet wait."""
+    """Reads :class:`EventTimeline` in sequence: episodes are expanded a step ahead, events that are not due yet wait."""
 
     def __init__(self, timeline: EventTimeline, model: WorldModel, start_ms: int) -> None:
-        self._happenings = timeline
-        self._scene = model
+        self._timeline = timeline
+        self._model = model
         self._start_ms = start_ms
         self._expanded_ms = start_ms
         self._waiting = Events.concat([])
@@ -144,12 +169,12 @@ class EventTimelineCursor:
         return Events.concat(given)
 
     def _expand(self) -> None:
-        first, end = self._expanded_ms, self._expanded_ms + self._happenings.step_ms
+        first, end = self._expanded_ms, self._expanded_ms + self._timeline.step_ms
         if first == self._start_ms:
-            sessions = self._happenings.under_way(first, end)
+            episodes = self._timeline.under_way(first, end)
         else:
-            sessions = self._happenings.sessions(first, end)
-        new = Events.concat([events for events, _, _ in self._scene.expand(sessions)])
+            episodes = self._timeline.episodes(first, end)
+        new = Events.concat([made.events for made in self._model.expand(episodes)])
         if first == self._start_ms:
             new = new.take(new.ts_ms >= first)
         self._waiting = in_order(Events.concat([self._waiting, new]))

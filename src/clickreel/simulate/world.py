@@ -19,12 +19,13 @@ from clickreel.events import Deliveries, Events
 from clickreel.simulate import ids
 from clickreel.simulate.delivery_flaws import Delivery, concat, in_order
 from clickreel.simulate.films import Catalogue, invent
-from clickreel.simulate.population import population
+from clickreel.simulate.population import Population
 from clickreel.simulate.rate_shaping import ShapedTimeline
+from clickreel.simulate.rhythm import EVENT_SLACK_MS
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.sizing import audience
 from clickreel.simulate.timeline import EventCursor, EventSource, EventTimeline, WorldModel
-from clickreel.simulate.traffic import EVENT_SLACK_MS, Traffic
+from clickreel.simulate.traffic import Traffic
 
 _PASSED_AT_ONCE = 500_000  # events
 _FIRST_MS = 2 * 86_400_000  # the day before the first is needed for its sessions under way
@@ -59,14 +60,13 @@ class World:
         self.audience = audience(self.model)
         self.users = self.audience.people
         self.expected_rate = self.audience.rate
-        self.traffic = Traffic(
-            self.settings, population(self.settings, self.users, self.audience.sessions_per_day), self.audience.quota
-        )
-        self.timeline = EventTimeline(self.model, self.traffic, self.users, self.expected_rate)
+        self.population = Population(self.settings, self.users)
+        self.traffic = Traffic(self.settings, self.population, self.audience.episodes_per_day, self.audience.quota)
+        self.timeline = EventTimeline(self.model, self.traffic, self.expected_rate)
         self.delivery = Delivery(self.settings.seed, self.run_tag, self.settings.flaw_rates)
         self._timeline: EventSource = self.timeline
         if self.settings.flat:
-            self._timeline = ShapedTimeline(self.timeline, self.expected_rate)
+            self._timeline = ShapedTimeline(self.timeline, self.expected_rate, self.settings.seed)
 
     def _run_name(self) -> str:
         return f"s{self.settings.seed}-{self.settings.digest(self.catalogue.digest())[:6]}"

@@ -38,6 +38,9 @@ SHAPE = pa.schema(
 )
 """The columns of a ledger."""
 
+# Name of a burst that stays small: most do, and no rule finds a film that twenty people more than usual have opened.
+RIPPLE = "ripple"
+
 
 @dataclass(frozen=True, slots=True)
 class Bursts:
@@ -87,8 +90,8 @@ class Ledger:
         list_session: Session bits of each list in random order (uint32[n]).
         list_start_ms: First event of the list (int64[n]).
         list_end_ms: Last event that belongs to it, inclusive (int64[n]).
-        bursts: Films that went viral.
-        launches: Films that were new; they may trend as well, which is no false alarm.
+        bursts: Films that went viral in a large way.
+        launches: Films that were new, or went viral in a small way; they may trend as well, which is no false alarm.
         flaws: The defects; empty when the run has none, None when they are not to be judged.
         configured: Configured rate by ``late``, ``out_of_order``, ``duplicate``, ``malformed``.
     """
@@ -160,14 +163,16 @@ def of_table(table: pa.Table) -> Ledger:
     def of(name: str) -> pa.Table:
         return table.filter(pc.equal(kind, name))
 
+    bursts = of("burst")
+    small = pc.fill_null(pc.equal(bursts["name"], RIPPLE), fill_value=False)
     lists, flaws, runs = of("random_list"), of("flaw"), of("run")
     id_hi, id_lo, _ = uuids(_one(flaws["event_id"]))
     return Ledger(
         list_session=numbers(_one(lists["session_id"]), "s_", 16)[0],
         list_start_ms=_int64(lists["start_ms"]),
         list_end_ms=_int64(lists["end_ms"]),
-        bursts=_bursts(of("burst")),
-        launches=_bursts(of("launch")),
+        bursts=_bursts(bursts.filter(pc.invert(small))),
+        launches=_bursts(pa.concat_tables([of("launch"), bursts.filter(small)])),
         flaws=Flaws(
             name=_int64(pc.index_in(flaws["name"], pa.array(FLAWS))).astype(np.uint8),
             id_hi=id_hi,

@@ -13,6 +13,8 @@ VIEW = EVENT_TYPES.index("view")
 SILENCE_MS = 30 * MINUTE_MS
 # Enough for BIC and a valley to two digits; fixed seed, so that a stream always scores the same.
 GAPS_SAMPLED = 200_000
+# Nobody reacts faster to what appears (0.2 to 0.25 s for a simple stimulus; Luce, Response Times, 1986).
+REACTION_S = 0.25
 DWELLS_SAMPLED = 20_000
 DWELLS_MIN = 200
 
@@ -100,11 +102,14 @@ def sessionisation(evidence: Evidence) -> Measurement:
 
 
 def dwells_s(timeline: EventTable, page: int) -> NDArray[np.float64]:
-    """Seconds from each event on a page to the next event of the same session."""
+    """Seconds from each event on a page to the next event of the same session.
+
+    Gaps below a reaction time are left out: films that appear on one screen together are one look.
+    """
     same = timeline.session[1:] == timeline.session[:-1]
     gaps = np.diff(timeline.ts_ms)[same & (timeline.page[:-1] == page)] / 1000.0
-    positive: NDArray[np.float64] = gaps[gaps > 0]
-    return positive
+    stays: NDArray[np.float64] = gaps[gaps >= REACTION_S]
+    return stays
 
 
 def weibull_shape(dwells: NDArray[np.float64], *, seed: int = 0) -> float:
