@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clickreel.profile import Profile
 from clickreel.stream.cluster import Cluster
@@ -60,6 +61,24 @@ class ConsoleContext:
             self._clients.client = connect(self.profile)
         client: Client = self._clients.client
         return client
+
+    def reader(self) -> tuple[Client, dict[str, Any]]:
+        """A ClickHouse client of this thread that can only read, and the limits to send with each statement.
+
+        The local ClickHouse has a user that is limited by itself and may change no setting.
+
+        Raises:
+            UnreachableError: ClickHouse does not answer.
+        """
+        from clickreel.warehouse.client import connect
+
+        if not hasattr(self._clients, "reader"):
+            is_embedded = self.profile.clickhouse_embedded
+            profile = dataclasses.replace(self.profile, clickhouse_user="reader") if is_embedded else self.profile
+            self._clients.reader = connect(profile)
+        client: Client = self._clients.reader
+        limits = {"readonly": 2, "max_execution_time": 60, "max_result_rows": 100_000, "result_overflow_mode": "break"}
+        return client, {} if self.profile.clickhouse_embedded else limits
 
     def close(self) -> None:
         """Stop the tails."""

@@ -49,6 +49,17 @@ class Client:
             found = self.connection.query(sql, parameters=dict(parameters or {}), settings=settings)
             return list(map(tuple, found.result_rows))
 
+    def row_blocks(self, sql: str, **settings: Any) -> Iterator[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
+        """The rows of a query as they come, a block at a time, each with the columns' names; first an empty block.
+
+        Who stops iterating closes the connection, and ClickHouse ends the query.
+        """
+        with self._translated(), self.connection.query_row_block_stream(sql, settings=settings) as stream:
+            names = tuple(stream.source.column_names)
+            yield names, []
+            for block in stream:
+                yield names, list(map(tuple, block))
+
     def columns(self, sql: str, parameters: Mapping[str, Any] | None = None, **settings: Any) -> Any:
         """The answer of a query as an Arrow table."""
         with self._translated():
