@@ -93,6 +93,8 @@ def test_activity_is_what_a_count_says(landed: Landed) -> None:
     last = day.take(day.ts_ms >= END_MS - 300_000)
     assert (answer.now.users, answer.now.events) == (len(set(last.user.tolist())), len(last))
     assert answer.sessions.ended + answer.sessions.under_way == answer.total.sessions
+    assert answer.sessions.length_s_p50 is not None
+    assert answer.sessions.length_s_p95 is not None
     assert 0 < answer.sessions.length_s_p50 < answer.sessions.length_s_p95
 
 
@@ -115,3 +117,21 @@ def test_dead_letters_are_not_counted(empty: Client) -> None:
         f"VALUES ('id', 100, fromUnixTimestamp64Milli({T + 1}), 77, 'view', 'contract')"
     )
     assert activity(empty, window(empty, DAY_MS, now_ms=END_MS)).total == before
+
+
+def test_sessions_that_have_not_ended_have_no_length(empty: Client) -> None:
+    """There is no median of nothing."""
+    land(empty, told((T, 1, 1, 7, "view"), (T + 1000, 1, 1, 7, "detail_view")))
+    sessions = activity(empty, window(empty, HOUR_MS, now_ms=END_MS)).sessions
+    assert (sessions.ended, sessions.under_way) == (0, 1)
+    assert (sessions.length_s_p50, sessions.length_s_p95, sessions.events_mean) == (None, None, None)
+
+
+def test_a_window_without_events_or_in_the_future_is_refused(empty: Client) -> None:
+    """What happened then is not known, which is not the same as nothing."""
+    land(empty, STORY)
+    with pytest.raises(UsageError, match="begins in the future"):
+        window(empty, HOUR_MS, now_ms=END_MS, end_ms=END_MS + 2 * HOUR_MS)
+    with pytest.raises(ClickreelError, match="no good event from") as caught:
+        window(empty, 1000, now_ms=END_MS, end_ms=END_MS)
+    assert "--until" in caught.value.hint

@@ -71,8 +71,31 @@ def test_what_cannot_be_answered_is_a_usage_error(ask: Any) -> None:
         ("trending", "--since", "soon"),
         ("funnel", "--by", "colour"),
         ("funnel", "--steps", "view,buy"),
+        ("recommend", "--film", "999999"),
+        ("recommend", "u_٣"),
+        ("activity", "--until", "2199-01-01"),
     ):
         code, _, err = ask(*arguments)
         assert code == 2, arguments
         assert err.startswith("error: ")
         assert "hint: " in err
+
+
+def test_charts_are_listed_asked_and_shown(ask: Any) -> None:
+    """A list, a table, JSON, the statement; an unknown one is a usage error."""
+    code, out, _ = ask("chart")
+    assert code == 0
+    assert "popular_categories" in out
+    code, answer, _ = ask("chart", "popular-films", "--limit", "3", "--json")
+    assert code == 0
+    assert len(answer["rows"]) == 3
+    code, out, err = ask("chart", "session_lengths")
+    assert code == 0
+    assert "bounce_ratio" in out
+    assert "UTC" in err
+    code, out, _ = ask("chart", "retention", "--sql")
+    assert code == 0
+    assert "FROM dvd_clicks_landing" in out
+    code, _, err = ask("chart", "pie")
+    assert code == 2
+    assert "hint: clickreel chart" in err

@@ -89,3 +89,18 @@ def test_without_baseline_there_is_no_verdict(empty: Client) -> None:
         (1, 20, None, False),
         (2, 10, None, False),
     ]
+
+
+def test_one_old_event_is_no_baseline(empty: Client) -> None:
+    """An example message of long ago before a stream that has just begun: no verdict, the reason, and no number that is none."""
+    opened = [(END_MS - 1000 - person, person, person, 1, "detail_view") for person in range(30)]
+    land(empty, told((END_MS - 100 * 24 * HOUR_MS, 10, 10, 331, "detail_view"), *opened))
+    answer = trends(empty, window(empty, 3 * HOUR_MS, now_ms=END_MS))
+    assert (answer.ready, answer.baseline_h, answer.needed_h) == (False, 0, 48)
+    assert [(film.film_id, film.viewers, film.expected, film.sigmas, film.trending) for film in answer.films] == [
+        (1, 30, None, None, False)
+    ]
+    inside = [(END_MS - hour * HOUR_MS, 10, 10, 331, "detail_view") for hour in (100, 99, 98)]
+    land(empty, told(*inside), first_offset=100)
+    again = trends(empty, window(empty, 3 * HOUR_MS, now_ms=END_MS))
+    assert (again.ready, again.baseline_h) == (False, 3)

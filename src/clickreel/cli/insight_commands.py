@@ -1,4 +1,4 @@
-"""``clickreel trending``, ``funnel``, ``activity``, ``recommend``: answers out of the warehouse."""
+"""``clickreel trending``, ``funnel``, ``activity``, ``recommend``, ``chart``: answers out of the warehouse."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile, profile
 
 if TYPE_CHECKING:
-    from clickreel.insight.activity import Count
+    from clickreel.insight.activity import Count, SessionFigures
     from clickreel.insight.recommend import Recommendation
     from clickreel.insight.window import Window
     from clickreel.warehouse.client import Client
@@ -24,7 +24,7 @@ Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many f
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (trending, funnel, activity, recommend):
+    for command in (trending, funnel, activity, recommend, chart):
         app.command()(command)
 
 
@@ -71,8 +71,10 @@ def trending(
         return
     print_err(_told(window))
     if not found.ready:
-        before = f"only {found.baseline_h:.0f} h" if found.baseline_h >= 1 else "less than an hour"
-        print_err(f"{before} of events before the window: the films opened most, without a verdict")
+        print_err(
+            f"films were opened in {found.baseline_h} of the hours before the window, a verdict needs {found.needed_h}: "
+            "the films opened most, without a verdict"
+        )
     rows = [
         (
             "▲" if film.trending else "",
@@ -174,11 +176,15 @@ def activity(
         [_cells(timespec.format_instant(count.begin_ms)[:19], count) for count in found.buckets]
         + [_cells("all", found.total)],
     )
-    lengths = found.sessions
-    print_err(
-        f"last 5 minutes: {found.now.users:,} people, {found.now.events:,} events; sessions: {lengths.under_way:,} under way, "
-        f"{lengths.ended:,} ended, {lengths.length_s_p50:.0f} s long at the median ({lengths.length_s_p95:.0f} s p95), "
-        f"{lengths.events_mean:.1f} events each"
+    print_err(f"last 5 minutes: {found.now.users:,} people, {found.now.events:,} events; {_lengths(found.sessions)}")
+
+
+def _lengths(sessions: SessionFigures) -> str:
+    if sessions.length_s_p50 is None:
+        return f"sessions: {sessions.under_way:,} under way, none has ended yet, so there is no length to give"
+    return (
+        f"sessions: {sessions.under_way:,} under way, {sessions.ended:,} ended, {sessions.length_s_p50:.0f} s long at the median "
+        f"({sessions.length_s_p95:.0f} s p95), {sessions.events_mean:.1f} events each"
     )
 
 
@@ -267,3 +273,57 @@ def _evaluation(found: object, *, json: bool) -> None:
              f"{found.people_hit_rate_10:.3f}", f"{found.popular_people_hit_rate_10:.3f}"),
         ],
     )  # fmt: skip
+
+
+def chart(
+    name: Annotated[str | None, typer.Argument(help="Which; without it they are listed.")] = None,
+    *,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Length of the window: 1h, 24h, 7d. [default: the chart's own]")
+    ] = None,
+    until: Until = None,
+    limit: Limit = 20,
+    sql: Annotated[bool, typer.Option("--sql", help="Print its statement instead.")] = False,
+    profile_file: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """The numbers behind a chart: clicks per minute, popular films and categories, sessions, retention and others.
+
+    Example: [bold]clickreel chart popular_categories --since 24h[/bold]
+    """
+    from clickreel.errors import UsageError
+    from clickreel.insight.charts import CHARTS
+
+    if name is None:
+        listed = [(one.name, one.title, one.since) for one in CHARTS]
+        if json:
+            print_json({"charts": [dict(zip(("name", "title", "since"), row, strict=True)) for row in listed]})
+        else:
+            print_table(("chart", "title", "since"), listed)
+        return
+    asked = next((one for one in CHARTS if one.name == name.replace("-", "_")), None)
+    if asked is None:
+        raise UsageError(f"no chart is called {name!r}", hint="clickreel chart lists them")
+    if sql:
+        typer.echo(asked.sql, nl=False)
+        return
+    client, window = _opened(profile_file, since or asked.since, until)
+    found = asked.answer(client, window, limit=limit).as_json()
+    if json:
+        print_json(found)
+        return
+    print_err(f"{asked.title}, {_told(window)}")
+    rows = found["rows"]
+    if not rows:
+        print_err("nothing in this window")
+        return
+    numeric = {key for key, value in rows[0].items() if not isinstance(value, str)}
+    print_table([f"{key}>" if key in numeric else key for key in rows[0]], [map(_cell, row.values()) for row in rows])
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "not known"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return str(value)

@@ -23,7 +23,7 @@ class Count:
     Attributes:
         begin_ms: Where it begins, milliseconds since 1970.
         users: People.
-        sessions: SessionFigures.
+        sessions: Sessions.
         events: Events that landed, repeated deliveries included.
         views: Events ``view``.
         details: Events ``detail_view``.
@@ -57,17 +57,17 @@ class SessionFigures:
     """How long sessions are.
 
     Attributes:
-        ended: SessionFigures without an event in the last 30 minutes of the window; the others are under way.
-        length_s_p50: Median length, first to last event, seconds.
-        length_s_p95: The 95th percentile.
-        events_mean: Events a session.
-        under_way: SessionFigures under way at the end of the window.
+        ended: Sessions without an event in the last 30 minutes of the window; the others are under way.
+        length_s_p50: Median length of those that have ended, first to last event, seconds; ``None`` when none has.
+        length_s_p95: The 95th percentile; likewise.
+        events_mean: Events a session; likewise.
+        under_way: Sessions under way at the end of the window.
     """
 
     ended: int
-    length_s_p50: float
-    length_s_p95: float
-    events_mean: float
+    length_s_p50: float | None
+    length_s_p95: float | None
+    events_mean: float | None
     under_way: int
 
 
@@ -113,22 +113,25 @@ def activity(client: Client, window: Window, *, step_s: int | None = None) -> Ac
     """
     step_s = step_s or next((step for step in STEPS_S if window.length_ms <= step * 1000 * BUCKETS), STEPS_S[-1])
     last_minutes = dataclasses.replace(window, begin_ms=max(window.begin_ms, window.end_ms - 300_000))
-    (lengths,) = client.rows(text("sessions"), window.places)
-    ended, p50, p95, mean, under_way = lengths
+    (lengths,) = client.rows(text("sessions"), window.parameters)
+    ended, *figures, under_way = lengths
+    p50, p95, mean = (float(figure) if ended else None for figure in figures)
     return Activity(
         window,
-        _whole(client, window),
-        _whole(client, last_minutes),
-        SessionFigures(int(ended), float(p50), float(p95), float(mean), int(under_way)),
+        _totals(client, window),
+        _totals(client, last_minutes),
+        SessionFigures(int(ended), p50, p95, mean, int(under_way)),
         step_s,
         _counts(client, window, step_s),
     )
 
 
 def _counts(client: Client, window: Window, step_s: int) -> tuple[Count, ...]:
-    return tuple(Count(*map(int, row)) for row in client.rows(text("activity"), {**window.places, "step_s": step_s}))
+    return tuple(
+        Count(*map(int, row)) for row in client.rows(text("activity"), {**window.parameters, "step_s": step_s})
+    )
 
 
-def _whole(client: Client, window: Window) -> Count:
+def _totals(client: Client, window: Window) -> Count:
     counts = _counts(client, window, 0)
     return counts[0] if counts else Count(window.begin_ms, *[0] * 10)

@@ -41,13 +41,15 @@ class TrendingFilms:
     Attributes:
         window: The window.
         ready: Whether there is baseline enough for a verdict; without it the films are those opened most, and none trends.
-        baseline_h: Hours of baseline before the window.
+        baseline_h: Hours before the window, within the baseline's length, in which a film was opened.
+        needed_h: How many are needed for a verdict.
         films: The films.
     """
 
     window: Window
     ready: bool
-    baseline_h: float
+    baseline_h: int
+    needed_h: int
     films: tuple[Trend, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -64,7 +66,13 @@ class TrendingFilms:
             }
             for rank, film in enumerate(self.films, 1)
         ]
-        return {"window": self.window.as_json(), "ready": self.ready, "baseline_h": self.baseline_h, "films": films}
+        return {
+            "window": self.window.as_json(),
+            "ready": self.ready,
+            "baseline_h": self.baseline_h,
+            "needed_h": self.needed_h,
+            "films": films,
+        }
 
 
 def trends(client: Client, window: Window, *, rule: TrendingRule | None = None, limit: int = 20) -> TrendingFilms:
@@ -77,14 +85,14 @@ def trends(client: Client, window: Window, *, rule: TrendingRule | None = None, 
         limit: How many films.
     """
     rule = rule or TrendingRule()
-    baseline_ms = min(rule.baseline_h * HOUR_MS, max(0, window.begin_ms - window.first_ms))
-    ready = baseline_ms >= rule.warm_up_h * HOUR_MS
+    stretch = {"end_ms": window.end_ms, "window_ms": window.length_ms, "baseline_ms": rule.baseline_h * HOUR_MS}
+    # Hours with openings, not the age of the oldest event: one event of long ago is no baseline.
+    ((baseline_h,),) = client.rows(text("baseline_hours"), stretch)
+    ready = baseline_h >= rule.warm_up_h
     rows = client.rows(
         text("trending"),
         {
-            "end_ms": window.end_ms,
-            "window_ms": window.length_ms,
-            "baseline_ms": rule.baseline_h * HOUR_MS,
+            **stretch,
             "warm": int(ready),
             "min_count": rule.min_count,
             "factor": rule.factor,
@@ -103,4 +111,4 @@ def trends(client: Client, window: Window, *, rule: TrendingRule | None = None, 
         )
         for film, title, viewers, wanted, sigmas, verdict in rows
     )
-    return TrendingFilms(window, ready, baseline_ms / HOUR_MS, films)
+    return TrendingFilms(window, ready, int(baseline_h), int(rule.warm_up_h), films)

@@ -92,7 +92,7 @@ def funnel(client: Client, window: Window, *, steps: Sequence[str] = EVENT_TYPES
         has=", ".join(f"countIf({condition}) > 0" for condition in conditions),
         first=", ".join(f"toUnixTimestamp64Milli(minIf(event_ts, {condition}))" for condition in conditions),
     )
-    rows = client.rows(sql, {**window.places, "within_ms": WITHIN_MS})
+    rows = client.rows(sql, {**window.parameters, "within_ms": WITHIN_MS})
     reached = {(part, place): count for part, place, _, count, *_ in rows}
     return Funnel(
         window,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clickreel import timespec
-from clickreel.errors import ClickreelError
+from clickreel.errors import ClickreelError, UsageError
 from clickreel.insight.queries import text
 from clickreel.warehouse.client import Client
 
@@ -30,7 +30,7 @@ class Window:
         return self.end_ms - self.begin_ms
 
     @property
-    def places(self) -> dict[str, int]:
+    def parameters(self) -> dict[str, int]:
         """The parameters by which the statements name it."""
         return {"from_ms": self.begin_ms, "end_ms": self.end_ms}
 
@@ -52,9 +52,14 @@ def window(client: Client, length_ms: int, *, now_ms: int, end_ms: int | None = 
         end_ms: Where it ends, when it shall not end with the newest event.
 
     Raises:
-        ClickreelError: There is no event before the end.
+        ClickreelError: There is no good event in the window, or it lies in the future.
     """
     before = now_ms + 1 if end_ms is None else end_ms
+    if before - length_ms > now_ms:
+        raise UsageError(
+            f"the window begins in the future: {timespec.format_instant(before - length_ms)} UTC",
+            hint="leave --until out for a window that ends with the newest event",
+        )
     ((first_ms, last_ms),) = client.rows(text("span"), {"before_ms": before})
     if last_ms <= 0:
         raise ClickreelError(
@@ -62,4 +67,11 @@ def window(client: Client, length_ms: int, *, now_ms: int, end_ms: int | None = 
             hint="clickreel status shows whether producer and ingest run; clickreel up --from 14d begins with a past",
         )
     end = int(last_ms) + 1 if end_ms is None else end_ms
+    if last_ms < end - length_ms:
+        newest = timespec.format_instant(int(last_ms))
+        raise ClickreelError(
+            f"no good event from {timespec.format_instant(end - length_ms)} to {timespec.format_instant(end)} UTC; "
+            f"the newest one before is of {newest}",
+            hint=f"--until '{newest[:19]}', or a longer --since",
+        )
     return Window(end - length_ms, end, int(first_ms))

@@ -1,4 +1,4 @@
--- For a person: each film opened lately speaks for the films that share sessions with it, the latest the loudest.
+-- For a person: each film opened lately speaks for the films that share sessions with it, the latest the strongest.
 WITH
     opened AS
     (
@@ -32,9 +32,9 @@ WITH
         GROUP BY because, film_id
     ),
     -- A film meets itself in each of its sessions: the diagonal is how often it was opened.
-    spoken AS
+    scored AS
     (
-        SELECT met.film_id AS film_id, met.because AS because, history.weight * met.together / (alone.together + {shrink:Float64}) AS voice
+        SELECT met.film_id AS film_id, met.because AS because, history.weight * met.together / (alone.together + {shrink:Float64}) AS weight
         FROM met
         INNER JOIN history ON history.film_id = met.because
         INNER JOIN (SELECT because, together FROM met WHERE because = film_id) AS alone ON alone.because = met.because
@@ -43,10 +43,10 @@ WITH
 SELECT
     film_id,
     dictGetOrDefault('dvd_films', 'film_title', toUInt64(film_id), '') AS title,
-    sum(voice) AS score,
-    argMax(because, voice) AS loudest,
-    dictGetOrDefault('dvd_films', 'film_title', toUInt64(loudest), '') AS loudest_title
-FROM spoken
+    sum(weight) AS score,
+    argMax(because, weight) AS strongest,
+    dictGetOrDefault('dvd_films', 'film_title', toUInt64(strongest), '') AS strongest_title
+FROM scored
 GROUP BY film_id
 ORDER BY score DESC, film_id
 LIMIT {limit:UInt32}

@@ -29,7 +29,7 @@ WITH
         SELECT
             film_id,
             recent,
-            before / (SELECT sum(before) FROM films) * (SELECT sum(recent) FROM films) AS expected,
+            before / sum(before) OVER () * sum(recent) OVER () AS expected,
             (recent - expected) / sqrt(expected + 1) AS sigmas,
             {warm:UInt8} AND isFinite(expected) AND recent >= {min_count:UInt32}
                 AND recent >= {factor:Float64} * expected AND sigmas >= {sigmas:Float64} AS trending
