@@ -12,6 +12,7 @@ from clickreel.contract.encode import encode
 from clickreel.contract.samples import block
 from clickreel.contract.schema import Schema
 from clickreel.contract.schema_registry import HttpRegistry
+from tests.conftest import Registry
 from tests.contract.test_check import KEY, value
 
 
@@ -42,10 +43,10 @@ def contract(capsys: pytest.CaptureFixture[str]) -> Command:
 
 
 @pytest.fixture
-def profile(tmp_path: Path, apicurio: HttpRegistry) -> str:
+def profile(tmp_path: Path, registry: Registry) -> str:
     """A profile that names the run's registry."""
     path = tmp_path / "client.properties"
-    path.write_text(f"bootstrap.servers=127.0.0.1:9\nschema.registry.url={apicurio.url}\n", encoding="utf-8")
+    path.write_text(f"bootstrap.servers=127.0.0.1:9\nschema.registry.url={registry.url}\n", encoding="utf-8")
     return str(path)
 
 

@@ -14,6 +14,8 @@ from clickreel.contract.encode import decode, encode
 from clickreel.contract.publish import ours, publish
 from clickreel.contract.samples import block
 from clickreel.contract.schema_registry import HttpRegistry
+from clickreel.profile import split_login
+from tests.conftest import Registry
 from tests.contract.test_check import KEY, SEED, value
 
 
@@ -49,13 +51,14 @@ def test_a_framed_block_is_the_same_block() -> None:
 class Confluent:
     """Confluent's own serializers on the run's registry."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, registry: Registry) -> None:
         with warnings.catch_warnings(record=True):  # its imports warn of their own dependencies, whatever is filtered
             from confluent_kafka import schema_registry as library
             from confluent_kafka.schema_registry import json_schema
             from confluent_kafka.serialization import MessageField, SerializationContext
+        url, login = split_login(registry.url)
         self.library, self.json = library, json_schema
-        self.client: Any = library.SchemaRegistryClient({"url": url})
+        self.client: Any = library.SchemaRegistryClient({"url": url, "basic.auth.user.info": login})
         self._context, self._fields = SerializationContext, MessageField
 
     def context(self, topic: str, headers: list[Any] | None = None) -> Any:
@@ -64,9 +67,9 @@ class Confluent:
 
 
 @pytest.fixture
-def confluent(apicurio: HttpRegistry) -> Iterator[Confluent]:
+def confluent(registry: Registry) -> Iterator[Confluent]:
     """Confluent's library."""
-    held = Confluent(apicurio.url)
+    held = Confluent(registry)
     yield held
     held.client.__exit__(None, None, None)
 
