@@ -85,6 +85,19 @@ def test_dead_letters_are_counted_shown_and_judged_again(shell: Shell) -> None:
     assert (code, report["looked"], report["landed"]) == (0, found["dead_letters"], 0)
 
 
+def test_a_replay_by_another_schema_is_no_difference(shell: Shell, tmp_path: Path) -> None:
+    """A replayed row says by which schema, and verify judges by that; the ledger's dead letters are accounted for."""
+    lax = tmp_path / "lax.json"
+    lax.write_text(
+        json.dumps({"type": "object", "properties": {name: {} for name in ("position", "device", "referrer", "page")}})
+    )
+    code, replayed = shell("dead-letters", "replay", "--schema", str(lax))
+    assert code == 0
+    code, report = shell("verify", "--run", shell.topic)
+    assert (code, report["ok"]) == (0, True), report["examples"]
+    assert sum(one["replayed"] for one in report["dead"]) == replayed["landed"]
+
+
 def test_ingest_says_how_it_stands(shell: Shell) -> None:
     """In a file of the home, for status and monitor."""
     state = json.loads((shell.home.path / "ingest.json").read_text())

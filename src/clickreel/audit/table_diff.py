@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from clickreel.contract.check import contract
 from clickreel.contract.rules import Violation
+from clickreel.contract.schema import Schema
 from clickreel.contract.vocabulary import DEVICES, EVENT_TYPES, PAGES, REFERRERS
 from clickreel.ingest.validate_batch import ValidatedBatch
 from clickreel.simulate import ids
@@ -90,12 +91,13 @@ class TableDiff:
         self._topic_id = topic_id
         self._run_tag = run_tag
 
-    def compare(self, validated: ValidatedBatch, first: int) -> Comparison:
+    def compare(self, validated: ValidatedBatch, first: int, replayed: Container[int] = ()) -> Comparison:
         """Compare the records of a batch with their rows.
 
         Args:
-            validated: The records, validated as ingest judges them.
+            validated: The records, validated as ingest judges them, replayed ones by the schema of their replay.
             first: The offset after the last record before them; rows from there on belong to the batch.
+            replayed: The rows that were replayed.
         """
         batch = validated.batch
         last = int(batch.offsets[-1])
@@ -107,8 +109,18 @@ class TableDiff:
         common = np.flatnonzero(places >= 0)
         self._columns(validated, rows, common, places, found)
         self._reasons(validated, dead, common, found.faults)
-        found.faults += _again(batch, rows, common, places)
+        found.faults += _again(batch, rows, common, places, replayed)
         return found
+
+    def replayed_schemas(self, partition: int, first: int, last: int) -> dict[int, Schema]:
+        """By which schema dead letters of a range were replayed, by offset; those replayed by the current contract are left out."""
+        found = self._client.rows(
+            "SELECT _offset, replayed_schema::String FROM dvd_clicks_landing WHERE _topic_id = {id:String} "
+            "AND _partition = {partition:Int32} AND _offset BETWEEN {first:Int64} AND {last:Int64} AND replayed_schema != ''",
+            self._range(partition, first, last),
+        )
+        schemas = {text: Schema("replayed", 0, text) for text in {row[1] for row in found}}
+        return {int(row[0]): schemas[row[1]] for row in found}
 
     def _count_landed(self, rows: dict[str, NDArray[Any]]) -> int:
         if self._run_tag is None:
@@ -231,11 +243,15 @@ def _places(batch: RecordBatch, offsets: NDArray[np.int64], faults: list[TableFa
 
 
 def _again(
-    batch: RecordBatch, rows: dict[str, NDArray[Any]], common: NDArray[np.intp], places: NDArray[np.intp]
+    batch: RecordBatch,
+    rows: dict[str, NDArray[Any]],
+    common: NDArray[np.intp],
+    places: NDArray[np.intp],
+    replayed: Container[int],
 ) -> Iterator[TableFault]:
     """Read some records by the slow way, and compare."""
     for row in common[::_AGAIN_EVERY].tolist():
-        if batch.headers.get(row) or (batch.value(row) or b"")[:1] == b"\0":
+        if row in replayed or batch.headers.get(row) or (batch.value(row) or b"")[:1] == b"\0":
             continue
         key, value, place = batch.key(row), batch.value(row), places[row]
         dead = isinstance(contract().read(key, value), Violation)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ from clickreel.audit.regenerate import ExpectedRun, ExpectedSequence, names
 from clickreel.audit.sequence_diff import SequenceDiff, SequenceRows
 from clickreel.audit.table_diff import TableDiff, TableFault
 from clickreel.audit.topic_reader import Read
-from clickreel.contract.verdict import Lookup
+from clickreel.contract.verdict import Lookup, judge_record
 from clickreel.errors import VerificationError
 from clickreel.ingest.landing_table import LandingTable
 from clickreel.ingest.validate_batch import ValidatedBatch, validate_batch
@@ -82,12 +82,13 @@ class PartitionReport:
 
 @dataclass
 class DeadLetterReport:
-    """Dead letters of one reason: how many the ledger says, and how many landed."""
+    """Dead letters of one reason: how many the ledger says, how many landed, and how many of these were replayed since."""
 
     field: str
     rule: str
     expected: int | None
     landed: int
+    replayed: int = 0
 
 
 @dataclass
@@ -172,6 +173,7 @@ class Verification:
         self._expected = ExpectedSequence(run, len(lows)) if run else None
         self._sides = {p: _PartitionState(SequenceDiff(late_start=low > 0), low, low) for p, low in lows.items()}
         self._dead: Counter[tuple[str, str]] = Counter()
+        self._replayed: Counter[tuple[str, str]] = Counter()
         self._faults: list[TableFault] = []
         self._seconds = 0.0
 
@@ -238,8 +240,16 @@ class Verification:
 
     def _take(self, batch: RecordBatch) -> None:
         side = self._sides[batch.partition]
-        validated = validate_batch(batch, self._lookup)
-        self._compare(validated, side)
+        by_offset = self._landed.replayed_schemas(batch.partition, side.next, int(batch.offsets[-1]))
+        schemas = (
+            {row: by_offset[offset] for row, offset in enumerate(batch.offsets.tolist()) if offset in by_offset}
+            if by_offset
+            else {}
+        )
+        validated = validate_batch(batch, self._lookup, schemas)
+        for row in schemas.keys() - validated.dead.keys():
+            self._note_replayed(batch, row)
+        self._compare(validated, side, schemas)
         side.next = int(batch.offsets[-1]) + 1
         if self._expected is None:
             side.kafka += len(batch)
@@ -312,8 +322,16 @@ class Verification:
         )
         return rows if ours.all() else rows.part(ours)
 
-    def _compare(self, validated: ValidatedBatch, side: _PartitionState) -> None:
-        found = self._landed.compare(validated, side.next)
+    def _note_replayed(self, batch: RecordBatch, row: int) -> None:
+        """A replayed record is good by another schema; the ledger has it as a dead letter of the contract."""
+        violation = judge_record(
+            batch.key(row), batch.value(row), batch.headers.get(row), lookup=self._lookup
+        ).violation
+        if violation is not None:
+            self._replayed[violation.field, violation.rule] += 1
+
+    def _compare(self, validated: ValidatedBatch, side: _PartitionState, replayed: Container[int]) -> None:
+        found = self._landed.compare(validated, side.next, replayed)
         side.landed += found.landed
         side.checksums[0] = (side.checksums[0] + found.checksum_kafka) % 2**64
         side.checksums[1] = (side.checksums[1] + found.checksum_table) % 2**64
@@ -388,8 +406,14 @@ class Verification:
                     expected[reason.field, reason.rule] += count
         told = self._expected is not None and not foreign
         return [
-            DeadLetterReport(name, rule, expected[name, rule] if told else None, self._dead[name, rule])
-            for name, rule in sorted(expected.keys() | self._dead.keys())
+            DeadLetterReport(
+                name,
+                rule,
+                expected[name, rule] if told else None,
+                self._dead[name, rule] + self._replayed[name, rule],
+                self._replayed[name, rule],
+            )
+            for name, rule in sorted(expected.keys() | self._dead.keys() | self._replayed.keys())
         ]
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from clickreel.contract import framing
 from clickreel.contract.decode import Decoded, decode
+from clickreel.contract.schema import Schema
 from clickreel.contract.verdict import Lookup, Verdict, dump_object, judge_record
 from clickreel.stream.record_batch import RecordBatch
 
@@ -75,20 +76,23 @@ class ValidatedBatch:
         )
 
 
-def validate_batch(batch: RecordBatch, lookup: Lookup) -> ValidatedBatch:
+def validate_batch(batch: RecordBatch, lookup: Lookup, schemas: Mapping[int, Schema] | None = None) -> ValidatedBatch:
     """Validate the messages of a batch.
 
     Args:
         batch: The messages.
         lookup: Finds the schemas that messages name.
+        schemas: Rows to be validated by a schema of their own, whatever they name: replayed dead letters.
     """
+    schemas = schemas or {}
     decoded = decode(batch.values, batch.keys)
     dead = {row: rejected(Verdict(violation)) for row, violation in decoded.violations.items()}
     extra: dict[int, bytes] = {}
     words: dict[int, dict[str, str]] = {}
     good: dict[int, dict[str, Any]] = {}
-    for row in _framed(batch, decoded):
-        found = judge_record(batch.key(row), batch.value(row), batch.headers.get(row), lookup=lookup)
+    for row in sorted({*_framed(batch, decoded), *schemas}):
+        by = schemas.get(row)
+        found = judge_record(batch.key(row), batch.value(row), batch.headers.get(row), lookup=lookup, schema=by)
         if not found.is_valid:
             dead[row] = rejected(found)
             continue
