@@ -91,24 +91,27 @@ class PageState:
 
 
 @contextmanager
-def page_frame(context: ConsoleContext, screen_path: str, *, topic: str | None = None) -> Iterator[PageState]:
+def page_frame(
+    context: ConsoleContext, screen_path: str, *, topic: str | None = None, title: str = ""
+) -> Iterator[PageState]:
     """Put the frame around a screen's content.
 
     Args:
         context: The console.
         screen_path: The screen's address.
         topic: The topic that is shown, where it is not the console's own.
+        title: What the page is called, where that is not the screen's name.
     """
     screen = next(one for one in SCREENS if one.path == screen_path)
     name = topic or context.topic
-    ui.page_title(f"{screen.name} · {name} · clickreel")
+    ui.page_title(f"{title or screen.name} · {name} · clickreel")
     ui.add_head_html(f"<script>{_BROWSER}</script>")
     ui.add_head_html('<link rel="stylesheet" href="/assets/console.css">')
     tag("a", "Skip to the content").classes("skip").props('href="#content"')
     with ui.element("div").classes("shell"):
         _rail(context, screen, topic)
         with ui.element("main").classes("page").props('id="content"'):
-            yield _header(screen, name)
+            yield _header(title or screen.name, name)
 
 
 def _rail(context: ConsoleContext, current: Screen, topic: str | None) -> None:
@@ -129,10 +132,10 @@ def _rail(context: ConsoleContext, current: Screen, topic: str | None) -> None:
             ui.label("reads and acts" if context.allow_writes else "reads only: --allow-writes to act")
 
 
-def _header(screen: Screen, topic: str) -> PageState:
+def _header(title: str, topic: str) -> PageState:
     state = PageState()
     with ui.element("header").classes("top"):
-        tag("h1", screen.name)
+        tag("h1", title)
         ui.label(topic).classes("topic-tag")
         ui.element("div").classes("spacer")
         finder = ui.element("input").classes("finder")

@@ -244,8 +244,8 @@ def _list(context: ConsoleContext) -> list[StatementRecord]:
 def _tables(context: ConsoleContext) -> list[tuple[str, str]]:
     try:
         client, _ = context.reader()
-        names = [str(row[0]) for row in client.rows("SHOW TABLES")]
-        return [(name, str(client.rows(f"SHOW CREATE TABLE `{name}`")[0][0])) for name in names]
+        sql = "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() AND engine != 'Dictionary' ORDER BY name"
+        return [(str(name), str(ddl)) for name, ddl in client.rows(sql)]
     except ClickreelError as exc:
         return [(explain(exc), "")]
 
