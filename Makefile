@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: up down test lint types build docs bench clean lock soak-simulate soak-producer soak-ingest soak-flink
+.PHONY: up down test type-pages lint types build docs bench clean lock soak-simulate soak-producer soak-ingest soak-flink
 
 up: $(VENV)/.ready
 	$(BIN)/clickreel up $(ARGS)
@@ -14,6 +14,10 @@ down: $(VENV)/.ready
 
 test: $(VENV)/.ready-dev
 	$(BIN)/pytest $(ARGS)
+
+# Every command of the README and of the streaming guide, in order on a fresh home: minutes.
+type-pages: $(VENV)/.ready-dev
+	CLICKREEL_TYPE_PAGES=1 $(BIN)/pytest -s tests/docs/test_typed_pages.py $(ARGS)
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@
       UsageError             2   the caller asked for something impossible: change the call
       MissingError           3   something is missing on this machine: install or fetch it
       UnreachableError       4   a service does not answer: start it, or wait and try again (retryable)
-      ContractError          5   data or a schema breaks the contract: mend the data or evolve the contract
+      ContractError          5   data or a schema breaks the contract: fix the data or evolve the contract
       VerificationError      6   a proof failed: look at the report
 
 The number is the exit code of the command line. A class exists only where a caller would do something else next.
@@ -21,7 +21,7 @@ class ClickreelError(Exception):
 
     Args:
         message: What happened, with the value at fault and what is allowed. One line, no full stop, lower case.
-        hint: The command or change that mends it. One line. Empty only when nothing can be done.
+        hint: The command or change that fixes it. One line. Empty only when nothing can be done.
     """
 
     exit_code: int = 1

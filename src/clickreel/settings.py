@@ -75,7 +75,7 @@ def project(path: Path | None = None) -> dict[str, Any]:
             return {}
         raise UsageError(f"no project file {file}", hint="unset CLICKREEL_PROJECT, or write the file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise UsageError(f"{file} is not TOML: {exc}", hint=f"mend {file}") from exc
+        raise UsageError(f"{file} is not TOML: {exc}", hint=f"fix {file}") from exc
 
 
 def load(

@@ -418,7 +418,7 @@ def evolve(  # noqa: PLR0917 - one parameter an option
     for change in verdict.forbidden:
         print_err(f"  not allowed: {change.field}: {change.text}")
     for note in verdict.notes:
-        print_err(f"  {'mind' if verdict.accepted else 'instead'}: {note}")
+        print_err(f"  {'note' if verdict.accepted else 'instead'}: {note}")
     return 0 if verdict.accepted else _VIOLATED
 
 

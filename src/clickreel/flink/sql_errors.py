@@ -48,7 +48,7 @@ class FlinkError(ClickreelError):
 
     Args:
         message: What happened.
-        hint: What mends it.
+        hint: What fixes it.
         trace: The Java exceptions, for ``--debug``.
     """
 
@@ -65,7 +65,7 @@ class SqlError(FlinkError, UsageError):
         line: Where it is wrong, from 1; 0 when Flink does not say.
         column: Where in the line, from 1.
         token: The offending token as written, or empty; ``expected`` then holds the words that could stand there.
-        hint: What mends it.
+        hint: What fixes it.
         trace: The Java exceptions, for ``--debug``.
     """
 

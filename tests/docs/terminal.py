@@ -1,0 +1,102 @@
+"""A terminal of a test: types commands into a shell, follows its ``cd`` and its environment, and presses Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import re
+import shlex
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+# On a machine that does ten things at once a start takes minutes; a test that waits longer than this waits for nothing.
+PATIENCE_S = 400
+_CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]")
+
+
+class Running:
+    """A command that runs, with what it has printed so far."""
+
+    def __init__(self, process: subprocess.Popen[bytes], screen: int) -> None:
+        self._process, self._screen = process, screen
+        self._printed: list[bytes] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        # A pseudo-terminal that nobody writes to any more ends with EIO on Linux, and with no bytes elsewhere.
+        with contextlib.suppress(OSError):
+            while piece := os.read(self._screen, 65_536):
+                self._printed.append(piece)
+        os.close(self._screen)
+
+    @property
+    def printed(self) -> str:
+        """What it has printed on both streams, in order, without colours and other control sequences."""
+        text = b"".join(self._printed).decode(errors="replace")
+        return _CONTROL_SEQUENCE.sub("", text).replace("\r", "\n").replace("\n\n", "\n")
+
+    def wait_for(self, is_enough: Callable[[str], bool]) -> None:
+        """Wait until what it has printed is enough; an early end is a failure."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not is_enough(self.printed):
+            ended = self._process.poll()
+            assert ended is None or is_enough(self.printed), f"ended with {ended} after printing:\n{self.printed}"
+            assert time.monotonic() < deadline, f"printed only:\n{self.printed}"
+            time.sleep(0.05)
+
+    def interrupt(self) -> int:
+        """Press Ctrl-C and return the exit code."""
+        os.killpg(self._process.pid, signal.SIGINT)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end and return the exit code."""
+        try:
+            code = self._process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            raise AssertionError(f"did not end; it had printed:\n{self.printed}") from None
+        self._reader.join(10)
+        return code
+
+
+class Terminal:
+    """A shell whose folder and environment go from command to command, as in a terminal."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.environment = dict(environment)
+
+    def start(self, command: str) -> Running:
+        """Type a command."""
+        # The shell itself outlives Ctrl-C, to say how the command ended; the command gets the signal as ever.
+        screen, end = pty.openpty()
+        process = subprocess.Popen(
+            ["bash", "-c", f"trap : INT\n{command}"],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=end,
+            stderr=end,
+            start_new_session=True,
+        )
+        os.close(end)
+        return Running(process, screen)
+
+    def type(self, command: str) -> tuple[int, str]:
+        """Type a command, wait for its end, and return its exit code and what it printed."""
+        with tempfile.NamedTemporaryFile("r", prefix="clickreel-terminal-") as state:
+            after = f'{{ code=$?; pwd; env -0; }} > {shlex.quote(state.name)}; exit "$code"'
+            running = self.start(f"{command}\n{after}")
+            code = running.wait()
+            folder, _, environment = state.read().partition("\n")
+        self.folder = Path(folder)
+        self.environment = dict(entry.split("=", 1) for entry in environment.split("\0") if "=" in entry)
+        return code, running.printed
