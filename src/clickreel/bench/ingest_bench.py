@@ -57,7 +57,8 @@ def run(
         try:
             stack.ensure(["kafka", "clickhouse"], attached=True)
             profile = local_profile(stack.home)
-            file = Path(folder) / "events.jsonl"
+            # The only folder that file() of the local ClickHouse reads.
+            file = stack.home.data("clickhouse") / "user_files" / "events.jsonl"
             with file.open("wb") as lines:
                 topic, sent = fill(
                     profile, events, rate=2_000.0, taken=lambda values: lines.write(b"\n".join(values) + b"\n")

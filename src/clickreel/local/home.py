@@ -144,7 +144,7 @@ class Home:
             with contextlib.suppress(FileExistsError):
                 self.token_file.hardlink_to(temporary)  # unlike a rename this keeps the token of whoever was first
             temporary.unlink()
-        return self.token_file.read_text(encoding="ascii").strip()
+        return self.token_file.read_text(encoding="utf-8")
 
     def set_token(self, token: str) -> None:
         """Replace the home's token by a password of the user's own."""
@@ -153,7 +153,7 @@ class Home:
     def _write_secret(self, text: str) -> Path:
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = self.path / f".token.{os.getpid()}.{threading.get_ident()}"
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
         return temporary
 

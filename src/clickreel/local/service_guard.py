@@ -189,7 +189,7 @@ def _is_admitted(authorization: str, token: str) -> bool:
     given = rest.strip()
     if scheme.lower() == "basic":
         try:
-            user, _, given = base64.b64decode(given, validate=True).decode("latin-1").partition(":")
+            user, _, given = base64.b64decode(given, validate=True).decode("utf-8", "replace").partition(":")
         except binascii.Error:
             return False
         if user != USER:
@@ -245,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("command", nargs="+")
     parsed = parser.parse_args(arguments)
     host, _, port = parsed.upstream.rpartition(":")
-    token = parsed.token_file.read_text(encoding="ascii").strip()
+    token = parsed.token_file.read_text(encoding="utf-8")
     guard = ServiceGuard(parsed.port, GuardOptions((host, int(port)), token, parsed.ready))
     process = subprocess.Popen(parsed.command, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)  # noqa: PLW1509
 

@@ -23,7 +23,10 @@ It is a front for one machine and one folder. Where it differs from a server:
   the order is that one. The level is 1 unless ``http_zlib_compression_level`` says otherwise.
 * **GET** refuses all that changes something, temporary tables included.
 * **The reader** may not set anything, not even harmless settings, may not bring external tables, and may not call ``file()``.
-  The other user reads, as with ``clickhouse-local``, every file that the process may read.
+* **Files**: on Linux (5.13 and later) ``file()``, the engine ``File`` and ``url('file:...')`` reach the data folder, where relative names mean
+  its folder ``user_files``, and what Python and the system's libraries need; nothing outside of the data folder is written, and no program is
+  run (``executable()`` gives no rows). Elsewhere user ``default`` reaches every file that the process may. ``url()`` and ``s3()`` reach the network.
+* **A materialized view on a view** is refused with the statement that works; a server takes it, and it never gets a row.
 * **Parquet, Arrow files and ORC** are held whole in memory while they are inserted; all other formats stream.
 * **``INSERT ... SELECT ... FROM input()``** reads formats in one direction: Parquet and Arrow files fail in it with the engine's words.
 * **Web pages** from elsewhere (headers ``Origin``, ``Sec-Fetch-Site``), and names that are not this machine's (``Host``), are not let

@@ -8,6 +8,7 @@ and what a request sets (database, settings, parameters) dies with it; a session
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import threading
 import uuid
@@ -19,8 +20,10 @@ from typing import IO, Any
 
 from clickreel.errors import ClickreelError, MissingError
 from clickreel.local.clickhouse.database_errors import DatabaseError, ErrorCode, database_error
+from clickreel.local.clickhouse.file_confinement import confine_files
 from clickreel.local.clickhouse.statement_parts import quote_string
 
+LOG = logging.getLogger(__name__)
 # The engine gives every statement an id of its own and takes none. A setting travels with a statement into system.processes, so a
 # connection's statement is found there by a setting: this one is read by the PromQL dialect alone, which HTTP clients do not speak.
 _MARKER_SETTING = "promql_database"
@@ -68,6 +71,10 @@ class ClickHouseEngine:
     def __init__(self, path: Path, memory_bytes: int) -> None:
         self.path = path
         self._lock = _lock(path)
+        if not confine_files(path):
+            LOG.warning(
+                "this system has no Landlock: file() of user default reads and writes whatever this process may"
+            )
         import chdb
 
         # The native module has what a front needs (classification, pushed inserts) without the wrappers' conversions.

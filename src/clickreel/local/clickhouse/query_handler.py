@@ -29,6 +29,7 @@ from clickreel.local.clickhouse.query_request import QueryRequest
 from clickreel.local.clickhouse.query_result import QueryResult
 from clickreel.local.clickhouse.query_sessions import QuerySession, QuerySessions
 from clickreel.local.clickhouse.statement_parts import InsertStatement, PlainStatement, quote_identifier
+from clickreel.local.clickhouse.view_source import refuse_view_as_source
 from clickreel.local.http_connection import (
     CHUNK_BYTES,
     ByteSource,
@@ -223,6 +224,8 @@ class QueryHandler:
             return
         if known:
             self._may_change(parsed)
+        if parsed.verb == "CREATE":
+            refuse_view_as_source(connection, text)
         if parsed.verb == "KILL":
             text = self._with_engine_ids(text)
         body, stats = connection.run(text, output)

@@ -14,7 +14,7 @@ class ClickHouseSettings:
     user: str = setting("default", "Name of the user who may do everything; a server's own default.")
     password: str = setting(
         "",
-        "The password of that user. In a local stack the home's token takes its place unless it is set before the first start.",
+        "The password of that user. In a local stack: the token of the home, taken over by `up` while nothing runs; without it a random one.",
     )
     reader: str = setting("", "Name of a second user who may only read; none by default.")
     reader_password: str = setting("", "The password of the reader.")
