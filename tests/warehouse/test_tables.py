@@ -159,3 +159,54 @@ def test_old_rows_and_old_bytes_go_when_wanted(client: Client, topic: Topic) -> 
     assert client.command("SELECT count() FROM dvd_clicks_landing") == 0
     migrate.set_ttl(client, rows_days=0, raw_days=None)
     assert "TTL" not in str(client.command("SHOW CREATE TABLE dvd_clicks_landing"))
+
+
+def test_objects_of_a_pipe_answer_its_queries(client: Client, topic: Topic, tmp_path: Path) -> None:
+    """A row for each film and category from a file with this header; clicks once in each category of a film, once in all."""
+    file = tmp_path / "films.csv"
+    file.write_text(
+        "film_key,film_id,title,release_year,length,rating,rental_duration,category_name\n"
+        "1,331,Kwaidan,1964,183,PG,5,Horror\n2,331,Kwaidan,1964,183,PG,5,Drama\n3,332,Ran,1985,162,R,3,Drama\n",
+        encoding="utf-8",
+    )
+    assert films.load(client, films.catalogue(file)) == 2
+    assert client.rows(
+        "SELECT film_id, title, release_year, length, rating, rental_duration, category_name FROM ref_dim_film ORDER BY 1, 7"
+    ) == [
+        (331, "Kwaidan", 1964, 183, "PG", 5, "Drama"),
+        (331, "Kwaidan", 1964, 183, "PG", 5, "Horror"),
+        (332, "Ran", 1985, 162, "R", 3, "Drama"),
+    ]
+    assert client.command("SELECT count() FROM dvd_films") == 2
+    for number, film in enumerate((331, 331, 332, 999)):
+        topic.put(0, *message(number, event_ts=f"2025-12-27 07:0{number // 2}:01.000", film_id=film))
+    topic.put(0, b'"u_1"', b"{")
+    land(topic, client)
+    found = client.rows(
+        "SELECT window_start, category_name, sum(click_count) FROM mv_clicks_per_min_by_category_and_film GROUP BY 1,2"
+    )
+    assert sorted((f"{minute:%H:%M}", category, clicks) for minute, category, clicks in found) == [
+        ("07:00", "Drama", 2),
+        ("07:00", "Horror", 2),
+        ("07:01", "", 1),
+        ("07:01", "Drama", 1),
+    ]
+    described = client.rows("DESCRIBE TABLE mv_clicks_per_min_by_category_and_film")
+    assert [row[0] for row in described] == ["window_start", "category_name", "film_id", "title", "click_count"]
+    assert client.command("SELECT count() FROM dvd_clicks_clickpipes_error") == 1
+
+
+def test_the_films_of_before_are_kept_by_the_migration(empty: Client) -> None:
+    """What was loaded into the table ref_dim_film is in the dictionary after it has become a view; run again it is the same."""
+    for one in migrate.migrations()[:5]:
+        for statement in one.statements(empty.database):
+            empty.command(statement)
+    empty.command(
+        "INSERT INTO ref_dim_film VALUES (331, 'Kwaidan', 1964, 183, 'PG', ['Horror', 'Drama'], now64(3, 'UTC'))"
+    )
+    for _ in range(2):
+        for statement in migrate.migrations()[5].statements(empty.database):
+            empty.command(statement)
+        empty.command("SYSTEM RELOAD DICTIONARY dvd_films")
+        assert empty.rows("SELECT film_title, categories FROM dvd_films") == [("Kwaidan", ["Horror", "Drama"])]
+        assert empty.command("SELECT count() FROM ref_dim_film") == 2

@@ -46,6 +46,7 @@ def migrate(
 
 
 def films(
+    file: Annotated[Path | None, typer.Argument(help="The same as --films.")] = None,
     csv: Annotated[
         Path | None, typer.Option("--films", help="The user's own films; by default those of the last run.")
     ] = None,
@@ -62,7 +63,7 @@ def films(
     from clickreel.warehouse.client import connect
 
     client = connect(profile(profile_file))
-    count = dimension.load(client, dimension.catalogue(csv) if csv else _catalogue(topic_name(topic)))
+    count = dimension.load(client, dimension.catalogue(csv or file) if csv or file else _catalogue(topic_name(topic)))
     if json:
         print_json({"database": client.database, "films": count})
         return

@@ -117,7 +117,7 @@ def film_of(client: Client, given: str) -> int:
     if given.isascii() and given.isdigit():
         return _known_film(client, given)
     rows = client.rows(
-        "SELECT film_id, film_title FROM ref_dim_film FINAL WHERE lowerUTF8(film_title) = lowerUTF8({title:String}) "
+        "SELECT film_id, film_title FROM dvd_films WHERE lowerUTF8(film_title) = lowerUTF8({title:String}) "
         "OR positionCaseInsensitiveUTF8(film_title, {title:String}) > 0 "
         "ORDER BY lowerUTF8(film_title) = lowerUTF8({title:String}) DESC, film_id LIMIT 5",
         {"title": given},
@@ -138,7 +138,7 @@ def _known_film(client: Client, given: str) -> int:
     """The id, when the catalogue or an event has it."""
     film = int(given)
     known = film < 2**31 and client.rows(
-        "SELECT 1 FROM ref_dim_film WHERE film_id = {film:Int32} LIMIT 1 "
+        "SELECT 1 FROM dvd_films WHERE film_id = {film:Int32} LIMIT 1 "
         "UNION ALL SELECT 1 FROM dvd_clicks_landing WHERE error = '' AND film_id = {film:Int32} LIMIT 1",
         {"film": film},
     )

@@ -46,6 +46,7 @@ class Catalogue:
         length: Minutes; 0 where it is not known (int16[n]).
         rating: One of :data:`RATINGS`, or empty.
         categories: The categories of each film, the main one first.
+        rental_days: For how many days each is lent, 0 where it is not known; empty when no film's is.
     """
 
     film_id: NDArray[np.int32]
@@ -54,6 +55,7 @@ class Catalogue:
     length: NDArray[np.int16]
     rating: tuple[str, ...]
     categories: tuple[tuple[str, ...], ...]
+    rental_days: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Columns of one length, with at least one film."""

@@ -31,8 +31,8 @@ def read_csv(path: Path) -> Catalogue:
     """Read the user's own films.
 
     The file has a header line. ``film_id`` and ``film_title`` (or ``title``) are needed; ``release_year`` (or ``year``), ``length_min``
-    (or ``length``), ``rating`` and ``categories`` (or ``category``; several are parted by ``|`` or ``;``) are used when present, other
-    columns are ignored. Fields are separated by commas, semicolons, tabs or bars, whatever the header line uses; UTF-8 and UTF-16. A film
+    (or ``length``), ``rating``, ``rental_duration`` and ``categories`` (or ``category``; several are parted by ``|`` or ``;``) are used when
+    present, other columns are ignored. With a column ``category_name`` a film may have a row for each of its categories. Fields are separated by commas, semicolons, tabs or bars, whatever the header line uses; UTF-8 and UTF-16. A film
     without a category gets one drawn from its title, so that it has a place on a shelf.
 
     Raises:
@@ -49,7 +49,11 @@ def read_csv(path: Path) -> Catalogue:
         if fault:
             faults.append(f"line {line}: {fault}")
         elif isinstance(row, dict):
-            films[_number(row["film_id"].strip()) or 0] = row
+            film = _number(row["film_id"].strip()) or 0
+            if film in films:
+                films[film]["category_name"] += "|" + row["category_name"]
+            else:
+                films[film] = row
     if faults:
         shown = "; ".join(faults[:_ERRORS_SHOWN])
         more = f"; and {len(faults) - _ERRORS_SHOWN} more" if len(faults) > _ERRORS_SHOWN else ""
@@ -134,7 +138,7 @@ def _fault(row: dict[str, str], films: dict[int, dict[str, str]]) -> str:
     number = _number(text)
     if number is None or not 1 <= number <= _ID_MAX:
         return f"film_id is {printable(text, 40)!r}, not a whole number from 1 to {_ID_MAX}"
-    if number in films:
+    if number in films and not _is_further_category(row, films[number]):
         return f"film_id {text} stands twice"
     if not _title(row):
         return "film_title is empty"
@@ -144,6 +148,12 @@ def _fault(row: dict[str, str], films: dict[int, dict[str, str]]) -> str:
         if value and (number is None or not low <= number <= high):
             return f"{names[0]} is {printable(value, 40)!r}, not a whole number from {low} to {high}"
     return ""
+
+
+def _is_further_category(row: dict[str, str], film: dict[str, str]) -> bool:
+    """Whether a row differs by its category alone: a table with a row for each film and category."""
+    apart = {"category_name", "film_key"}
+    return "category_name" in row and all(film[name] == value for name, value in row.items() if name not in apart)
 
 
 def _number(text: str) -> int | None:
@@ -168,7 +178,9 @@ def _catalogue(films: dict[int, dict[str, str]]) -> Catalogue:
     rows = list(films.values())
     categories = []
     for row in rows:
-        names = [name.strip() for name in _field(row, "categories", "category").replace(";", "|").split("|")]
+        names = [
+            name.strip() for name in _field(row, "categories", "category", "category_name").replace(";", "|").split("|")
+        ]
         names = [name for name in names if name] or [CATEGORIES[text_key(_title(row)) % len(CATEGORIES)]]
         categories.append(tuple(dict.fromkeys(names)))
     return Catalogue(
@@ -178,4 +190,5 @@ def _catalogue(films: dict[int, dict[str, str]]) -> Catalogue:
         length=np.array([_number(_field(row, "length_min", "length")) or 0 for row in rows], np.int16),
         rating=tuple(_field(row, "rating") for row in rows),
         categories=tuple(categories),
+        rental_days=tuple(_number(_field(row, "rental_duration")) or 0 for row in rows),
     )

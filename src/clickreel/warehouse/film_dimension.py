@@ -1,4 +1,4 @@
-"""The film dimension: ``ref_dim_film``, filled as a whole, and the dictionary over it."""
+"""The film dimension: ``dvd_films_loaded``, filled as a whole; the dictionary and ``ref_dim_film`` over it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clickreel.simulate.films import Catalogue
 from clickreel.warehouse.client import Client
 from clickreel.warehouse.migrate import migrations
 
-TABLE = "ref_dim_film"
+TABLE = "dvd_films_loaded"
 DICTIONARY = "dvd_films"
 
 
@@ -34,13 +34,23 @@ def load(client: Client, catalogue: Catalogue, *, credentials: str = "") -> int:
         How many films there are now.
     """
     now = dt.datetime.now(dt.UTC)
-    columns = ("film_id", "film_title", "release_year", "length_min", "rating", "categories", "loaded_at")
+    columns = (
+        "film_id",
+        "film_title",
+        "release_year",
+        "length_min",
+        "rating",
+        "rental_duration",
+        "categories",
+        "loaded_at",
+    )
     rows = zip(
         catalogue.film_id.tolist(),
         catalogue.title,
         catalogue.year.tolist(),
         catalogue.length.tolist(),
         catalogue.rating,
+        catalogue.rental_days or [0] * len(catalogue),
         map(list, catalogue.categories),
         [now] * len(catalogue),
         strict=True,
@@ -60,7 +70,5 @@ def load(client: Client, catalogue: Catalogue, *, credentials: str = "") -> int:
 
 def restore_dictionary(client: Client, credentials: str = "") -> None:
     """Make the dictionary as the migrations made it."""
-    for migration in migrations():
-        for statement in migration.statements(client.database, credentials):
-            if statement.startswith(f"CREATE OR REPLACE DICTIONARY {DICTIONARY}"):
-                client.command(statement)
+    statements = [one for migration in migrations() for one in migration.statements(client.database, credentials)]
+    client.command([one for one in statements if one.startswith(f"CREATE OR REPLACE DICTIONARY {DICTIONARY}")][-1])
