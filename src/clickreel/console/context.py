@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clickreel.console.live_proof import LiveProof
 from clickreel.profile import Profile
 from clickreel.stream.cluster import Cluster
 from clickreel.stream.live_tail import LiveTail
@@ -35,6 +36,7 @@ class ConsoleContext:
     allow_writes: bool = True
     _tails: dict[str, LiveTail] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _proof: LiveProof | None = None
     _clients: threading.local = field(default_factory=threading.local)
 
     def broker(self) -> Cluster:
@@ -80,7 +82,16 @@ class ConsoleContext:
         limits = {"readonly": 2, "max_execution_time": 60, "max_result_rows": 100_000, "result_overflow_mode": "break"}
         return client, {} if self.profile.clickhouse_embedded else limits
 
+    def proof(self) -> LiveProof:
+        """The proof of the topic, shared by all viewers."""
+        with self._lock:
+            if self._proof is None:
+                self._proof = LiveProof(self.profile, self.topic, self.home)
+            return self._proof
+
     def close(self) -> None:
-        """Stop the tails."""
+        """Stop the tails and the proof."""
+        if self._proof is not None:
+            self._proof.close()
         for tail in self._tails.values():
             tail.close()

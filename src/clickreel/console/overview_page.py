@@ -12,6 +12,7 @@ from clickreel.console.context import ConsoleContext
 from clickreel.console.layout import PageState, page_frame
 from clickreel.console.markup import NOTHING, tag
 from clickreel.errors import ClickreelError
+from clickreel.foreign_text import printable
 from clickreel.ingest.freshness import read_status
 from clickreel.stream.live_tail import LiveTail
 from clickreel.stream.saved_runs import list_runs
@@ -56,6 +57,7 @@ class _Overview:
             self._table = self._stop("Tables", "ClickHouse", "/sql?engine=clickhouse")
             self._read = self._arrow()
             self._answers = self._stop("Answers", "trending, funnel, next film", "/dashboard")
+        self._proof = tag("a", "the proof is being made", classes="proof", props='href="/quality"')
         with ui.element("section").classes("card"):
             tag("h2", "Messages a second, last five minutes").classes("card-title")
             self._chart = TimeChart(
@@ -83,6 +85,12 @@ class _Overview:
             return _Arrow(above, ui.label(""), box)
 
     async def _tick(self) -> None:
+        proof = self._context.proof()
+        proof.watch()
+        is_good = proof.report is not None and proof.report.ok
+        is_bad = proof.report is not None and not proof.report.ok
+        self._proof.classes(add="good" if is_good else "bad" if is_bad else "", remove="bad" if is_good else "good")
+        self._proof.set_text(printable(f"From the simulator to the tables: {proof.summary()}"))
         self._state.error(f"{self._tail.error}: trying again every second" if self._tail.error else "")
         fresh = [one for one in list(self._tail.seconds)[-_CHART_S:] if one.at_ms > self._shown_ms]
         if fresh:
