@@ -3,7 +3,7 @@ import pytest
 
 from clickreel.audit.realism import timeline
 from clickreel.audit.realism.columns import DAY_MS, HOUR_MS
-from clickreel.audit.realism.rhythm import (
+from clickreel.audit.realism.traffic_rhythm import (
     device_change_share,
     hour_by_weekday,
     information,

@@ -66,27 +66,27 @@ def test_episodes_have_numbers_of_their_own_over_weeks() -> None:
 
 @pytest.mark.parametrize("rate", [5.0, 50.0, 1000.0])
 def test_a_flat_rate_holds_in_any_twenty_seconds(rate: float) -> None:
-    """Seen over 20 s, the rate asked for is there within 2.5 % (or four events, where that is more), and not as a metronome."""
+    """Seen over 20 s, the rate asked for is there within 3.5 %, 5 % at 50 events a second and 16 % at 5, and not as a metronome."""
     made = world(rate=rate, seed=36)
     seconds = 1200 if rate < 1000 else 120
     start = MONDAY_MS + 5 * HOUR_MS + 777
     events = made.cursor(start).advance(start + seconds * 1000).events
     per_window = np.bincount((events.ts_ms - start) // 20_000, minlength=seconds // 20)
     wanted = 20 * rate
-    assert np.abs(per_window - wanted).max() <= max(0.025 * wanted, 4)
+    assert np.abs(per_window - wanted).max() <= max(0.035, 0.05 * (50 / rate) ** 0.5) * wanted
     gaps = np.diff(events.ts_ms)
     assert 0.6 < gaps.std() / gaps.mean() < 1.3  # 1 for a Poisson process, 0 for a metronome
 
 
 @pytest.mark.parametrize("settings", [{"mean_rate": 5.0}, {"users": 20_000}, {"users": 5000, "mean_rate": 1.0}])
 def test_a_mean_rate_holds_over_weeks(settings: dict[str, Any]) -> None:
-    """Over two weeks the mean is what was asked for, within 2 %; nine events a user and day where only users are given."""
+    """Over two weeks the mean is what was asked for, within 4 % (a few people make much of it); nine events a user and day where only users are given."""
     made = world(seed=37, **settings)
     cursor = made.cursor(MONDAY_MS)
     count = sum(len(cursor.advance(MONDAY_MS + (day + 1) * DAY_MS)) for day in range(14))
     wanted = settings.get("mean_rate", 9.2 * settings.get("users", 0) / 86_400)
     assert made.expected_rate == pytest.approx(wanted, rel=1e-6)
-    assert count / (14 * 86_400) == pytest.approx(wanted, rel=0.02)
+    assert count / (14 * 86_400) == pytest.approx(wanted, rel=0.04)
 
 
 def test_people_stay_as_many_while_newcomers_arrive() -> None:

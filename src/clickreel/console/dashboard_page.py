@@ -46,7 +46,7 @@ class _Figures:
     categories: tuple[charts.CategoryClicks, ...]
     devices: tuple[charts.DeviceClicks, ...]
     links: tuple[charts.DeviceEventTypeClicks, ...]
-    lengths: tuple[charts.SessionLengths, ...]
+    lengths: tuple[charts.SessionLengthFigures, ...]
     week: tuple[charts.HourOfWeek, ...]
     trending: TrendingFilms
 

@@ -90,7 +90,7 @@ class DeviceEventTypeClicks:
 
 
 @dataclass(frozen=True)
-class SessionLengths:
+class SessionLengthFigures:
     """Sessions that begin in the window; figures are of those that have ended, ``None`` when none has.
 
     ``bounce_ratio`` is the share of sessions with a single click; durations are from the first to the last click, seconds.
@@ -217,9 +217,9 @@ def device_event_types(client: Client, window: Window) -> ChartAnswer[DeviceEven
     return _ask(client, "device_event_types", DeviceEventTypeClicks, window)
 
 
-def session_lengths(client: Client, window: Window) -> ChartAnswer[SessionLengths]:
+def session_lengths(client: Client, window: Window) -> ChartAnswer[SessionLengthFigures]:
     """How long sessions are, and how many have a single click."""
-    return _ask(client, "session_lengths", SessionLengths, window)
+    return _ask(client, "session_lengths", SessionLengthFigures, window)
 
 
 def hours_of_week(client: Client, window: Window) -> ChartAnswer[HourOfWeek]:

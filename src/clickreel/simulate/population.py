@@ -127,7 +127,7 @@ class Population:
         self.people = people
         self._sigma = settings.activity_sigma
         self._bots = bot_people(settings)
-        self._bot_wants = BOT_WANTS * math.exp(0.5 * self._sigma**2)
+        self.bot_wants = BOT_WANTS * math.exp(0.5 * self._sigma**2)
         self._root = root(settings.seed, Purpose.USER)
         self._stay_days = 30.0 / settings.churn if settings.churn else math.inf
         mean = TRIERS * TRIER_DAYS + (1 - TRIERS) * self._stay_days * (1 - math.exp(-STAY_MAX))
@@ -159,7 +159,7 @@ class Population:
         wants += WEEKDAY_HABIT * bell(child(child(key, PersonStream.WEEKDAY), weekday))
         wants += lasting.weekend[rows] * (1.0 if weekday >= 5 else -0.4)
         np.exp(wants, out=wants)
-        wants[lasting.bot[rows]] = self._bot_wants
+        wants[lasting.bot[rows]] = self.bot_wants
         age = since - lasting.joined[rows]
         new = np.flatnonzero(age < 8 * CURIOUS_DAYS)
         wants[new] *= 1.0 + CURIOUS * np.exp(-age[new] / CURIOUS_DAYS)

@@ -54,11 +54,19 @@ class Pilot:
         events: Mean number of events.
         days: For each kind of day, and each of its 96 quarter hours: share of the day's candidates, and of those that can be met then.
         wants: How much people want to come, mean 1, over people and days (float64[m]).
+        bots: Share of the people who are bots.
+        bot_wants: How much a bot wants to come, on the scale of ``wants``.
+        bot_extra: Events of a bot's episode beyond those of a person's.
+        bot_share: Share of the episodes that are bots', as it is counted in ``events``; None for their share of the people.
     """
 
     events: float
     days: list[tuple[F64, F64]]
     wants: F64
+    bots: float = 0.0
+    bot_wants: float = 1.0
+    bot_extra: float = 0.0
+    bot_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,8 @@ def audience(model: WorldModel) -> Audience:
     pilot = run_pilot(model)
     most = kept_episodes(pilot, _EPISODES_MEAN_MAX) * pilot.events  # events a person and day
     people, per_day = _people(settings, most)
+    for _ in range(_BOT_ROUNDS if pilot.bots else 0):
+        pilot = _weigh_bots(pilot, _candidates_for(pilot, per_day / pilot.events))
     kept = per_day / pilot.events
     if settings.flat:
         # So many more that a day whose chance is four deviations low still fills the quota.
@@ -161,20 +171,40 @@ def run_pilot(model: WorldModel) -> Pilot:
     if settings.monsters:
         endless = dataclasses.replace(usual, monsters=1.0)
         mean += settings.monsters * (_stratified(model, endless, _PILOT_PEOPLE // 10, MONSTER_VISITS)[0] - mean)
+    bots = bot_extra = 0.0
     if settings.bots:
         swarm = dataclasses.replace(usual, bots=_ALL_BOTS)
         bots = bot_people(settings)
-        mean += bots * (_stratified(model, swarm, _PILOT_PEOPLE // 20, (0, BOT_VISITS))[0] - mean)
+        bot_extra = _stratified(model, swarm, _PILOT_PEOPLE // 20, (0, BOT_VISITS))[0] - mean
+        mean += bots * bot_extra
     apart = np.sort(bound + apart_ms(settings))
     steps = np.arange(_QUARTERS) * (DAY_MS // 96)
     crowd = Population(settings, _PILOT_PEOPLE)
     wants = np.concatenate([crowd.members(_PILOT_DAY + 30 * month).wants for month in range(3)])
     longer = 1 - np.searchsorted(apart, steps) / len(apart)
     days = [(share, _met(share, longer)) for share in Rhythm(settings).by_quarter_hour()]
-    return Pilot(mean, days, np.sort(wants)[:: len(wants) // 512] / wants.mean())
+    scale = 1 / wants.mean()
+    return Pilot(mean, days, np.sort(wants)[:: len(wants) // 512] * scale, bots, crowd.bot_wants * scale, bot_extra)
+
+
+def _weigh_bots(pilot: Pilot, candidates: float) -> Pilot:
+    """The pilot with bots counted by their share of the episodes, which depends on how often everybody comes.
+
+    A bot comes as often as somebody on the mean. Those who come most meet their own earlier episodes, so that the mean person keeps fewer
+    than the bot does.
+    """
+    mean = capped_to(pilot.wants, candidates * len(pilot.wants))
+    bot_mean = min(float(mean[0] / pilot.wants[0]) * pilot.bot_wants, float(mean.max()))
+    kept = float(np.mean([(bot_mean * share * np.exp(-bot_mean * before)).sum() for share, before in pilot.days]))
+    now = pilot.bots * kept / kept_episodes(pilot, candidates)
+    before_now = pilot.bot_share if pilot.bot_share is not None else pilot.bots
+    return dataclasses.replace(pilot, events=pilot.events + (now - before_now) * pilot.bot_extra, bot_share=now)
 
 
 _ALL_BOTS = 1.0  # everybody
+_BOT_ROUNDS = (
+    3  # how often everybody comes follows from the bots' share, and it from that; three rounds settle it to 1e-4
+)
 
 
 def _pilot(model: WorldModel, settings: WorldSettings, people: int) -> tuple[Episodes, NDArray[np.int64]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from clickreel.audit.realism import popularity as films
-from clickreel.audit.realism import rhythm, sessions
+from clickreel.audit.realism import sessions, traffic_rhythm
 from clickreel.audit.realism.bands import Evidence
 from clickreel.audit.realism.columns import EventTable
 from clickreel.contract.vocabulary import EVENT_TYPES
@@ -59,7 +59,7 @@ def _position(axes: Any, evidence: Evidence) -> None:
 
 
 def _week(axes: Any, evidence: Evidence) -> None:
-    grid = rhythm.hour_by_weekday(evidence.timeline)
+    grid = traffic_rhythm.hour_by_weekday(evidence.timeline)
     shown = axes.imshow(grid, aspect="auto", cmap="Blues", origin="upper")
     axes.set(title="Hour by weekday", xlabel="hour, UTC", xticks=range(0, 24, 3))
     axes.set_yticks(range(7), DAYS)

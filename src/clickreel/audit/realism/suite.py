@@ -9,7 +9,7 @@ from typing import Any
 
 from clickreel.audit.realism import burst_detection as bursts
 from clickreel.audit.realism import flaw_rates as flaws
-from clickreel.audit.realism import learnable, rhythm, sessions
+from clickreel.audit.realism import learnable, sessions, traffic_rhythm
 from clickreel.audit.realism import popularity as films
 from clickreel.audit.realism import user_skew as people
 from clickreel.audit.realism.bands import Evidence, RealismResult, RealismTest
@@ -19,7 +19,11 @@ from clickreel.errors import UsageError
 
 TESTS: tuple[RealismTest, ...] = tuple(
     sorted(
-        (test for module in (sessions, people, films, rhythm, learnable, flaws, bursts) for test in module.TESTS),
+        (
+            test
+            for module in (sessions, people, films, traffic_rhythm, learnable, flaws, bursts)
+            for test in module.TESTS
+        ),
         key=lambda test: int(test.id[1:]),
     )
 )
