@@ -61,8 +61,10 @@ def configuration(*, host: str, gateway_port: int, cluster_port: int, scratch: P
         "sql-gateway.endpoint.rest.bind-port": str(gateway_port),
         "sql-gateway.worker.threads.min": "2",
         "jobmanager.bind-host": host,
-        "taskmanager.bind-host": host,
-        "taskmanager.host": host,
+        # The rows of a statement come over a socket that the in-process worker opens here and announces as localhost: bound to another
+        # address, no row ever arrives.
+        "taskmanager.bind-host": "127.0.0.1",
+        "taskmanager.host": "127.0.0.1",
         "taskmanager.numberOfTaskSlots": str(slots),
         "taskmanager.memory.managed.size": "64m",
         "taskmanager.memory.network.min": "96m",
