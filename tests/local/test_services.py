@@ -25,8 +25,8 @@ def home(tmp_path: Path) -> Home:
 
 
 def test_the_parts_are_those_that_status_names() -> None:
-    """Scripts rely on these names; a part may be absent until somebody starts it."""
-    assert set(NAMES) - set(SERVICES) == {"console"}
+    """Scripts rely on these names."""
+    assert set(NAMES) == set(SERVICES)
     needs = [one.needs for one in SERVICES.values()] + [one.needs for one in INIT_TASKS.values()]
     assert {name for names in needs for name in names} <= {*SERVICES, *INIT_TASKS}
 

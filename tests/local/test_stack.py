@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clickreel.local.stack import Stack
-    from tests.conftest import Kafka, Registry
+    from clickreel.profile import split_login
+from tests.conftest import Kafka, Registry
 
 pytestmark = pytest.mark.stack
 
@@ -27,7 +28,7 @@ def test_parts_that_were_started_are_running_and_named_with_their_addresses(
     status = {part.name: part for part in stack.status()}
     assert list(status) == ["kafka", "registry", "clickhouse", "flink", "ingest", "producer", "console"]
     assert (status["kafka"].state, status["kafka"].address) == ("running", kafka.bootstrap)
-    assert (status["registry"].state, status["registry"].address) == ("running", registry.url)
+    assert (status["registry"].state, status["registry"].address) == ("running", split_login(registry.url)[0])
     assert status["kafka"].pid is not None
 
 
@@ -51,7 +52,7 @@ def test_a_second_ensure_starts_nothing(stack: Stack, kafka: Kafka) -> None:
 def test_the_profile_of_a_home_names_what_runs(stack: Stack, home: Home, kafka: Kafka, registry: Registry) -> None:
     """Every command without a profile of its own talks to these."""
     found = profile(home)
-    assert (found.bootstrap, found.registry_url) == (kafka.bootstrap, registry.url)
+    assert (found.bootstrap, found.registry_url) == (kafka.bootstrap, split_login(registry.url)[0])
     assert stack.addresses()["kafka"] == kafka.bootstrap
 
 

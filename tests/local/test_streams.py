@@ -58,6 +58,7 @@ def test_up_streams_to_the_kafka_of_a_profile_and_goes_on_after_a_crash(
         "clickhouse": [],
         "ingest": [],
         "producer": [],
+        "console": [],
     }
     until(lambda: len(events(kafka, topic)) > 50)
 
