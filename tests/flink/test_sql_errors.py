@@ -105,7 +105,7 @@ def test_a_topic_that_does_not_exist_is_said_to(open_workspace: Open) -> None:
 
 def test_a_division_by_zero_is_a_division_by_zero(open_workspace: Open, stream: tuple[str, Deliveries]) -> None:
     """A job that fails gives its innermost reason."""
-    with pytest.raises(FlinkError, match=r"/ by zero, at the record \{"):
+    with pytest.raises(FlinkError, match="/ by zero"):
         rows(open_workspace(stream[0]), "select film_id / (film_id - film_id) from dvd_clicks")
 
 
