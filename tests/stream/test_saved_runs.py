@@ -27,7 +27,6 @@ def name(**settings: object) -> str:
         ({"flaws": "late=2%"}, {"flaws": "late=0.01,late_batch=1%"}),
         ({"flaws": "late=0%"}, {}),
         ({"rate": 5}, {"rate": 5.0}),
-        ({"mean_rate": 20.0}, {}),
         ({"scenario": "calm"}, {}),
         ({"churn": 0.05}, {}),
     ],
