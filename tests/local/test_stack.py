@@ -9,13 +9,13 @@ import pytest
 from clickreel.errors import UnreachableError
 from clickreel.local.home import Home
 from clickreel.local.local_profile import profile
+from clickreel.profile import split_login
 from tests.local.conftest import foreign_addresses
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from clickreel.local.stack import Stack
-    from clickreel.profile import split_login
 from tests.conftest import Kafka, Registry
 
 pytestmark = pytest.mark.stack
