@@ -231,7 +231,7 @@ def test_every_chart_is_listed_once_with_a_statement(landed: Landed) -> None:
     span = window(landed.client, DAYS * DAY_MS, now_ms=END_MS, end_ms=END_MS)
     assert len({chart.name for chart in charts.CHARTS}) == len(charts.CHARTS) == 13
     for chart in charts.CHARTS:
-        assert chart.ask.__name__ == chart.name
+        assert getattr(charts, chart.name) is chart
         assert "FROM dvd_clicks_landing" in chart.sql
         answer = chart.answer(landed.client, span, limit=3)
         assert answer.rows, chart.name

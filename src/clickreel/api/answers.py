@@ -11,6 +11,7 @@ import pyarrow as pa
 from clickreel import timespec
 from clickreel.api.streams import load_profile
 from clickreel.insight import activity, film_trends, funnel, recommend
+from clickreel.insight.charts import LIMIT, ChartAnswer, chart_named
 from clickreel.insight.window import Window, window
 from clickreel.profile import Profile
 from clickreel.warehouse.client import Client
@@ -51,17 +52,34 @@ class Answers:
         table: pa.Table = self._client.columns(sql, parameters)
         return table
 
-    def trending(self, since: str = "3h", *, limit: int = 20) -> film_trends.TrendingFilms:
+    def chart(
+        self, name: str, since: str | None = None, *, until: str | None = None, limit: int = LIMIT
+    ) -> ChartAnswer[Any]:
+        """The rows of a chart, which are a table by ``to_arrow()``, ``to_pandas()`` or ``to_polars()``; see ``clickreel chart``.
+
+        Args:
+            name: Its name, such as ``clicks_per_minute``.
+            since: Length of the window; None for the chart's own.
+            until: Where the window ends; None for the newest event.
+            limit: How many films or categories, where the chart has a limit.
+
+        Raises:
+            UsageError: There is no such chart.
+        """
+        asked = chart_named(name)
+        return asked.answer(self._client, self._window(since or asked.since, until), limit=limit)
+
+    def trending(self, since: str = "3h", *, until: str | None = None, limit: int = 20) -> film_trends.TrendingFilms:
         """The films that are watched more than is usual for them; see ``clickreel trending``."""
-        return film_trends.trends(self._client, self._window(since), limit=limit)
+        return film_trends.trends(self._client, self._window(since, until), limit=limit)
 
-    def funnel(self, since: str = "1d", *, by: str | None = None) -> funnel.Funnel:
+    def funnel(self, since: str = "1d", *, until: str | None = None, by: str | None = None) -> funnel.Funnel:
         """From a view to the watchlist; see ``clickreel funnel``."""
-        return funnel.funnel(self._client, self._window(since), by=by)
+        return funnel.funnel(self._client, self._window(since, until), by=by)
 
-    def activity(self, since: str = "1d", *, step_s: int | None = None) -> activity.Activity:
+    def activity(self, since: str = "1d", *, until: str | None = None, step_s: int | None = None) -> activity.Activity:
         """Who is active when; see ``clickreel activity``."""
-        return activity.activity(self._client, self._window(since), step_s=step_s)
+        return activity.activity(self._client, self._window(since, until), step_s=step_s)
 
     def recommend(
         self, *, user: str | None = None, film: int | str | None = None, since: str = "28d", limit: int = 10
@@ -73,8 +91,10 @@ class Answers:
             return recommend.for_user(self._client, recommend.user_of(user), seen, limit=limit)
         return recommend.for_film(self._client, recommend.film_of(self._client, str(film)), seen, limit=limit)
 
-    def _window(self, since: str) -> Window:
-        return window(self._client, timespec.span_ms(since, "since"), now_ms=round(time.time() * 1000))
+    def _window(self, since: str, until: str | None = None) -> Window:
+        now_ms = round(time.time() * 1000)
+        end_ms = timespec.instant_ms(until, now_ms, "until") if until else None
+        return window(self._client, timespec.span_ms(since, "since"), now_ms=now_ms, end_ms=end_ms)
 
 
 def connect(profile: Profile | None = None) -> Answers:

@@ -291,8 +291,7 @@ def chart(
 
     Example: [bold]clickreel chart popular_categories --since 24h[/bold]
     """
-    from clickreel.errors import UsageError
-    from clickreel.insight.charts import CHARTS
+    from clickreel.insight.charts import CHARTS, chart_named
 
     if name is None:
         listed = [(one.name, one.title, one.since) for one in CHARTS]
@@ -301,9 +300,7 @@ def chart(
         else:
             print_table(("chart", "title", "since"), listed)
         return
-    asked = next((one for one in CHARTS if one.name == name.replace("-", "_")), None)
-    if asked is None:
-        raise UsageError(f"no chart is called {name!r}", hint="clickreel chart lists them")
+    asked = chart_named(name)
     if sql:
         typer.echo(asked.sql, nl=False)
         return

@@ -1,4 +1,4 @@
-"""The charts: a named statement in ``sql/`` each, a typed function, and :data:`CHARTS`, which lists them for commands and pages.
+"""The charts: a named statement in ``sql/`` each, asked like a function, and :data:`CHARTS`, which lists them for commands and pages.
 
 A click is an event of any type. What is counted is what landed: each offset of the topic once. Dead letters are in no chart.
 """
@@ -6,12 +6,14 @@ A click is an event of any type. What is counted is what landed: each offset of 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from clickreel import timespec
+from clickreel.errors import UsageError
 from clickreel.insight.queries import text
+from clickreel.insight.tabular import Tabular
 from clickreel.insight.window import Window
 from clickreel.warehouse.client import Client
 
@@ -158,11 +160,12 @@ class FilmPosition:
 
 
 @dataclass(frozen=True)
-class ChartAnswer(Generic[Row]):
+class ChartAnswer(Tabular, Generic[Row]):
     """The rows of a chart over a window."""
 
     name: str
     window: Window
+    row_type: type[Row]
     rows: tuple[Row, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -176,118 +179,89 @@ class ChartAnswer(Generic[Row]):
         ]
         return {"chart": self.name, "window": self.window.as_json(), "rows": rows}
 
-
-def _ask(client: Client, name: str, row: Callable[..., Row], window: Window, **parameters: int) -> ChartAnswer[Row]:
-    rows: Sequence[tuple[Any, ...]] = client.rows(text(name), {**window.parameters, **parameters})
-    return ChartAnswer(name, window, tuple(row(*cells) for cells in rows))
-
-
-def active_now(client: Client, window: Window) -> ChartAnswer[ActiveNow]:
-    """Who is active in the last five minutes of a window."""
-    return _ask(client, "active_now", ActiveNow, window)
-
-
-def clicks_per_minute(client: Client, window: Window) -> ChartAnswer[MinuteClicks]:
-    """Clicks by the minute in which they happened."""
-    return _ask(client, "clicks_per_minute", MinuteClicks, window)
-
-
-def popular_films(client: Client, window: Window, *, limit: int = LIMIT) -> ChartAnswer[FilmClicks]:
-    """The films with the most clicks."""
-    return _ask(client, "popular_films", FilmClicks, window, limit=limit)
-
-
-def event_types(client: Client, window: Window) -> ChartAnswer[EventTypeClicks]:
-    """Clicks, sessions and people by event type."""
-    return _ask(client, "event_types", EventTypeClicks, window)
-
-
-def devices(client: Client, window: Window) -> ChartAnswer[DeviceClicks]:
-    """Clicks and people by device."""
-    return _ask(client, "devices", DeviceClicks, window)
-
-
-def popular_categories(client: Client, window: Window, *, limit: int = LIMIT) -> ChartAnswer[CategoryClicks]:
-    """The categories with the most clicks; a film counts once in each of its own."""
-    return _ask(client, "popular_categories", CategoryClicks, window, limit=limit)
-
-
-def device_event_types(client: Client, window: Window) -> ChartAnswer[DeviceEventTypeClicks]:
-    """Clicks from each device to each event type."""
-    return _ask(client, "device_event_types", DeviceEventTypeClicks, window)
-
-
-def session_lengths(client: Client, window: Window) -> ChartAnswer[SessionLengthFigures]:
-    """How long sessions are, and how many have a single click."""
-    return _ask(client, "session_lengths", SessionLengthFigures, window)
-
-
-def hours_of_week(client: Client, window: Window) -> ChartAnswer[HourOfWeek]:
-    """Clicks by weekday and hour."""
-    return _ask(client, "hours_of_week", HourOfWeek, window)
-
-
-def retention(client: Client, window: Window, *, period_s: int = WEEK_S) -> ChartAnswer[RetainedPeople]:
-    """How many people of each cohort come again; a period is a week or a day."""
-    assert period_s in (WEEK_S, 86_400)
-    return _ask(client, "retention", RetainedPeople, window, period_s=period_s)
-
-
-def session_funnel(client: Client, window: Window) -> ChartAnswer[SessionFunnelStep]:
-    """Sessions that took the steps in their order, with whatever film."""
-    return _ask(client, "session_funnel", SessionFunnelStep, window)
-
-
-def film_entries(client: Client, window: Window, *, limit: int = LIMIT) -> ChartAnswer[FilmEntry]:
-    """The films with the most clicks, by referrer."""
-    return _ask(client, "film_entries", FilmEntry, window, limit=limit)
-
-
-def film_positions(client: Client, window: Window, *, limit: int = LIMIT) -> ChartAnswer[FilmPosition]:
-    """The films with the most clicks, by their position in the list."""
-    return _ask(client, "film_positions", FilmPosition, window, limit=limit)
+    def _table_rows(self) -> tuple[type[Row], tuple[Row, ...]]:
+        return self.row_type, self.rows
 
 
 @dataclass(frozen=True)
-class Chart:
-    """One chart.
+class Chart(Generic[Row]):
+    """One chart: call it with a client and a window.
 
     Attributes:
         name: What commands call it; the statement's file has the same name.
         title: What stands above it.
-        ask: The typed function; it takes a client, a window, and ``limit`` where ``limited``.
+        row_type: What its rows are.
         since: The window that fits it, as ``--since`` takes it.
-        limited: Whether it shows the first so many films or categories.
+        parameters: Parameters of the statement beside the window, with their defaults.
     """
 
     name: str
     title: str
-    ask: Callable[..., ChartAnswer[Any]]
+    row_type: type[Row]
     since: str = "24h"
-    limited: bool = False
+    parameters: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it shows the first so many films or categories."""
+        return "limit" in self.parameters
 
     @property
     def sql(self) -> str:
         """Its statement, with ClickHouse's parameters in it."""
         return text(self.name)
 
-    def answer(self, client: Client, window: Window, *, limit: int = LIMIT) -> ChartAnswer[Any]:
-        """Ask it."""
-        return self.ask(client, window, limit=limit) if self.limited else self.ask(client, window)
+    def __call__(self, client: Client, window: Window, **parameters: int) -> ChartAnswer[Row]:
+        """Ask it; parameters that it does not have are a mistake of the caller."""
+        assert parameters.keys() <= self.parameters.keys(), f"{self.name} has no such parameter"
+        rows: Sequence[tuple[Any, ...]] = client.rows(self.sql, {**window.parameters, **self.parameters, **parameters})
+        return ChartAnswer(self.name, window, self.row_type, tuple(self.row_type(*cells) for cells in rows))
+
+    def answer(self, client: Client, window: Window, *, limit: int = LIMIT) -> ChartAnswer[Row]:
+        """Ask it, with a limit where it has one."""
+        return self(client, window, limit=limit) if self.is_limited else self(client, window)
 
 
-CHARTS: tuple[Chart, ...] = (
-    Chart("active_now", "Active users now", active_now, "5m"),
-    Chart("clicks_per_minute", "Clicks per minute", clicks_per_minute, "1h"),
-    Chart("popular_films", "Most popular films", popular_films, limited=True),
-    Chart("event_types", "Event types", event_types),
-    Chart("devices", "Devices", devices),
-    Chart("popular_categories", "Most popular categories", popular_categories, limited=True),
-    Chart("device_event_types", "Activity by device and event type", device_event_types),
-    Chart("session_lengths", "Sessions: length, duration, bounce", session_lengths),
-    Chart("hours_of_week", "Hour by weekday (UTC)", hours_of_week, "28d"),
-    Chart("retention", "Retention by weekly cohort", retention, "56d"),
-    Chart("session_funnel", "Ordered funnel per session", session_funnel),
-    Chart("film_entries", "Films by referrer", film_entries, limited=True),
-    Chart("film_positions", "Films by position in the list", film_positions, limited=True),
+_LIMITED = {"limit": LIMIT}
+
+active_now = Chart("active_now", "Active users now", ActiveNow, "5m")
+clicks_per_minute = Chart("clicks_per_minute", "Clicks per minute", MinuteClicks, "1h")
+popular_films = Chart("popular_films", "Most popular films", FilmClicks, parameters=_LIMITED)
+event_types = Chart("event_types", "Event types", EventTypeClicks)
+devices = Chart("devices", "Devices", DeviceClicks)
+popular_categories = Chart("popular_categories", "Most popular categories", CategoryClicks, parameters=_LIMITED)
+device_event_types = Chart("device_event_types", "Activity by device and event type", DeviceEventTypeClicks)
+session_lengths = Chart("session_lengths", "Sessions: length, duration, bounce", SessionLengthFigures)
+hours_of_week = Chart("hours_of_week", "Hour by weekday (UTC)", HourOfWeek, "28d")
+retention = Chart("retention", "Retention by weekly cohort", RetainedPeople, "56d", {"period_s": WEEK_S})
+session_funnel = Chart("session_funnel", "Ordered funnel per session", SessionFunnelStep)
+film_entries = Chart("film_entries", "Films by referrer", FilmEntry, parameters=_LIMITED)
+film_positions = Chart("film_positions", "Films by position in the list", FilmPosition, parameters=_LIMITED)
+
+CHARTS: tuple[Chart[Any], ...] = (
+    active_now,
+    clicks_per_minute,
+    popular_films,
+    event_types,
+    devices,
+    popular_categories,
+    device_event_types,
+    session_lengths,
+    hours_of_week,
+    retention,
+    session_funnel,
+    film_entries,
+    film_positions,
 )
+
+
+def chart_named(name: str) -> Chart[Any]:
+    """The chart of a name; a hyphen may stand for an underscore.
+
+    Raises:
+        UsageError: There is none.
+    """
+    for chart in CHARTS:
+        if chart.name == name.replace("-", "_"):
+            return chart
+    raise UsageError(f"no chart is called {name!r}", hint="clickreel chart lists them")
