@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: up down test type-pages lint types build docs bench clean lock soak-simulate soak-producer soak-ingest soak-flink
+.PHONY: up down test type-pages lint types build docs bench clean lock soak-simulate soak-producer soak-ingest soak-flink soak-console
 
 up: $(VENV)/.ready
 	$(BIN)/clickreel up $(ARGS)
@@ -47,6 +47,9 @@ soak-ingest: $(VENV)/.ready-dev
 
 soak-flink: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.soak.flink $(ARGS)
+
+soak-console: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.soak.console $(ARGS)
 
 # Pins: one file for users, one that adds what developers need, one for uv itself. No index address stands in either.
 lock:

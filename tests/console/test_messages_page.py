@@ -108,3 +108,31 @@ def test_the_other_screens_show_the_stream(console: Console, page: Any, path: st
     console.write(event())
     page.wait_for_selector("text=/[1-9][0-9,]*/")
     assert page.locator("[role=alert]:visible").count() == 0
+
+
+def test_a_value_of_a_megabyte_is_cut_in_the_table_and_opens(console: Console, page: Any) -> None:
+    """The table carries its beginning only."""
+    console.write(b'{"film_id":4960,"text":"' + b"x" * 900_000 + b'"}')
+    page.goto(f"{console.address}messages?start=earliest&where=film_id == 4960")
+    row = page.wait_for_selector(".mt-table tbody tr")
+    assert len(row.inner_text()) < 5_000
+    row.click()
+    page.wait_for_selector(".drawer .pre")
+    page.locator(".drawer .tab", has_text="hex").click()
+    page.wait_for_selector("text=bytes more")
+
+
+def test_a_stretch_of_the_histogram_is_read_from_the_topic(console: Console, page: Any) -> None:
+    """Dragging over it reads from there, and the address says so."""
+    page.goto(f"{console.address}messages")
+    page.wait_for_selector(".mt-table thead th")
+    console.write(event(film_id=4970))
+    page.wait_for_selector(".mt-table tbody tr:has-text('4970')")
+    box = page.locator(".tc canvas").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 20, steps=4)
+    page.mouse.up()
+    page.wait_for_url("**start=1*")
+    page.wait_for_selector("text=newest first")
+    assert page.locator("tr:has-text('4970')").count() == 1

@@ -59,6 +59,8 @@ class PartitionReport:
         dead: Dead rows.
         checksum_kafka: Over the good records' content.
         checksum_table: Over the good rows' content; equal when all is well.
+        rows_missing: The part of ``missing`` that is in Kafka and has no row.
+        rows_doubled: The part of ``doubled`` that is once in Kafka and has two rows.
         first: First compared offset.
         last: Last compared offset; ``first - 1`` when there is none.
     """
@@ -76,6 +78,8 @@ class PartitionReport:
     dead: int = 0
     checksum_kafka: str = ""
     checksum_table: str = ""
+    rows_missing: int = 0
+    rows_doubled: int = 0
     first: int = 0
     last: int = -1
 
@@ -360,6 +364,8 @@ class Verification:
                 dead=side.kinds["dead"],
                 checksum_kafka=f"{side.checksums[0]:016x}",
                 checksum_table=f"{side.checksums[1]:016x}",
+                rows_missing=side.kinds["missing"],
+                rows_doubled=side.kinds["doubled"],
                 first=side.first,
                 last=side.next - 1,
             )

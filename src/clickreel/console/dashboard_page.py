@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from nicegui import run, ui
 
 from clickreel.console.components.bar_chart import BarChart
+from clickreel.console.components.time_chart import ChartSeries, TimeChart
 from clickreel.console.context import ConsoleContext
 from clickreel.console.layout import PageState, page_frame
 from clickreel.console.markup import NOTHING, choice, explain, remember, stat, tag, text_field
@@ -20,8 +23,9 @@ from clickreel.insight.film_trends import TrendingFilms, trends
 from clickreel.insight.funnel import Funnel, funnel
 from clickreel.insight.queries import text
 from clickreel.insight.recommend import Recommendation, film_of, for_film, for_user, user_of
-from clickreel.insight.window import window
+from clickreel.insight.window import Window, window
 from clickreel.timespec import format_instant
+from clickreel.warehouse.client import Client
 
 _REFRESH_S = 2.0
 _WINDOWS = (("15", "15 minutes"), ("60", "1 hour"), ("360", "6 hours"), ("1440", "1 day"), ("10080", "7 days"))
@@ -38,34 +42,19 @@ def register(context: ConsoleContext) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Figures:
-    activity: Activity
-    funnel: Funnel
-    minutes: tuple[charts.MinuteClicks, ...]
-    films: tuple[charts.FilmClicks, ...]
-    categories: tuple[charts.CategoryClicks, ...]
-    devices: tuple[charts.DeviceClicks, ...]
-    links: tuple[charts.DeviceEventTypeClicks, ...]
-    lengths: tuple[charts.SessionLengthFigures, ...]
-    week: tuple[charts.HourOfWeek, ...]
-    trending: TrendingFilms
+class _Job:
+    """One query of a refresh, drawn as soon as it has answered."""
+
+    read: Callable[[Client, Window], Any]
+    show: Callable[[Any], None]
 
 
-def _read(context: ConsoleContext, minutes: int) -> _Figures:
-    client = context.clickhouse()
-    span = window(client, minutes * 60_000, now_ms=round(time.time() * 1000))
-    return _Figures(
-        activity(client, span),
-        funnel(client, span),
-        charts.clicks_per_minute(client, span).rows,
-        charts.popular_films(client, span, limit=10).rows,
-        charts.popular_categories(client, span, limit=10).rows,
-        charts.devices(client, span).rows,
-        charts.device_event_types(client, span).rows,
-        charts.session_lengths(client, span).rows,
-        charts.hours_of_week(client, span).rows,
-        trends(client, span, limit=8),
-    )
+def _span(context: ConsoleContext, minutes: int) -> Window:
+    return window(context.clickhouse(), minutes * 60_000, now_ms=round(time.time() * 1000))
+
+
+def _read(context: ConsoleContext, read: Callable[[Client, Window], Any], span: Window) -> Any:
+    return read(context.clickhouse(), span)
 
 
 class _Dashboard:
@@ -81,8 +70,10 @@ class _Dashboard:
             }
         self._charts: dict[str, BarChart] = {}
         with ui.element("div").classes("grid grid-wide"):
-            self._add("Active users", "--series-1", "clicks_per_minute")
-            self._add("Clicks per minute", "--series-2", "clicks_per_minute")
+            self._lines = {
+                "Active users": self._add_line("Active users", "--series-1", "people"),
+                "Clicks per minute": self._add_line("Clicks per minute", "--series-2", "clicks"),
+            }
             self._add("Most popular films", "--series-3", "popular_films")
             self._add("Event funnel", "--series-4", "funnel")
             self._add("People by device", "--series-5", "devices")
@@ -107,7 +98,20 @@ class _Dashboard:
             )
             self._recommend_note = ui.label("For whom? Give a user (u_10) or a film.").classes("note")
             self._recommended = ui.element("div").classes("posters")
+        state.zone_changed.append(self._use_zone)
         self._drawn: dict[str, object] = {}
+        self._jobs = (
+            _Job(activity, self._show_activity),
+            _Job(charts.clicks_per_minute, self._show_minutes),
+            _Job(partial(charts.popular_films, limit=10), self._show_films),
+            _Job(funnel, self._show_funnel),
+            _Job(charts.devices, self._show_devices),
+            _Job(partial(charts.popular_categories, limit=10), self._show_categories),
+            _Job(charts.device_event_types, self._show_links),
+            _Job(charts.session_lengths, self._show_lengths),
+            _Job(charts.hours_of_week, self._show_week),
+            _Job(partial(trends, limit=8), self._show_trending),
+        )
         ui.timer(_REFRESH_S, self._tick)
         if whom:
             ui.timer(0.1, lambda: self._recommend(whom), once=True)
@@ -125,6 +129,14 @@ class _Dashboard:
         with self._panel(title, query):
             self._charts[title] = BarChart(title, color=color)
 
+    def _use_zone(self, is_local: bool) -> None:
+        for line in self._lines.values():
+            line.use_local_time(local=is_local)
+
+    def _add_line(self, title: str, color: str, what: str) -> TimeChart:
+        with self._panel(title, "clicks_per_minute"):
+            return TimeChart([ChartSeries(what, color, "a minute")], label=f"{title}, whole minutes", height=230)
+
     def _choose(self, minutes: str) -> None:
         self._minutes = minutes if minutes in dict(_WINDOWS) else "60"
         remember("minutes", self._minutes)
@@ -133,81 +145,104 @@ class _Dashboard:
         if self._reading:
             return
         self._reading = True
+        minutes, problem = self._minutes, ""
         try:
-            figures = await run.io_bound(_read, self._context, int(self._minutes))
-            if figures is not None:
-                self._state.error("")
-                self._show(figures)
+            span = await run.io_bound(_span, self._context, int(minutes))
+            if span is None:  # the page was closed
+                return
+            for job in self._jobs:
+                found = await run.io_bound(_read, self._context, job.read, span)
+                if found is None or minutes != self._minutes:  # another stretch is asked for
+                    break
+                job.show(found)
         except ClickreelError as exc:
-            self._state.error(explain(exc))
+            problem = explain(exc)
         finally:
             self._reading = False
+            self._state.error(problem)
 
-    def _show(self, found: _Figures) -> None:
-        span = found.activity.window
+    def _show_activity(self, found: Activity) -> None:
+        span, total, now = found.window, found.total, found.now
         self._said.set_text(
             f"{format_instant(span.begin_ms)} to {format_instant(span.end_ms)} UTC, every {_REFRESH_S:g} s"
         )
-        total, now = found.activity.total, found.activity.now
-        median = found.activity.sessions.length_s_p50
+        median = found.sessions.length_s_p50
         values = (
             (f"{now.users:,}", "in the last five minutes"),
             (f"{total.users:,}", "in the window, each once"),
-            (f"{total.sessions:,}", f"{found.activity.sessions.under_way:,} under way"),
+            (f"{total.sessions:,}", f"{found.sessions.under_way:,} under way"),
             (f"{total.events:,}", f"{total.events / max(1, span.length_ms) * 60_000:,.0f} a minute"),
             (
                 NOTHING if median is None else f"{median / 60:,.1f} min",
-                f"{found.activity.sessions.events_mean or 0:,.1f} events a session",
+                f"{found.sessions.events_mean or 0:,.1f} events a session",
             ),
         )
         for (figure, more), (value, remark) in zip(self._stats.values(), values, strict=True):
             figure.set_text(value)
             more.set_text(remark)
-        minutes = found.minutes[-12:]
-        self._bars("Active users", [(format_instant(one.begin_ms)[11:16], one.people) for one in minutes])
-        self._bars("Clicks per minute", [(format_instant(one.begin_ms)[11:16], one.clicks) for one in minutes])
-        self._bars("Most popular films", [(one.title or f"film {one.film_id}", one.clicks) for one in found.films])
-        steps = found.funnel.steps
-        self._put(
-            "Event funnel", [(s.event_type, s.reached, f"{s.reached:,} ({100 * s.from_first:.0f} %)") for s in steps]
-        )
-        self._bars("People by device", [(one.device, one.people) for one in found.devices])
-        self._bars("Activity by device", [(f"{one.device}: {one.event_type}", one.clicks) for one in found.links])
-        self._bars("Popular categories", [(one.category or "unknown", one.clicks) for one in found.categories])
-        for lengths in found.lengths:
+
+    def _show_minutes(self, found: charts.ChartAnswer[charts.MinuteClicks]) -> None:
+        minutes = found.rows[1:-1]  # the window's first and last minutes are parts of minutes
+        self._line("Active users", [(one.begin_ms, one.people) for one in minutes])
+        self._line("Clicks per minute", [(one.begin_ms, one.clicks) for one in minutes])
+
+    def _line(self, title: str, points: list[tuple[float, float]]) -> None:
+        def draw() -> None:
+            self._lines[title].show_span(60 * int(self._minutes))
+            self._lines[title].set(points)
+
+        self._redraw(title, (self._minutes, points), draw)
+
+    def _show_films(self, found: charts.ChartAnswer[charts.FilmClicks]) -> None:
+        self._bars("Most popular films", [(one.title or f"film {one.film_id}", one.clicks) for one in found.rows])
+
+    def _show_funnel(self, found: Funnel) -> None:
+        steps = [(s.event_type, s.reached, f"{s.reached:,} ({100 * s.from_first:.0f} %)") for s in found.steps]
+        self._put("Event funnel", steps)
+
+    def _show_devices(self, found: charts.ChartAnswer[charts.DeviceClicks]) -> None:
+        self._bars("People by device", [(one.device, one.people) for one in found.rows])
+
+    def _show_links(self, found: charts.ChartAnswer[charts.DeviceEventTypeClicks]) -> None:
+        self._bars("Activity by device", [(f"{one.device}: {one.event_type}", one.clicks) for one in found.rows])
+
+    def _show_categories(self, found: charts.ChartAnswer[charts.CategoryClicks]) -> None:
+        self._bars("Popular categories", [(one.category or "unknown", one.clicks) for one in found.rows])
+
+    def _show_lengths(self, found: charts.ChartAnswer[charts.SessionLengthFigures]) -> None:
+        for one in found.rows:
             figures = (
-                ("mean", lengths.duration_s_mean),
-                ("median", lengths.duration_s_p50),
-                ("95 of 100", lengths.duration_s_p95),
+                ("mean", one.duration_s_mean),
+                ("median", one.duration_s_p50),
+                ("95 of 100 are under", one.duration_s_p95),
             )
-            self._put(
-                "Session lengths",
-                [
-                    (name, length or 0, NOTHING if length is None else f"{length / 60:,.1f} min")
-                    for name, length in figures
-                ],
-            )
-        counts = {(one.weekday, one.hour): one.clicks for one in found.week}
+            bars = [(name, at or 0, NOTHING if at is None else f"{at / 60:,.1f} min") for name, at in figures]
+            self._put("Session lengths", bars)
+
+    def _show_week(self, found: charts.ChartAnswer[charts.HourOfWeek]) -> None:
+        counts = {(one.weekday, one.hour): one.clicks for one in found.rows}
         self._redraw("week", counts, lambda: _draw_week(self._week, counts))
+
+    def _show_trending(self, found: TrendingFilms) -> None:
         films = tuple(
             (
                 one.film_id,
                 one.title,
                 f"{one.viewers:,} people" + (f", {one.expected:,.1f} expected" if one.expected is not None else ""),
             )
-            for one in found.trending.films
+            for one in found.films
         )
         self._redraw("trending", films, lambda: _draw_posters(self._trending, films))
         self._trend_note.set_text(
-            f"judged against {found.trending.baseline_h:,.0f} h before"
-            if found.trending.ready
-            else f"opened most: a verdict needs more than the {found.trending.baseline_h:,.1f} h there are before the window"
+            f"judged against {found.baseline_h:,.0f} h before"
+            if found.ready
+            else f"opened most: a verdict needs more than the {found.baseline_h:,.1f} h there are before the window"
         )
 
     def _bars(self, title: str, bars: list[tuple[str, int]]) -> None:
         self._put(title, [(name, value, f"{value:,}") for name, value in bars])
 
-    def _put(self, title: str, bars: list[tuple[str, float, str]]) -> None:
+    def _put(self, title: str, bars: Sequence[tuple[str, float, str]]) -> None:
         self._redraw(
             title,
             bars,

@@ -39,10 +39,12 @@ SCREENS = (
     Screen("/sql", "SQL", "s"),
     Screen("/dashboard", "Dashboard", "d"),
     Screen("/quality", "Quality", "q"),
+    Screen("/drive", "Drive", "v"),
 )
 
 # Keys, theme and zone live in the browser: they must work while the server is away, and survive a reload without a cookie.
 _BROWSER = """
+document.documentElement.lang = "en";
 window.clickreel = {
   isLocal: () => localStorage.getItem("clickreel-zone") === "local",
   zone() { localStorage.setItem("clickreel-zone", clickreel.isLocal() ? "utc" : "local"); location.reload(); },

@@ -16,9 +16,10 @@ from clickreel.stream.saved_runs import latest_run
 
 # Nobody has asked for so long: the thread ends, and the next viewer begins a new one from where it stood.
 _UNWATCHED_S = 30.0
-# After a round the thread rests for so many times as long as the round took: a proof takes at most a fifth of a processor.
+# After a round the thread rests for so many times as long as the round took, so that a proof takes at most a fifth of a processor; not
+# longer than the last: the first round reads the whole topic, and the ones after it only what has come since.
 _REST_FACTOR = 4.0
-_REST_S = 3.0
+_REST_S = (3.0, 12.0)
 
 
 class LiveProof:
@@ -55,12 +56,29 @@ class LiveProof:
         if self.report is None:
             return self.error or "the proof is being made"
         sides = self.report.partitions
-        lost = sum(one.missing for one in sides)
-        doubled = sum(one.doubled for one in sides)
         wrong = sum(one.wrong + one.out_of_place + one.extra for one in sides)
-        until = time.strftime("%H:%M:%S", time.gmtime(self.proven_ms / 1000))
         other = f", {wrong:,} wrong" if wrong else ""
-        return f"lost {lost:,}, doubled {doubled:,}{other}, proven up to {until} UTC"
+        lost, doubled = sum(one.missing for one in sides), sum(one.doubled for one in sides)
+        return f"lost {lost:,}, doubled {doubled:,}{other}, proven up to {self._until()} UTC"
+
+    def into_topic(self) -> str:
+        """The verdict on the way from the simulator to Kafka; empty when there is none."""
+        if self.report is None or not self.report.run:
+            return ""
+        sides = self.report.partitions
+        lost = sum(one.missing - one.rows_missing for one in sides)
+        return _verdict(lost, sum(one.doubled - one.rows_doubled for one in sides), self._until())
+
+    def into_table(self) -> str:
+        """The verdict on the way from Kafka to ClickHouse; empty when there is none."""
+        if self.report is None:
+            return ""
+        sides = self.report.partitions
+        lost = sum(one.rows_missing for one in sides)
+        return _verdict(lost, sum(one.rows_doubled for one in sides), self._until())
+
+    def _until(self) -> str:
+        return time.strftime("%H:%M:%S", time.gmtime(self.proven_ms / 1000))
 
     def _run(self) -> None:
         try:
@@ -69,7 +87,7 @@ class LiveProof:
                 began, cut_ms = time.monotonic(), round(time.time() * 1000)
                 self.report = proof.advance(wait_s=15)
                 self.proven_ms, self.error = cut_ms, ""
-                self._stop.wait(max(_REST_S, _REST_FACTOR * (time.monotonic() - began)))
+                self._stop.wait(min(max(_REST_S[0], _REST_FACTOR * (time.monotonic() - began)), _REST_S[1]))
         except ClickreelError as exc:
             self.error = explain(exc)
 
@@ -80,3 +98,7 @@ class LiveProof:
         except UsageError:
             return None
         return ExpectedRun(saved.world(), saved.start_ms, None, None, saved.partitions)
+
+
+def _verdict(lost: int, doubled: int, until: str) -> str:
+    return f"{'✓' if lost == doubled == 0 else '✗'} lost {lost:,}, doubled {doubled:,}, proven up to {until}"

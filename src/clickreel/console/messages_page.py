@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 from nicegui import events, run, ui
@@ -13,8 +14,10 @@ from clickreel.console.components.message_table import ROWS_MAX, MessageTable
 from clickreel.console.components.time_chart import ChartSeries, TimeChart
 from clickreel.console.context import ConsoleContext
 from clickreel.console.layout import PageState, page_frame
-from clickreel.console.markup import button, remember, tag
+from clickreel.console.lookup_page import id_kind
+from clickreel.console.markup import button, link, remember, tag
 from clickreel.console.message_rows import framing_name, message_row
+from clickreel.console.produce_form import ProduceForm
 from clickreel.contract.verdict import judge_record, payload
 from clickreel.contract.vocabulary import FIELDS
 from clickreel.errors import ClickreelError, UsageError
@@ -115,6 +118,10 @@ class _Messages:
                     self._column_switch(name)
             button("JSON", lambda: self._table.download("jsonl", self._topic), props='title="Download what is shown"')
             button("CSV", lambda: self._table.download("csv", self._topic), props='title="Download what is shown"')
+        if self._context.allow_writes:
+            with ui.element("details").classes("fold"):
+                tag("summary", "Produce a message")
+                ProduceForm(self._context, self._topic)
 
     def _column_switch(self, name: str) -> None:
         with ui.element("label").classes("row-of"):
@@ -304,6 +311,7 @@ def _show_record(record: Record, close: Any) -> None:
         button("Close", close, props='aria-keyshortcuts="Escape"')
     if record.timestamp_ms >= 0:
         ui.label(f"{format_instant(record.timestamp_ms)} UTC").classes("note")
+    _show_ids(_parsed(payload(record.value, record.headers, "value")))
     for error in verdict.errors:
         ui.label(printable(f"{error['field']}: {error['text']} ({error['rule']})")).classes("bad")
     ui.label("key").classes("stat-name")
@@ -312,6 +320,21 @@ def _show_record(record: Record, close: Any) -> None:
         ui.label(f"header {printable(name)}").classes("stat-name")
         ui.label(_raw(data)).classes("mono pre")
     _views(payload(record.value, record.headers, "value"), record.value)
+
+
+def _show_ids(event: Any) -> None:
+    """A link to the whole life of each id that the event names."""
+    found = (
+        [event.get(name) for name in ("event_id", "session_id", "user_id", "film_id")]
+        if isinstance(event, dict)
+        else []
+    )
+    known = [str(one) for one in found if isinstance(one, str | int) and id_kind(str(one)) != "other"]
+    if known:
+        with ui.element("div").classes("row-of"):
+            ui.label("whole life of").classes("stat-name")
+            for one in known:
+                link(one, f"/id?{urlencode({'q': one})}", classes="link mono")
 
 
 def _views(value: bytes | None, raw: bytes | None) -> None:

@@ -104,7 +104,7 @@ class _Monitor:
         quantile = {name: format_duration(status[name]) if name in status else NOTHING for name in ("p50_ms", "p99_ms")}
         texts = {
             "messages/s": f"{sum(second.messages) / second.seconds:,.0f}",
-            "bytes/s": f"{sum(second.bytes) / second.seconds / 1000:,.1f} k",
+            "bytes/s": f"{sum(second.bytes) / second.seconds / 1000:,.1f} kB/s",
             "behind in ingest": NOTHING if behind is None else f"{behind:,}",
             "to query p50": quantile["p50_ms"],
             "to query p99": quantile["p99_ms"],

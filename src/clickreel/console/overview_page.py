@@ -1,24 +1,34 @@
-"""Overview: the path of an event as a picture, live."""
+"""Overview: the path of an event as a picture, live; each arrow opens what it is made of."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from nicegui import run, ui
+from nicegui.elements.mixins.text_element import TextElement
 
+from clickreel.console.components.result_table import ResultTable
 from clickreel.console.components.time_chart import ChartSeries, TimeChart
 from clickreel.console.context import ConsoleContext
 from clickreel.console.layout import PageState, page_frame
-from clickreel.console.markup import NOTHING, tag
+from clickreel.console.markup import NOTHING, card, link, stat, table, tag
+from clickreel.console.message_rows import message_row
+from clickreel.console.sql_run import count_running
+from clickreel.contract.vocabulary import FIELDS
 from clickreel.errors import ClickreelError
 from clickreel.foreign_text import printable
 from clickreel.ingest.freshness import read_status
 from clickreel.stream.live_tail import LiveTail
 from clickreel.stream.saved_runs import list_runs
-from clickreel.timespec import format_duration
+from clickreel.timespec import format_duration, format_instant
 
 _CHART_S = 300
+_NEWEST = 9
+_NEWEST_FIELDS = ("event_type", "user_id", "film_id", "page", "device")
+_FLINK_EVERY = 5
+_ARROWS = ("Simulator to topic", "Topic to ingest", "Ingest to tables", "Tables to answers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +39,9 @@ class _Stop:
 
 @dataclass(frozen=True, slots=True)
 class _Arrow:
-    above: ui.label
-    below: ui.label
+    above: TextElement
+    below: TextElement
+    proof: TextElement
     box: ui.element
 
 
@@ -47,27 +58,44 @@ class _Overview:
     def __init__(self, context: ConsoleContext, state: PageState) -> None:
         self._context, self._state = context, state
         self._tail = context.tail()
+        self._opened = -1
+        self._ticks = 0
         with ui.element("section").classes("path").props('aria-label="The path of an event"'):
-            self._simulator = self._stop("Simulator", "people who browse films", "/quality")
-            self._produced = self._arrow()
+            self._simulator = self._stop("Simulator", "people who browse films", "/drive")
+            self._produced = self._arrow(0)
             self._topic = self._stop("Topic", context.topic, "/messages")
-            self._consumed = self._arrow()
+            self._consumed = self._arrow(1)
             self._ingest = self._stop("Ingest", "exactly once", "/monitor")
-            self._inserted = self._arrow()
+            self._inserted = self._arrow(2)
             self._table = self._stop("Tables", "ClickHouse", "/sql?engine=clickhouse")
-            self._read = self._arrow()
-            self._answers = self._stop("Answers", "trending, funnel, next film", "/dashboard")
-        self._proof = tag("a", "the proof is being made", classes="proof", props='href="/quality"')
-        with ui.element("section").classes("card"):
-            tag("h2", "Messages a second, last five minutes").classes("card-title")
-            self._chart = TimeChart(
-                [ChartSeries("messages", "--series-1", "/s")], label="Messages a second", window_s=_CHART_S
-            )
+            self._read = self._arrow(3)
+            self._answers = self._stop("Answers", "trending, funnel, films", "/dashboard")
+        self._inside = ui.element("section").classes("card").props('aria-live="polite"')
+        self._inside.set_visibility(False)
+        with ui.element("div").classes("row-of"):
+            self._proof = link("the proof is being made", "/quality", classes="proof")
+            ui.element("div").classes("spacer")
+            self._flink = link("", "/sql", classes="link note")
+        with ui.element("section").classes("stats card"):
+            self._stats = {
+                name: stat(name)
+                for name in ("messages/s", "bytes/s", "behind in ingest", "to query, p50", "dead letters")
+            }
+        with ui.element("div").classes("grid grid-wide"):
+            with card("Messages a second, last five minutes"):
+                self._chart = TimeChart(
+                    [ChartSeries("messages", "--series-1", "/s")],
+                    label="Messages a second",
+                    height=262,
+                    window_s=_CHART_S,
+                )
+            with card("Newest messages"):
+                self._newest = ResultTable("Newest messages")
+                self._quiet = ui.label("waiting for the first message: clickreel produce").classes("note")
+                link("See all of them live", "/messages", classes="link")
         self._chart.set([(one.at_ms, sum(one.messages) / one.seconds) for one in list(self._tail.seconds)[-_CHART_S:]])
         state.zone_changed.append(lambda is_local: self._chart.use_local_time(local=is_local))
-        self._details = ui.element("section").classes("stats card")
         self._shown_ms = self._tail.seconds[-1].at_ms if self._tail.seconds else 0
-        self._drawn: tuple[str, ...] = ()
         ui.timer(1.0, self._tick)
 
     @staticmethod
@@ -77,12 +105,23 @@ class _Overview:
             ui.label(what).classes("stop-what")
             return _Stop(ui.label(NOTHING).classes("stop-figure"), ui.label("").classes("stop-what"))
 
-    @staticmethod
-    def _arrow() -> _Arrow:
-        with ui.element("div").classes("arrow") as box:
-            above = ui.label("")
-            ui.element("div").classes("arrow-line").props('aria-hidden="true"')
-            return _Arrow(above, ui.label(""), box)
+    def _arrow(self, number: int) -> _Arrow:
+        box = ui.element("button").classes("arrow").props('type="button" aria-expanded="false"')
+        box.on("click", lambda _: self._open(number))
+        with box:
+            above = tag("span", "")
+            ui.element("span").classes("arrow-line").props('aria-hidden="true"')
+            below = tag("span", "")
+            proof = tag("span", "", classes="arrow-proof")
+            tag("span", f"What is {_ARROWS[number]} made of?", classes="hidden-text")
+        return _Arrow(above, below, proof, box)
+
+    def _open(self, number: int) -> None:
+        self._opened = -1 if self._opened == number else number
+        for place, arrow in enumerate((self._produced, self._consumed, self._inserted, self._read)):
+            arrow.box.props(f'aria-expanded="{str(place == self._opened).lower()}"')
+        self._inside.set_visibility(self._opened >= 0)
+        self._show_inside(read_status(self._context.home, self._context.topic) or {})
 
     async def _tick(self) -> None:
         proof = self._context.proof()
@@ -96,17 +135,36 @@ class _Overview:
         if fresh:
             self._shown_ms = fresh[-1].at_ms
             self._chart.push([(one.at_ms, sum(one.messages) / one.seconds) for one in fresh])
+        self._show_newest()
         status = read_status(self._context.home, self._context.topic) or {}
         rows = await run.io_bound(_count_rows, self._context)
         self._show_path(self._tail, status, rows)
-        self._show_details(status)
+        self._show_stats(status)
+        if self._opened >= 0:
+            self._show_inside(status)
+        if self._ticks % _FLINK_EVERY == 0:
+            running = await run.io_bound(count_running, self._context)
+            self._flink.set_text(f"Flink beside it: {running or 0:,} statements run")
+        self._ticks += 1
+
+    def _show_newest(self) -> None:
+        records = self._tail.frame(None, limit=_NEWEST).records
+        places = [FIELDS.index(name) for name in _NEWEST_FIELDS]
+        rows = []
+        for record in sorted(records, key=lambda one: -one.timestamp_ms)[:_NEWEST]:
+            row = message_row(record)
+            cells = [row["c"][place] for place in places] if "c" in row else [row["v"][:40], "", "", "", ""]
+            rows.append([format_instant(record.timestamp_ms)[11:] if record.timestamp_ms >= 0 else NOTHING, *cells])
+        self._quiet.set_visibility(not rows)
+        self._newest.set_visibility(bool(rows))
+        if rows:
+            self._newest.set(["UTC", *_NEWEST_FIELDS], [False, False, False, True, False, False], rows)
 
     def _show_path(self, tail: LiveTail, status: dict[str, Any], rows: int | None) -> None:
         latest = list_runs(self._context.home, self._context.topic)
-        self._simulator.figure.set_text(latest[0].run if latest else NOTHING)
+        self._simulator.figure.set_text(printable(latest[0].run) if latest else NOTHING)
         self._simulator.more.set_text("the run that was produced last" if latest else "no run was produced from here")
-        rate = tail.rate_per_s()
-        self._produced.above.set_text(f"{rate:,.0f} messages/s")
+        self._produced.above.set_text(f"{tail.rate_per_s():,.0f} messages/s")
         self._produced.below.set_text(_mega(sum(tail.seconds[-1].bytes) if tail.seconds else 0))
         if tail.seconds:
             second = tail.seconds[-1]
@@ -116,35 +174,95 @@ class _Overview:
             behind = _behind(second.highs, status)
             self._consumed.above.set_text("" if behind is None else f"{behind:,} behind")
         running = bool(status.get("running"))
-        self._consumed.box.classes(add="" if running else "arrow-stalled", remove="arrow-stalled" if running else "")
+        for arrow in (self._consumed, self._inserted):
+            arrow.box.classes(add="" if running else "arrow-stalled", remove="arrow-stalled" if running else "")
         self._ingest.figure.set_text("running" if running else "not running")
         self._ingest.more.set_text(f"{status.get('rows', 0):,} rows since its start" if status else "clickreel ingest")
         if "p99_ms" in status:
             self._inserted.above.set_text(f"p50 {format_duration(status['p50_ms'])}")
             self._inserted.below.set_text(f"p99 {format_duration(status['p99_ms'])} to query")
+        proof = self._context.proof()
+        self._produced.proof.set_text(proof.into_topic())
+        self._consumed.proof.set_text("proven with the next arrow" if proof.into_table() else "")
+        self._inserted.proof.set_text(proof.into_table())
         self._table.figure.set_text(NOTHING if rows is None else f"{rows:,}")
-        self._table.more.set_text("rows" if rows is not None else "ClickHouse does not answer")
+        self._table.more.set_text("rows" if rows is not None else "ClickHouse does not answer: clickreel up")
+        self._read.above.set_text("at each look" if rows else "")
+        self._read.proof.set_text("counted from the proven rows" if rows and proof.into_table() else "")
         self._answers.figure.set_text("live" if rows else NOTHING)
         self._answers.more.set_text("dashboard" if rows else "wait for the first rows")
 
-    def _show_details(self, status: dict[str, Any]) -> None:
-        seconds = self._tail.seconds
-        figures = (
-            ("topic", self._context.topic),
-            ("partitions", f"{len(seconds[-1].highs)}" if seconds else NOTHING),
-            ("dead letters", f"{sum(one['rows'] for one in status.get('dead', ()) if one['error'] != 'gap'):,}"),
-            ("services", "this machine" if self._context.is_local else "from the profile"),
+    def _show_stats(self, status: dict[str, Any]) -> None:
+        last = self._tail.seconds[-1] if self._tail.seconds else None
+        behind = None if last is None else _behind(last.highs, status)
+        values = (
+            f"{self._tail.rate_per_s():,.0f}",
+            NOTHING if last is None else _mega(sum(last.bytes) / last.seconds),
+            NOTHING if behind is None else f"{behind:,}",
+            format_duration(status["p50_ms"]) if "p50_ms" in status else NOTHING,
+            f"{sum(one['rows'] for one in status.get('dead', ()) if one['error'] != 'gap'):,}",
         )
-        drawn = tuple(f"{name}{value}" for name, value in figures)
-        if drawn == self._drawn:
+        for (figure, _), value in zip(self._stats.values(), values, strict=True):
+            figure.set_text(value)
+
+    def _show_inside(self, status: dict[str, Any]) -> None:
+        """What the opened arrow is made of, by partition."""
+        if self._opened < 0:
             return
-        self._drawn = drawn
-        self._details.clear()
-        with self._details:
-            for name, value in figures:
-                with ui.element("div").classes("stat"):
-                    ui.label(name).classes("stat-name")
-                    ui.label(value).classes("stat-value")
+        build = (self._inside_produced, partial(self._inside_consumed, status), partial(self._inside_inserted, status))
+        self._inside.clear()
+        with self._inside:
+            tag("h2", _ARROWS[self._opened], classes="card-title")
+            if self._opened < len(build):
+                head, rows = build[self._opened]()
+                table(head, rows, numeric=frozenset(range(len(head))))
+                if not rows:
+                    ui.label("Nothing is known yet: the first figures come within seconds.").classes("note")
+            else:
+                ui.label(
+                    "Each answer is one statement over the landed rows, run at each look; nothing is kept beside them."
+                )
+                link("See each chart with its SQL", "/dashboard", classes="link")
+
+    def _inside_produced(self) -> tuple[tuple[str, ...], list[list[str]]]:
+        head = ("partition", "messages/s", "kB/s", "expected", "in Kafka", "lost", "doubled", "out of place")
+        report = self._context.proof().report
+        last = self._tail.seconds[-1] if self._tail.seconds else None
+        if last is None:
+            return head, []
+        proven = {one.partition: one for one in (report.partitions if report else ())}
+        rows = []
+        for p, count in enumerate(last.messages):
+            one = proven.get(p)
+            figures = [NOTHING] * 5
+            if one is not None:
+                lost, doubled = one.missing - one.rows_missing, one.doubled - one.rows_doubled
+                figures = [f"{value:,}" for value in (one.expected, one.kafka, lost, doubled, one.out_of_place)]
+            rows.append(
+                [str(p), f"{count / last.seconds:,.0f}", f"{last.bytes[p] / last.seconds / 1e3:,.1f}", *figures]
+            )
+        return head, rows
+
+    def _inside_consumed(self, status: dict[str, Any]) -> tuple[tuple[str, ...], list[list[str]]]:
+        last = self._tail.seconds[-1] if self._tail.seconds else None
+        nexts = {int(one["partition"]): int(one["next"]) for one in status.get("partitions", ())}
+        rows = [
+            [str(p), f"{high:,}", f"{nexts[p]:,}", f"{max(0, high - nexts[p]):,}"]
+            for p, high in enumerate(last.highs if last else ())
+            if p in nexts
+        ]
+        return ("partition", "next offset in Kafka", "next offset of ingest", "behind"), rows
+
+    def _inside_inserted(self, status: dict[str, Any]) -> tuple[tuple[str, ...], list[list[str]]]:
+        report = self._context.proof().report
+        quick = {int(one["partition"]): one for one in status.get("partitions", ())}
+        rows = []
+        for one in report.partitions if report else ():
+            times = (quick.get(one.partition, {}).get(name) for name in ("p50_ms", "p99_ms"))
+            counts = (one.landed, one.rows_missing, one.rows_doubled, one.wrong, one.dead)
+            shown = [NOTHING if value is None else format_duration(value) for value in times]
+            rows.append([str(one.partition), *(f"{value:,}" for value in counts), *shown])
+        return ("partition", "rows", "lost", "doubled", "wrong", "dead letters", "to query p50", "p99"), rows
 
 
 def _count_rows(context: ConsoleContext) -> int | None:

@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from clickreel.console import (
     dashboard_page,
+    drive_page,
     lookup_page,
     messages_page,
     monitor_page,
@@ -31,7 +32,17 @@ from clickreel.errors import UsageError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-_PAGES = (overview_page, messages_page, monitor_page, schema_page, sql_page, dashboard_page, quality_page, lookup_page)
+_PAGES = (
+    overview_page,
+    messages_page,
+    monitor_page,
+    schema_page,
+    sql_page,
+    dashboard_page,
+    quality_page,
+    drive_page,
+    lookup_page,
+)
 _FAVICON = (
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'><circle cx='12' cy='12' r='11' fill='%23b3203a'/>"
     "<circle cx='12' cy='12' r='2' fill='white'/><circle cx='12' cy='6' r='2.4' fill='white'/><circle cx='17' cy='15' r='2.4' fill='white'/>"

@@ -46,6 +46,14 @@ def connect_recorded(home: Home, url: str) -> RestGateway:
     return RestGateway(url, auth=home.login() if url == Stack(home).addresses().get("flink") else "")
 
 
+def count_running(context: ConsoleContext) -> int:
+    """How many statements of this home run, by its own records: nobody is asked."""
+    try:
+        return len(statement_store(Home(context.home)).running())
+    except ClickreelError:
+        return 0
+
+
 class SqlRun:
     """Statements that run one after the other.
 

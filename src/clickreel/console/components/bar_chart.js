@@ -7,11 +7,12 @@ export default {
         <span class="bars-track" aria-hidden="true"><span class="bars-bar" :style="{width: share(bar) + '%', background: 'var(' + color + ')'}"></span></span>
         <span class="bars-value">{{ bar.text }}</span>
       </li>
+      <li v-if="!bars.length" class="note">{{ said }}</li>
     </ul>`,
   props: { label: String, color: String },
-  data() { return { bars: [] }; },
+  data() { return { bars: [], said: "reading …" }; },
   methods: {
-    set(bars) { this.bars = bars; },
+    set(bars) { this.bars = bars; this.said = "Nothing in this stretch of time yet."; },
     share(bar) {
       const most = Math.max(...this.bars.map((one) => one.value), 0);
       return most > 0 ? (100 * Math.max(0, bar.value)) / most : 0;

@@ -4,7 +4,7 @@ const pad = (value) => String(value).padStart(2, "0");
 const short = (value) => {
   const size = Math.abs(value);
   const [divisor, unit] = size >= 1e9 ? [1e9, "G"] : size >= 1e6 ? [1e6, "M"] : size >= 1e4 ? [1e3, "k"] : [1, ""];
-  return (value / divisor).toLocaleString("en-US", { maximumFractionDigits: size >= 100 || divisor > 1 ? 1 : 2 }) + unit;
+  return (value / divisor).toLocaleString("en-US", { maximumFractionDigits: divisor > 1 ? 1 : size >= 100 ? 0 : size >= 10 ? 1 : 2 }) + unit;
 };
 
 export default {
@@ -106,7 +106,7 @@ export default {
       const span = (this.windowS_ || this.windowS) * 1000;
       this.until = this.points.length ? this.points[this.points.length - 1][0] : Date.now();
       this.from = this.until - span;
-      this.left = 44;
+      this.left = 48;
       this.inner = Math.max(1, width - this.left - 6);
       const bottom = height - 16;
       const points = this.points.filter((point) => point[0] >= this.from);

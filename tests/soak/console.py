@@ -1,0 +1,138 @@
+"""The page under load: how soon a message is painted, whether input is ever blocked, whether memory stays flat, what ten viewers cost.
+
+``make soak-console ARGS="--minutes 20"``, or ``python -m tests.soak.console``. The whole stack is real, and so is the browser (Debian's chromium,
+driven by Playwright; memory by its devtools protocol after a collection). Three phases:
+
+1. one page at 1,000 events/s: from a record's timestamp to its row on the page (goal 150 ms, must 300 ms at the 95th percentile),
+2. one page that tails 5,000 events/s for most of the time: the longest time that input was blocked (must: 100 ms), the browser's heap and the
+   server's memory at the beginning and at the end,
+3. ten pages: processor time of the server (must: under one core).
+
+The figures are printed as one JSON object. It ends with 1 when memory grows by more than a quarter; times depend on the machine and
+are printed with its load, not judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from clickreel.local.home import Home
+from clickreel.local.stack import Stack
+
+CHROMIUM = "/usr/bin/chromium"
+SERVICES = ("kafka", "registry", "clickhouse", "console", "producer")
+GROWTH_MAX = 1.25
+# The page reads the newest row's age at every frame; blocked input is what a timer of 20 ms comes late by.
+WATCH = """
+window.late = 0; window.painted = [];
+let before = performance.now();
+setInterval(() => { const now = performance.now(); window.late = Math.max(window.late, now - before - 20); before = now; }, 20);
+new MutationObserver(() => window.painted.push(Number(document.querySelector(".mt").dataset.painted)))
+  .observe(document.querySelector(".mt"), { attributes: true, attributeFilter: ["data-painted"] });
+"""
+
+
+def main() -> int:
+    """Run the phases and print their figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--browsers", type=int, default=10)
+    given = parser.parse_args()
+    # A short path: a socket's path must stay under 104 characters on macOS.
+    with tempfile.TemporaryDirectory(prefix="clickreel-soak-") as folder:
+        stack = Stack(Home(Path(folder)))
+        try:
+            with sync_playwright() as play:
+                flags = ["--no-sandbox", "--disable-gpu", "--enable-precise-memory-info"]
+                browser = play.chromium.launch(executable_path=CHROMIUM, args=flags)
+                figures = _phases(stack, browser, given.minutes * 60, given.browsers)
+                browser.close()
+        finally:
+            stack.down()
+    sys.stdout.write(json.dumps(figures, indent=2) + "\n")
+    grown = [name for name in ("browser_heap_mb", "server_mb") if figures[name][1] > GROWTH_MAX * figures[name][0]]
+    if grown:
+        sys.stderr.write(f"grows: {', '.join(grown)}\n")
+    return 1 if grown else 0
+
+
+def _phases(stack: Stack, browser: Browser, seconds: float, viewers: int) -> dict[str, Any]:
+    figures: dict[str, Any] = {"minutes": round(seconds / 60, 1), "processors": os.cpu_count()}
+    _stream(stack, 1_000)
+    page = _open(stack, browser)
+    time.sleep(5)
+    page.evaluate("window.painted = []")
+    time.sleep(max(20.0, 0.15 * seconds))
+    ages = sorted(page.evaluate("window.painted"))
+    figures["painted_ms"] = {"frames": len(ages), **{f"p{q}": ages[len(ages) * q // 100] for q in (50, 95, 99)}}
+    figures["load"] = round(os.getloadavg()[0], 1)
+    _stream(stack, 5_000)
+    time.sleep(max(15.0, 0.05 * seconds))  # caches and rings are full
+    figures |= _tail(page, stack, max(30.0, 0.65 * seconds))
+    others = [_open(stack, browser) for _ in range(viewers - 1)]
+    server = _server(stack)
+    began, used = time.monotonic(), sum(server.cpu_times()[:2])
+    time.sleep(max(15.0, 0.15 * seconds))
+    cores = (sum(server.cpu_times()[:2]) - used) / (time.monotonic() - began)
+    figures["server_cores"] = {"viewers": 1 + len(others), "cores": round(cores, 2)}
+    return figures
+
+
+def _stream(stack: Stack, rate: int) -> None:
+    stack.choose_run({"rate": str(rate), "seed": "11"})
+    stack.ensure(SERVICES, attached=True)
+
+
+def _open(stack: Stack, browser: Browser) -> Page:
+    page = browser.new_context(viewport={"width": 1600, "height": 1000}).new_page()
+    page.goto(f"{stack.address('console')}/messages", timeout=120_000)
+    page.wait_for_selector(".mt-table tbody tr", timeout=120_000)
+    page.evaluate(WATCH)
+    return page
+
+
+def _tail(page: Page, stack: Stack, seconds: float) -> dict[str, Any]:
+    """Tail for so long, and measure in between."""
+    protocol = page.context.new_cdp_session(page)
+    protocol.send("Performance.enable")
+    heaps: list[float] = []
+    servers: list[float] = []
+    page.evaluate("window.late = 0")
+    blocked: list[float] = []
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(min(10.0, seconds / 12))
+        blocked.append(page.evaluate("window.late"))  # before the collection, which blocks
+        protocol.send("HeapProfiler.collectGarbage")
+        metrics = {one["name"]: one["value"] for one in protocol.send("Performance.getMetrics")["metrics"]}
+        heaps.append(metrics["JSHeapUsedSize"] / 1e6)
+        servers.append(_server(stack).memory_info().rss / 1e6)
+        page.evaluate("window.late = 0; window.painted = []")
+    third = max(1, len(heaps) // 3)
+    return {
+        "input_blocked_ms": {"median": round(statistics.median(blocked)), "max": round(max(blocked))},
+        "rows_in_page": page.locator(".mt-table tbody tr").count(),
+        "browser_heap_mb": [round(statistics.median(part), 1) for part in (heaps[:third], heaps[-third:])],
+        "server_mb": [round(statistics.median(part), 1) for part in (servers[:third], servers[-third:])],
+    }
+
+
+def _server(stack: Stack) -> psutil.Process:
+    record = stack.record("console")
+    assert record is not None, "the console does not run"
+    return psutil.Process(record.pid)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
