@@ -114,7 +114,6 @@ def test_a_kill_between_two_steps_loses_and_doubles_nothing(stage: Stage, point:
     check(stage)
 
 
-@pytest.mark.xfail(reason="the rework of the offset reader: cause not found yet", strict=False)
 def test_a_kill_while_a_hole_is_read_again_loses_and_doubles_nothing(stage: Stage) -> None:
     """Half a repair is a smaller hole."""
     stage.finish()

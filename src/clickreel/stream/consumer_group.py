@@ -136,7 +136,7 @@ class ConsumerGroupSource:
             if not others:
                 return
             for holder in others:
-                if _is_running(holder) or time.monotonic() > deadline:
+                if _is_landing(holder) or time.monotonic() > deadline:
                     raise ClickreelError(
                         f"process {holder.pid} on {holder.host} lands {self.topic} already (group {self.group}, "
                         f"instance {self.instance})",
@@ -337,12 +337,17 @@ class ConsumerGroupSource:
         _within(self._cluster.close, _CLOSE_S)
 
 
-def _is_running(holder: LeaseHolder) -> bool:
-    """Whether a process runs on this machine and is not paused: one that is paused loses its place by itself."""
+def _is_landing(holder: LeaseHolder) -> bool:
+    """Whether a process is a `clickreel ingest` of this machine that is not paused: nothing has to be waited for to know that it lands.
+
+    A paused one loses its place by itself, and so does a program that lives on after it has ended its ingest through the Python API:
+    the broker keeps a static member's place until its session is over.
+    """
     if holder.state() != "alive":
         return False
     with contextlib.suppress(psutil.Error):
-        return bool(psutil.Process(holder.pid).status() != psutil.STATUS_STOPPED)
+        process = psutil.Process(holder.pid)
+        return "ingest" in process.cmdline() and bool(process.status() != psutil.STATUS_STOPPED)
     return False
 
 

@@ -31,6 +31,7 @@ from clickreel.stream.encoded_batch import DeliveryBuffer, EncodedBatch, Partiti
 from clickreel.stream.offset_ranges import collect_ranges
 from clickreel.stream.partition import partitions
 from clickreel.stream.producer_lease import CommitMetadata
+from clickreel.stream.record_batch import Record
 from clickreel.stream.tail import FOREIGN, OWN, UNREADABLE, Tail, event_ids, tail
 
 # So many of the run's records in a row fix the position beyond doubt; two stretches this long are never equal, duplicates included.
@@ -213,28 +214,34 @@ class ResumePlanner:
         return point
 
     def _beginning(self, found: Mapping[int, Tail], absent: list[int]) -> int:
-        """Where the run began, when its committed metadata has expired: at its earliest event; 0 when that is not there any more."""
-        if any(bounds.low for bounds in self._bounds):
-            if not absent:
-                return 0
+        """Where the run began, when its committed metadata has expired: at its first delivery; 0 when that is not there any more.
+
+        The first delivery is known only while every partition still holds its first record.
+        """
+        if absent:
             raise ClickreelError(
-                f"run {self.world.run} has no record in partition {absent[0]} of {self._state.name}, whose beginning the retention "
-                "has removed: whether it ever had any is unknown",
+                f"run {self.world.run} has no record in partition {absent[0]} of {self._state.name}, and what its producer had "
+                "committed has expired: where the run began is unknown",
                 hint="give the run another --run NAME, and it begins anew",
             )
-        earliest = []
+        if any(bounds.low for bounds in self._bounds):
+            return 0
+        created = self._state.configs.get("message.timestamp.type", "CreateTime") == "CreateTime"
+        firsts = []
         for partition in found:
-            at = 0
-            while True:
-                span = (at, min(at + 4 * _WINDOW, self._bounds[partition].high))
-                seen = tail(
-                    collect_ranges(self._broker, self._state.name, {partition: span})[partition], self.world.run_tag
-                )
-                if len(seen.own()):
-                    earliest.append(int(seen.ts_ms[seen.own()].min()))
-                    break
-                at = span[1]
-        return min(earliest)
+            first, ts_ms = self._first_own(partition)
+            firsts.append(first.timestamp_ms if created and first.timestamp_ms > 0 else ts_ms)
+        return min(firsts)
+
+    def _first_own(self, partition: int) -> tuple[Record, int]:
+        """The run's first record in a partition that has some, and its event time."""
+        at = 0
+        while True:
+            span = (at, min(at + 4 * _WINDOW, self._bounds[partition].high))
+            seen = tail(collect_ranges(self._broker, self._state.name, {partition: span})[partition], self.world.run_tag)
+            if len(own := seen.own()):
+                return seen.records[own[0]], int(seen.ts_ms[own[0]])
+            at = span[1]
 
     # Refusals
 
