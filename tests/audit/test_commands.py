@@ -49,9 +49,16 @@ class Shell:
 
 @pytest.fixture
 def shell(
-    kafka: Kafka, clickhouse: ClickHouse, tmp_path: Path, capsys: pytest.CaptureFixture[str], home: Home
+    kafka: Kafka,
+    clickhouse: ClickHouse,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    home: Home,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Shell:
     """A shell whose topic holds a run."""
+    monkeypatch.setenv("CLICKREEL_HOME", str(home.path))
     shell = Shell(kafka, clickhouse, tmp_path, capsys, home)
     code, made = shell("produce", "--count", "3000", "--seed", "7", "--flaws", FLAWS, "--run", shell.topic)
     assert (code, made["acknowledged"]) == (0, 3000)

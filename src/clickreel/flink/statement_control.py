@@ -98,9 +98,8 @@ def _started(statements: StatementStore, entry: StatementRecord, cluster: FlinkC
 
 def _update_states(statements: StatementStore, gateway: RestGateway, entries: list[StatementRecord]) -> None:
     """Update the records of one gateway's statements."""
-    try:
-        session = gateway.open_session({})
-    except ClickreelError:
+    session = _open_session(gateway)
+    if session is None:
         for entry in entries:
             statements.end(entry.name, LOST, error="the gateway that ran it does not answer")
         gateway.disconnect()
@@ -117,6 +116,15 @@ def _update_states(statements: StatementStore, gateway: RestGateway, entries: li
     finally:
         gateway.close_session(session)
         gateway.disconnect()
+
+
+def _open_session(gateway: RestGateway) -> str | None:
+    """A session for asking; none when the gateway is gone, which one failed request does not say."""
+    for pause_s in (0.5, 1.0, 0.0):
+        with contextlib.suppress(ClickreelError):
+            return gateway.open_session({})
+        time.sleep(pause_s)
+    return None
 
 
 def update_state(

@@ -238,7 +238,9 @@ class ResumePlanner:
         at = 0
         while True:
             span = (at, min(at + 4 * _WINDOW, self._bounds[partition].high))
-            seen = tail(collect_ranges(self._broker, self._state.name, {partition: span})[partition], self.world.run_tag)
+            seen = tail(
+                collect_ranges(self._broker, self._state.name, {partition: span})[partition], self.world.run_tag
+            )
             if len(own := seen.own()):
                 return seen.records[own[0]], int(seen.ts_ms[own[0]])
             at = span[1]
