@@ -13,7 +13,7 @@ down: $(VENV)/.ready
 	$(BIN)/clickreel down $(ARGS)
 
 test: $(VENV)/.ready-dev
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 # Every command of the README and of the streaming guide, in order on a fresh home: minutes.
 type-pages: $(VENV)/.ready-dev
