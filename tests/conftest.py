@@ -17,6 +17,8 @@ from tests.clickhouse.process import ClickHouse, running
 # The developer's own stack must be out of reach of every test, those that start processes included.
 os.environ.pop("CLICKREEL_PROFILE", None)
 os.environ.pop("CLICKREEL_PROJECT", None)
+# A run of a test begins where the test says; what `up` does by itself has tests of its own.
+os.environ["CLICKREEL_LOCAL_PAST"] = "now"
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Pulse:
         written: When it was written, seconds since 1970.
         ready: Whether the process has begun to do its work: a consumer has its first assignment, a producer its first acknowledgement.
         progress: When something was last landed or acknowledged, or was known not to be due; seconds since 1970.
-        message: What it waits for, in words; empty while it works.
+        message: What it waits for, or how far a long work is, in words; empty while it works as usual.
         run: The run that it streams; empty where that means nothing.
     """
 
@@ -81,18 +81,23 @@ class Heartbeat:
         if self._thread is not None:
             self._thread.join(5)
 
-    def ready(self, run: str = "") -> None:
-        """Say that the work has begun; calling it again changes nothing but the run.
+    def ready(self, run: str = "", message: str = "") -> None:
+        """Say that the work has begun; calling it again changes nothing but the run and the message.
 
         Args:
             run: The run that this process streams.
+            message: As for :meth:`progress`.
         """
-        self._update(ready=True, run=run or self._now.run, progress=time.time(), message="")
+        self._update(ready=True, run=run or self._now.run, progress=time.time(), message=message)
         self._write()
 
-    def progress(self) -> None:
-        """Say that something was landed or acknowledged, or that nothing is due. Cheap enough for every turn of a loop."""
-        self._update(progress=time.time(), message="")
+    def progress(self, message: str = "") -> None:
+        """Say that something was landed or acknowledged, or that nothing is due. Cheap enough for every turn of a loop.
+
+        Args:
+            message: What it is about, one line; empty for its usual work.
+        """
+        self._update(progress=time.time(), message=message)
 
     def waiting(self, message: str) -> None:
         """Say what this process waits for; the next :meth:`progress` takes it back.

@@ -275,6 +275,19 @@ def summary(stats: ProduceStats) -> dict[str, Any]:
     }
 
 
+def _past(stats: ProduceStats) -> str:
+    """How far the past is that is written behind the stream, in words; empty once the run is at the clock."""
+    from clickreel import timespec
+
+    if not stats.start_ms or not stats.behind:
+        return ""
+    share = (stats.position_ms - stats.start_ms) / max(time.time() * 1000 - stats.start_ms, 1)
+    return (
+        f"writing the past since {timespec.format_instant(stats.start_ms)[:16]}, "
+        f"{min(max(share, 0), 1):.0%}, at {timespec.format_instant(stats.position_ms)[:16]}"
+    )
+
+
 class _Progress:
     """Shows the progress: one line that is rewritten on a terminal, one now and then in a log."""
 
@@ -326,9 +339,9 @@ class _Progress:
         if stats.waiting:
             self._heartbeat.waiting(stats.waiting)
         elif stats.acknowledged > self._acknowledged or not stats.failed:
-            self._heartbeat.progress()
+            self._heartbeat.progress(_past(stats))
             if stats.start_ms:
-                self._heartbeat.ready(stats.run)
+                self._heartbeat.ready(stats.run, _past(stats))
         self._acknowledged = stats.acknowledged
 
     def _print(self, text: str) -> None:

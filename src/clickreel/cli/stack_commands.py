@@ -35,7 +35,10 @@ def up(  # noqa: PLR0917 - one parameter an option
     mean_rate: MeanRate = None,
     seed: Seed = None,
     start: Annotated[
-        str | None, typer.Option("--from", help="Begin in the past: 14d, 6h, or a time. [default: now]")
+        str | None,
+        typer.Option(
+            "--from", help="Begin in the past: 14d, 6h, a time, or now. [default: 14d, less above 2.5 events/s]"
+        ),
     ] = None,
     speed: Annotated[float | None, typer.Option("--speed", help="Play the timeline so many times as fast.")] = None,
     films: Films = None,
@@ -63,9 +66,10 @@ def up(  # noqa: PLR0917 - one parameter an option
     missing; without options it goes on with the run of before. A service that ends by itself is started again.
     """
     from clickreel.interrupts import ended_by_signal
+    from clickreel.local.run_options import with_past
     from clickreel.local.stack import Stack
 
-    options = {
+    options: dict[str, Any] = {
         "rate": rate,
         "mean_rate": mean_rate,
         "seed": seed,
@@ -84,9 +88,12 @@ def up(  # noqa: PLR0917 - one parameter an option
     with ended_by_signal():
         try:
             with stack.home.locked("up"):
-                _check(options)
+                events_per_s = _check(options)
+                wanted = _wanted(only, console=console)
+                if "producer" in wanted:
+                    options = with_past(stack.home, options, stack.settings.past, events_per_s)
                 _choose_run(stack, options, quiet=json)
-                error = _start(stack, _wanted(only, console=console), attached=not detach)
+                error = _start(stack, wanted, attached=not detach)
             owned = stack.lifeline_pipe is not None
             _print_ready(stack, time.monotonic() - begun, json, ends="Ctrl-C" if owned else "clickreel down")
             if owned:
@@ -115,15 +122,29 @@ def _start(stack: Stack, names: tuple[str, ...], *, attached: bool) -> Clickreel
     from clickreel.cli.checklist import Checklist
     from clickreel.errors import ClickreelError
     from clickreel.local.run_options import provided
+    from clickreel.local.task_graph import StepEvent
 
     try:
         with Checklist() as checklist:
             stack.ensure(names, attached=attached, report=checklist)
+            if begin := _past_under_way(stack, names):
+                line = f"written since {begin} behind the stream; {as_typed('clickreel status')} shows how far"
+                checklist(StepEvent("past", "done", 0.0, line))
     except ClickreelError as exc:
         if attached and stack.lifeline_pipe is not None and ("kafka" in stack.addresses() or provided(stack.home)):
             return exc
         raise
     return None
+
+
+def _past_under_way(stack: Stack, names: tuple[str, ...]) -> str:
+    """Where the past begins that the producer still writes; empty when there is none."""
+    from clickreel.heartbeat import read_pulse
+    from clickreel.local.run_options import remembered
+
+    begin = str(remembered(stack.home).get("from", "now"))
+    is_written = "producer" not in names or begin == "now"
+    return "" if is_written or not read_pulse(stack.home.heartbeat("producer")).message else begin
 
 
 def _choose_run(stack: Stack, options: dict[str, Any], *, quiet: bool) -> None:
@@ -139,15 +160,16 @@ def _choose_run(stack: Stack, options: dict[str, Any], *, quiet: bool) -> None:
         )
 
 
-def _check(options: dict[str, Any]) -> None:
-    """Refuse now what the producer would refuse once everything else has started."""
+def _check(options: dict[str, Any]) -> float:
+    """Refuse now what the producer would refuse once everything else has started; the run's events a second, roughly."""
     from clickreel import timespec
     from clickreel.errors import UsageError
     from clickreel.simulate import scenarios
+    from clickreel.simulate.settings import MEAN_RATE_DEFAULT, USERS_DEFAULT
     from clickreel.stream.send_schedule import wall_clock
 
     names = ("rate", "mean_rate", "seed", "users", "scenario", "flaws", "run")
-    scenarios.load({name: options[name] for name in names})
+    world = scenarios.load({name: options[name] for name in names})
     speed, start, films = options["speed"], options["from"], options["films"]
     if speed is not None and not 0 < speed <= 1e6:
         raise UsageError(f"--speed is {speed:g}", hint="allowed: above 0, up to 1,000,000")
@@ -161,6 +183,7 @@ def _check(options: dict[str, Any]) -> None:
         from clickreel.cli.target_options import broker, topic_name
 
         broker(options["profile"]).topic(topic_name(None))  # before the stream that runs is ended for one that cannot
+    return world.target_rate or (world.users or USERS_DEFAULT) / USERS_DEFAULT * MEAN_RATE_DEFAULT
 
 
 def _follow(stack: Stack, error: ClickreelError | None) -> None:

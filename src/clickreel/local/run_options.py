@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from clickreel import timespec
 from clickreel.heartbeat import read_pulse
 from clickreel.local.home import Home
 
@@ -24,6 +25,30 @@ def producer_flags(home: Home) -> list[str]:
     """The options of ``clickreel produce`` for the remembered run."""
     options = remembered(home)
     return [f"--{name.replace('_', '-')}={options[name]}" for name in RUN_OPTIONS if options.get(name) is not None]
+
+
+# What is written behind a stream that just began: 14 days of two events a second are 2.4 million.
+_PAST_EVENTS_MAX = 3_000_000
+
+
+def with_past(home: Home, options: Mapping[str, Any], past: str, events_per_s: float) -> dict[str, Any]:
+    """The options of a new run with a past, so that its first minute has answers.
+
+    Args:
+        home: The home; a run that it remembers goes on as it is.
+        options: As for :func:`changed`.
+        past: How far back, or ``now``.
+        events_per_s: The rate of the run.
+
+    Returns:
+        The options; unchanged where they say where the run begins, play it at another speed, or stream to another Kafka.
+    """
+    has_begin = any(options.get(name) is not None for name in ("from", "speed", "profile"))
+    goes_on = remembered(home) and all(value is None for value in options.values())
+    if past == "now" or has_begin or goes_on:
+        return dict(options)
+    hours = int(min(timespec.span_ms(past, "past") / 3_600_000, _PAST_EVENTS_MAX / max(events_per_s, 1e-3) / 3600))
+    return {**options, "from": f"{hours}h"} if hours else dict(options)
 
 
 def changed(home: Home, options: Mapping[str, Any]) -> dict[str, str] | None:

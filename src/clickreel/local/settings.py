@@ -35,6 +35,11 @@ class LocalSettings:
         "processors needs a minute.",
         minimum=1,
     )
+    past: str = setting(
+        "14d",
+        "How far back a run begins that `up` is given no `--from` for, such as 14d or 6h; `now` for no past. Shortened so that it holds "
+        "three million events at most; a Kafka of your own gets none.",
+    )
     answer_timeout_s: float = setting(
         30.0, "How long `up` waits for a service that ran before and does not answer, in seconds.", minimum=1
     )
