@@ -10,15 +10,15 @@ def report() -> Scorecard:
     return score(naive(1_000_000))
 
 
-def test_independent_uniform_draws_fail_at_least_ten_of_the_thirteen(report: Scorecard) -> None:
+def test_independent_uniform_draws_fail_at_least_twenty(report: Scorecard) -> None:
     """The tests have teeth: a stream without sense is told apart by nearly all of them."""
     failed = [result.test.id for result in report.results if result.ok is False]
-    assert len(failed) >= 10, failed
+    assert len(failed) >= 20, failed
 
 
-def test_the_thirteen_stand_in_order(report: Scorecard) -> None:
-    """R1 to R13, each once."""
-    assert [result.test.id for result in report.results] == [f"R{n}" for n in range(1, 14)]
+def test_they_stand_in_order(report: Scorecard) -> None:
+    """R1 to R24, each once."""
+    assert [result.test.id for result in report.results] == [f"R{n}" for n in range(1, 25)]
 
 
 def test_a_naive_stream_is_not_ok(report: Scorecard) -> None:

@@ -4,14 +4,12 @@ import pytest
 from clickreel.audit.realism import timeline
 from clickreel.audit.realism.columns import DAY_MS, HOUR_MS
 from clickreel.audit.realism.traffic_rhythm import (
-    device_change_share,
+    change_share,
+    conditional_entropy,
     hour_by_weekday,
-    information,
-    referrer_by_place,
     start_dispersion,
     whole_days,
 )
-from clickreel.contract.vocabulary import REFERRERS
 from tests.realism.build import stream
 
 MONDAY = 4 * DAY_MS  # 1970-01-05
@@ -47,25 +45,17 @@ def test_dispersion_of_a_poisson_process_is_one_and_of_triplets_three(burst: int
     assert start_dispersion(line) == pytest.approx(expected, rel=0.05)
 
 
-def test_device_changes_count_once_a_session_of_two_or_more() -> None:
+def test_changes_count_once_a_session_of_two_or_more() -> None:
     """Session 1 keeps its device, 2 changes it twice, 3 has one event."""
     line = timeline(
         stream(ts_ms=range(6), session=[1, 1, 2, 2, 2, 3], device=["web", "web", "web", "mobile", "web", "tablet"])
     )
-    assert device_change_share(line) == 0.5
+    assert change_share(line, line.device) == 0.5
+    assert change_share(line, line.referrer) == 0.0
 
 
-def test_referrers_by_place() -> None:
-    """Places 1, 2-3, 4-7, ..."""
-    line = timeline(stream(ts_ms=range(4), referrer=["homepage", "search", "search", "recommendation"]))
-    table = referrer_by_place(line)
-    assert table[REFERRERS.index("search"), 1] == 2
-    assert table[REFERRERS.index("recommendation"), 2] == 1
-
-
-def test_information_of_a_determined_table_is_its_entropy() -> None:
-    """Two equal halves: ln 2 nats; independent sides: none."""
-    assert information(np.array([[500, 0], [0, 500]]))[0] == pytest.approx(np.log(2))
-    shared, p = information(np.array([[250, 250], [250, 250]]))
-    assert shared == pytest.approx(0)
-    assert p == pytest.approx(1)
+def test_a_referrer_that_follows_from_the_page_has_no_entropy() -> None:
+    """One that is independent of it has all of its own: ln 2 nats for two that are equally frequent."""
+    page = np.array([0, 0, 1, 1], np.uint8)
+    assert conditional_entropy(page, page) == 0.0
+    assert conditional_entropy(np.array([0, 1, 0, 1], np.uint8), page) == pytest.approx(np.log(2))

@@ -4,7 +4,6 @@ It shares with the product the numbers (shares, means, tables, which films stand
 repeats, no cumulative sums. Single precision is kept where the product keeps it, so that both agree to the last bit.
 """
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,6 +36,7 @@ from tests.simulate.oracle_traffic import (
     local_hour,
     pause,
     session_key,
+    soon,
 )
 
 __all__ = ["Browser", "Event", "episodes"]
@@ -298,9 +298,13 @@ class Browser:
         for number, (event, gap) in enumerate(steps):
             if at <= limit and number < 4096:
                 events.append((start_ms + at, event[1], ordinal + number, *event[3:]))
-            reached = at
+                reached = at
             at += gap
-        return events, min(reached, limit), steps[-1][1]
+        pause_ms = steps[-1][1]
+        slack = 8 * MINUTE_MS if self.world.settings.flat else 0
+        if pause_ms < 30 * MINUTE_MS - 2 * slack + (0 if slack else 1):
+            pause_ms = soon(self.world, self.made)
+        return events, reached, pause_ms
 
     def _visit_steps(self, visit: Visit, opened: list[Act], saved: set[int], second: int) -> list[tuple[Event, int]]:
         steps = []
@@ -339,14 +343,16 @@ class Browser:
             saved.add(act.film)
             stay((act.film, act.rank), interactions.WATCHLIST, detail, interactions.WATCHLIST_MS, 3)
         earlier = None
-        if opened:
-            further = (act.chain >> 16 & 3) == 0 and len(opened) > 1
-            earlier = opened[-2 if further else -1]
+        back = act.chain >> 16 & 7
+        if back < interactions.OWN_PAGE:
+            earlier = act
+        elif opened:
+            earlier = opened[-2 if back == interactions.OWN_PAGE and len(opened) > 1 else -1]
         if (
             human
             and earlier is not None
             and earlier.visit.page != detail
-            and (child1(act.chain, 5) & 0xFFFF) < interactions.COMPARE
+            and (child1(act.chain, 5) & 0xFFFF) < round(self.world.settings.page_again * 65536)
         ):
             stay((earlier.film, earlier.rank), interactions.DETAIL_VIEW, detail, interactions.DETAIL_MS, 4)
         opened.append(act)
@@ -362,12 +368,7 @@ class Browser:
         share *= float(self.world.model.films.appetite[act.film])
         if self.taste.segment[act.film] in (self.first, self.second):
             share *= interactions.SAVE_OWN_TASTE
-        share = min(share, interactions._SAVE_MAX)
-        pair = child1(child1(made.person, PersonStream.SAVES), act.film)
-        phase = made.start_ms * (share / interactions.SAVE_WINDOW_MS) + uniform1(pair)
-        period = math.floor(phase)
-        window = draw(child1(pair, period), 0) * (1.0 - share)
-        return window <= phase - period < window + share
+        return uniform1(child1(act.chain, 6)) < min(share, interactions._SAVE_MAX)
 
     def _soft(self, gap: np.float32) -> int:
         """A gap, the longest softly shortened so that no stay with one thing ends the session."""

@@ -20,6 +20,7 @@ from clickreel.simulate import rhythm as rhythms
 from clickreel.simulate.draws import Purpose, bell1, child1, root, uniform1, weibull_ms
 from clickreel.simulate.people import SessionStream
 from clickreel.simulate.population import PersonStream
+from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 
 DAY_MS = 86_400_000
@@ -82,7 +83,7 @@ def wants(world: World, user: int, day: int) -> float | None:
     stay = max((population.STAY_MAX if user <= population.FIRST_FEW else length) * mean, 1.0)
     if not (joined <= since < (0.0 if founder else joined) + stay):
         return None
-    if draw(key, PersonStream.BOT) < population.bot_people(settings):
+    if is_bot(settings, user):
         wish = population.BOT_WANTS * math.exp(0.5 * settings.activity_sigma**2)
     else:
         offset = int(draw(key, PersonStream.OFFSET) * (population.SHORT_PHASE_DAYS * population.LONG_PHASE_DAYS))
@@ -161,8 +162,8 @@ def episode(world: World, user: int, day: int, at: tuple[int, int], key: int) ->
     settings = world.settings
     number, start = at
     person = child1(root(settings.seed, Purpose.USER), user)
-    share, u = population.bot_people(settings), draw(person, PersonStream.BOT)
-    bot = 1 + min(find(people._BOT_KIND_CUMULATIVE, u / share), 2) if u < share else 0
+    u = draw(person, PersonStream.BOT)
+    bot = 1 + min(find(people._BOT_KIND_CUMULATIVE, u), 2) if is_bot(settings, user) else 0
     monster = draw(key, SessionStream.MONSTER) < settings.monsters
     pace = people.PERSON_PACE * bell1(child1(person, PersonStream.PACE))
     pace += people.SESSION_PACE * bell1(child1(key, SessionStream.PACE))
@@ -173,15 +174,16 @@ def episode(world: World, user: int, day: int, at: tuple[int, int], key: int) ->
     device = people.MOBILE if draw(key, SessionStream.DEVICE) < chance else people.WEB
     if kind > 1 - people._TABLET_PEOPLE and draw(key, SessionStream.TABLET) < people._ON_THE_TABLET:
         device = people.TABLET
-    sigma = settings.visits_sigma
-    wanted = 1.0 + float(np.exp(sigma * bell1(child1(key, SessionStream.VISITS)))) * (
-        (settings.visits_mean - 1.0) * float(np.exp(-0.5 * sigma**2))
+    sigma, part = settings.visits_sigma, traffic.LASTING_VISITS
+    z = part**0.5 * bell1(child1(person, PersonStream.VISITS)) + (1 - part) ** 0.5 * bell1(
+        child1(key, SessionStream.VISITS)
     )
+    wanted = 1.0 + float(np.exp(sigma * z)) * ((settings.visits_mean - 1.0) * float(np.exp(-0.5 * sigma**2)))
     wanted = float(np.floor(wanted + draw(key, SessionStream.VISIT)))
     if monster:
         wanted = 120 + 40 * wanted
     if bot:
-        wanted = 25 * wanted
+        wanted = 12 * wanted
     made = Episode(
         user,
         day * DAY_MS + start,
@@ -203,11 +205,30 @@ def pause(world: World, made: Episode, visit_key: int) -> int:
     slack = 8 * MINUTE_MS if world.settings.flat else 0
     limit = 30 * MINUTE_MS - 2 * slack + (0 if slack else 1)
     place = child1(visit_key, pauses.PAUSE) & 0xFFFF
+    table, distractions = pauses.pause_table(world.settings.distractions)
     if made.bot or made.monster:
-        usual = place % (65_536 - pauses._DISTRACTIONS)
-        return min(int(pauses.PAUSES_MS[usual] * made.pace), limit // 3)
-    pause_ms = int(pauses.PAUSES_MS[place] * made.pace)
+        usual = place % (65_536 - distractions)
+        return min(int(table[usual] * made.pace), limit // 3)
+    pause_ms = int(table[place] * made.pace)
     return pause_ms + 4 * slack if pause_ms >= limit else pause_ms
+
+
+def soon(world: World, made: Episode) -> int:
+    """Milliseconds until somebody who had done comes back."""
+    slack = 8 * MINUTE_MS if world.settings.flat else 0
+    beyond = int(-float(np.log(draw(made.key, SessionStream.SOON))) * pauses.SOON_MS)
+    return beyond + 30 * MINUTE_MS + 1 + 2 * slack
+
+
+def is_bot(settings: WorldSettings, user: int) -> bool:
+    """Whether a user is a bot: one of every so many in sequence."""
+    share = population.bot_people(settings)
+    if not 0 < share < 1:
+        return share >= 1
+    number = math.floor(user * share)
+    first, after = math.ceil(number / share), math.ceil((number + 1) / share)
+    at = math.floor(draw(child1(root(settings.seed, Purpose.USER), number), PersonStream.BOT) * (after - first))
+    return user > population.FIRST_FEW and user == first + at
 
 
 def session_key(made: Episode, second: int) -> int:
@@ -240,8 +261,16 @@ def _split(world: World, made: Episode) -> None:
         made.limits.append(within + int((cap * -float(np.expm1(-room / cap))) * MINUTE_MS))
         bound += made.limits[-1]
         left -= lists
-        if second or not left or draw(made.key, SessionStream.RETURN) >= pauses.COMES_BACK:
+        if second:
             break
+        steady = made.bot or made.monster or world.settings.round_the_clock
+        if draw(made.key, SessionStream.RETURN) >= (
+            pauses.COMES_BACK if left else 0.0 if steady else pauses.SOON_SHARE
+        ):
+            break
+        if not left:
+            left = 1 + int(draw(made.key, SessionStream.SECOND) * pauses.SOON_LISTS)
+            broke = soon(world, made)
         bound += broke
     made.bound_ms = min(bound, pauses.EPISODE_MAX_MS)
 

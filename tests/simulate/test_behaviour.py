@@ -193,7 +193,7 @@ def test_a_burst_lifts_its_film_many_times_and_fades() -> None:
 
 def test_bots_and_endless_sessions_are_in_the_ledger() -> None:
     """Who they are, and that they do what bots and endless sessions do."""
-    made = world(users=1500, seed=55, bots=0.4, monsters=0.1, session_cap_min=240)
+    made = world(users=1500, mean_rate=1.0, seed=55, bots=0.6, monsters=0.1, session_cap_min=240)
     events = made.events(MONDAY_MS, MONDAY_MS + DAY_MS)
     bots = {int(e["user_id"][2:]) for e in entries(made, 1, "bot")}
     assert bots

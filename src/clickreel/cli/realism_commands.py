@@ -7,19 +7,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clickreel.cli.output import Json, print_err, print_json, print_table
+from clickreel.cli.output import Json, print_err, print_json, print_out, print_table
 from clickreel.cli.target_options import ProfileFile, TopicName
 from clickreel.cli.world_options import Flaws, Scenario
+from clickreel.foreign_text import printable
 
 if TYPE_CHECKING:
     from clickreel.audit.realism import Columns, Ledger, RealismResult, Scorecard
+    from clickreel.audit.realism.click_log import ClickLog
     from clickreel.audit.realism.world_columns import Medians
 
 Source = Annotated[
     str,
     typer.Argument(
         help="A file of events (.parquet, .csv, .jsonl), or [bold]topic[/bold], [bold]warehouse[/bold], "
-        "or [bold]world[/bold]: worlds made on the spot."
+        "or [bold]world[/bold]: worlds made on the spot; or [bold]compare[/bold], and two logs."
+    ),
+]
+Logs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Of [bold]compare[/bold]: two logs with session, item and time (.csv, .jsonl, .parquet), or world:SEED."
     ),
 ]
 LedgerFile = Annotated[
@@ -39,10 +47,12 @@ Markdown = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the command to the command line."""
     app.command()(realism)
+    app.command()(fit)
 
 
 def realism(
     source: Source,
+    logs: Logs = None,
     *,
     ledger: LedgerFile = None,
     picture: Picture = None,
@@ -57,10 +67,13 @@ def realism(
     anyway: Anyway = False,
     json: Json = False,
 ) -> None:
-    """Score how much a stream looks like people: thirteen figures against published ones.
+    """Score how much a stream looks like people: 24 tests against published figures.
 
     Example: [bold]clickreel realism events.parquet --ledger ledger.parquet --picture realism.png[/bold]
-    or [bold]clickreel realism world --seeds 1-5[/bold]
+    or [bold]clickreel realism world --seeds 1-5[/bold] or [bold]clickreel realism compare yours.csv world:1[/bold]
+
+    [bold]compare[/bold] says how well a machine tells the sessions of two logs apart and by what, how recommenders fare on either, and how fast
+    interests drift.
 
     Exits with 6 when a figure falls out of its band. A stream under 1 M events, 14 days or about 1,000 films is refused.
     """
@@ -69,7 +82,13 @@ def realism(
     from clickreel.audit.realism import evidence, judge
     from clickreel.audit.realism.ledger_reader import read_ledger
     from clickreel.audit.realism.picture import checked, draw
+    from clickreel.errors import UsageError
 
+    if source == "compare":
+        _compare(logs or [], users, days, scenario, json=json)
+        return
+    if logs:
+        raise UsageError(f"{logs[0]} is one argument too many", hint=f"clickreel realism compare {source} {logs[0]}")
     picture = checked(picture) if picture else None
     if source == "world":
         settings = {"users": users, "scenario": scenario, "flaws": flaws}
@@ -88,6 +107,107 @@ def realism(
     else:
         show(report)
     _verdict([report])
+
+
+def _compare(logs: list[str], users: int, days: int, scenario: str | None, *, json: bool) -> None:
+    """Two logs side by side."""
+    from clickreel.audit.realism.comparison import compare_logs
+    from clickreel.errors import UsageError
+
+    if len(logs) != 2:
+        raise UsageError(f"{len(logs)} logs to compare", hint="clickreel realism compare yours.csv world:1")
+    found = compare_logs(*(_clicks(name, users, days, scenario) for name in logs))
+    if json:
+        print_json(found.as_json())
+        return
+    rows = [(name, f"{value:.4g}", f"{found.second.figures[name]:.4g}") for name, value in found.first.figures.items()]
+    for name, score in found.first.scores.items():
+        rows.append((f"MRR@20 {name}", f"{score:.3f}", f"{found.second.scores.get(name, float('nan')):.3f}"))
+    for lag, hit in enumerate(found.first.drift, 1):
+        other = found.second.drift[lag - 1] if found.second.drift else float("nan")
+        rows.append((f"hit@20 at lag {lag}", f"{hit:.3f}", f"{other:.3f}"))
+    print_table(("", f"{printable(logs[0])}>", f"{printable(logs[1])}>"), rows)
+    print_err(
+        f"two-sample test: AUC {found.test.auc:.3f} (.5 is a coin; two halves of the first: {found.floor.auc:.3f})"
+    )
+    print_err("told by: " + ", ".join(f"{name} {lost:.3f}" for name, lost in found.tells()[:4]))
+    print_err(f"Kendall's tau of the recommenders' ranks: {found.tau:.2f}")
+
+
+def _clicks(name: str, users: int, days: int, scenario: str | None) -> ClickLog:
+    """The clicks of a file, or of a world made on the spot."""
+    from clickreel.audit.realism import timeline
+    from clickreel.audit.realism.click_files import read_clicks
+    from clickreel.audit.realism.click_log import ClickLog
+    from clickreel.audit.realism.world_columns import columns_of_world, weeks
+    from clickreel.cli.world_options import world
+
+    kind, _, seed = name.partition(":")
+    if kind == "world" and seed.isdecimal():
+        made = world(seed=int(seed), users=users, scenario=scenario)
+        return ClickLog.from_timeline(timeline(columns_of_world(made, *weeks(days))))
+    return read_clicks(Path(name))
+
+
+def fit(
+    log: Annotated[
+        Path, typer.Argument(help="A click log with session, item and time (.csv, .jsonl, .parquet), or STATS.json.")
+    ],
+    *,
+    out: Annotated[Path | None, typer.Option("--out", help="File for the settings (.toml). [default: stdout]")] = None,
+    statistics: Annotated[
+        Path | None,
+        typer.Option("--statistics", help="Write the log's statistics (.json), which can be fitted elsewhere."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Find settings by which a world has the statistics of a real click log.
+
+    Example: [bold]clickreel fit clicks.csv --out world.toml[/bold]
+
+    Lengths, gaps, repeats and the hour are fitted on one half of the sessions and judged on the other; popularity and drift are told beside them. Exits
+    with 6 when a fitted statistic is off by more than a tenth. From STATS.json, which holds one half, the fit is judged by what it was fitted on.
+    """
+    from dataclasses import asdict
+
+    from clickreel.audit.realism.click_files import read_clicks
+    from clickreel.audit.realism.fitting import KNOBS, LogStatistics, fit_world
+    from clickreel.errors import VerificationError
+    from clickreel.json_files import write_json
+
+    if log.suffix == ".json":
+        half = other = LogStatistics.from_json(log)
+    else:
+        clicks = read_clicks(log)
+        half, other = (LogStatistics.from_log(clicks.half(part)) for part in (0, 1))
+    if statistics is not None:
+        write_json(statistics, asdict(half))
+    found = fit_world(half, other, progress=print_err)
+    if out is not None:
+        out.write_text(found.toml(), encoding="utf-8")
+    if json:
+        print_json(found.as_json())
+    else:
+        told = {name: knob for name, knob, _, _ in KNOBS}
+        ours, theirs = asdict(found.ours), asdict(found.theirs)
+        rows = [
+            (
+                name,
+                f"{theirs[name]:.4g}",
+                f"{ours[name]:.4g}",
+                f"{ours[name] / theirs[name] - 1:+.1%}",
+                told.get(name, "told"),
+            )
+            for name in theirs
+        ]
+        print_table(("statistic", "log>", "world>", "off by>", "setting"), rows)
+        if out is None:
+            print_out(found.toml())
+    if not found.ok:
+        off = [name for name, deviation in found.deviations().items() if abs(deviation) > 0.1]
+        raise VerificationError(
+            f"off by more than a tenth: {', '.join(off)}", hint="a longer log, or other settings by hand"
+        )
 
 
 def _floor(anyway: bool) -> Any:
@@ -147,6 +267,7 @@ def _worlds(
     from clickreel.audit.realism.world_columns import (
         Medians,
         columns_of_world,
+        film_years,
         ledger_of_world,
         seeds_of,
         weeks,
@@ -159,7 +280,12 @@ def _worlds(
     chosen = seeds_of(seeds)
     for seed in chosen:
         made = world(seed=seed, **settings)
-        seen = evidence(columns_of_world(made, *span), ledger=ledger_of_world(made, *span), floor=_floor(anyway))
+        seen = evidence(
+            columns_of_world(made, *span),
+            ledger=ledger_of_world(made, *span),
+            floor=_floor(anyway),
+            years=film_years(made),
+        )
         reports.append(judge(seen))
         print_err(f"seed {seed}: {reports[-1].events:,} events, {reports[-1].summary()}")
         if picture:

@@ -57,11 +57,21 @@ def simulate(  # noqa: PLR0917 - one parameter an option
     flaws: Flaws = None,
     run: Run = None,
     workers: Annotated[int, typer.Option("--workers", help="Processes; the file is the same for any number.")] = 1,
+    change: Annotated[
+        str | None,
+        typer.Option(
+            "--change",
+            help="Write the world, the world with one thing changed, and the true effect: ranker=0.5, place=FILM,RANK, "
+            "burst=FILM,TIME,PEAK, outage=TIME,HOURS.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write a world's events to a file: the same events, in the same order, as `produce` streams.
 
     Example: [bold]clickreel simulate --out events.parquet --users 20000 --days 28[/bold]
+
+    With [bold]--change[/bold] there are three files: events.parquet, events-changed.parquet, and events-effect.parquet with what each person did in either.
     """
     from clickreel.cli.world_options import world as make_world
     from clickreel.errors import UsageError
@@ -78,10 +88,22 @@ def simulate(  # noqa: PLR0917 - one parameter an option
         seed=seed, rate=rate, mean_rate=mean_rate, users=users, films=films, scenario=scenario, flaws=flaws, run=run
     )
     first, end = _span(start, until, days)
+    if change is not None:
+        if end is None or count is not None:
+            raise UsageError("--change needs an end, and no --count", hint="--days 14")
+        from clickreel.cli.effect_files import write_both
+
+        write_both(world, change, out, (first, end), json=json)
+        return
     if end is None and count is None:
         count = _COUNT
+    _write_one(world, out, (first, end or _LAST_MS), count, workers, json=json)
+
+
+def _write_one(world: World, out: Path, span: tuple[int, int], count: int | None, workers: int, *, json: bool) -> None:
+    """Write the world's file, and say so."""
     begun = time.monotonic()
-    written, left_out = _write(world, out, (first, end or _LAST_MS), count, workers)
+    written, left_out = _write(world, out, span, count, workers)
     seconds = time.monotonic() - begun
     size_bytes = out.stat().st_size
     answer = {

@@ -16,9 +16,13 @@ Seed = Annotated[
 Rate = Annotated[float | None, typer.Option("--rate", help="Events a second, on a flat day.")]
 MeanRate = Annotated[
     float | None,
-    typer.Option("--mean-rate", help="Mean events a second, with the rhythm of day and week. [default: 20]"),
+    typer.Option(
+        "--mean-rate", help="Mean events a second, with the rhythm of day and week. [default: 2, with 7,000 people]"
+    ),
 ]
-Users = Annotated[int | None, typer.Option("--users", help="People on the platform. [default: as the rate needs]")]
+Users = Annotated[
+    int | None, typer.Option("--users", help="People on the platform. [default: 7,000, or as the rate needs]")
+]
 Films = Annotated[
     str | None,
     typer.Option("--films", help="CSV of your own films (film_id,film_title), or how many to invent. [default: 1000]"),

@@ -35,7 +35,7 @@ from clickreel.simulate.traffic import Episodes
 
 # Click-through: attention(rank) * appeal, calibrated to the bands of `clickreel realism`.
 ATTENTION = np.arange(1, DEPTH_MAX + 2, dtype=np.float32) ** np.float32(-0.6)
-CLICK = 0.56
+CLICK = 0.65
 APPEAL_EXPONENT = 0.58
 APPEAL_MIN, APPEAL_MAX = 0.03, 2.2
 CLICK_MAX = 0.9
@@ -179,7 +179,8 @@ def _odds(
     """Chance of a click on each film that is shown: visit, rank, film, and the rows of those that were put in."""
     visit, rank, film, put = shown
     odds: NDArray[np.float32] = model.odds.ravel()[(visits.interest * model.odds.shape[1])[visit] + film]
-    odds[put] = np.where(visits.searched, np.float32(SEARCHED_CLICK), np.float32(VIRAL_CLICK))[visit[put]]
+    known = (visits.searched | visits.viral)[visit[put]]  # what was placed by hand is opened as anything else
+    odds[put[known]] = np.where(visits.searched, np.float32(SEARCHED_CLICK), np.float32(VIRAL_CLICK))[visit[put[known]]]
     appetite = PERSON_APPETITE * bell(child(episodes.person, PersonStream.APPETITE))[context.episode]
     appetite += SESSION_APPETITE * bell(child(context.key, SessionStream.APPETITE))
     appetite = np.exp(appetite) * model.factor

@@ -1,12 +1,11 @@
 """From impressions to events: the funnel, and when each thing happens.
 
 The films of a screen appear within a few hundredths of a second. Then the person looks; nothing is opened faster than a hand can. After
-``detail_view`` comes, perhaps, ``watch_trailer``, perhaps ``add_to_watchlist``, perhaps the page of a film that was opened before in the session (to compare):
+``detail_view`` comes, perhaps, ``watch_trailer``, perhaps ``add_to_watchlist``, perhaps the page once more, or that of a film that was opened before in the session (to compare):
 a quarter of the clicks of RSC15 repeat an item. Dwell times are Weibull with shape below 1 (Liu, White, Dumais, SIGIR 2010): most looks are brief, some are
 very long.
 
-A film is saved where its page is opened in the person's window for it: six hours, once in every so many days that the chance of a save
-comes of it, drawn for each pair of person and film. So what was saved is not saved again in the days after, without anybody remembering it.
+How readily a page is saved differs between people and between films; once in a session is enough.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from clickreel.contract import vocabulary
 from clickreel.events import Events
 from clickreel.simulate import ids
 from clickreel.simulate.browsing import Impressions
-from clickreel.simulate.draws import F64, U64, Purpose, bell, child, draw, root, uniform, weibull_ms
+from clickreel.simulate.draws import F64, U64, Purpose, bell, child, root, uniform, weibull_ms
 from clickreel.simulate.list_visits import DETAIL, ListVisits, SessionContext
-from clickreel.simulate.pauses import break_from_ms
+from clickreel.simulate.pauses import break_from_ms, soon_ms
 from clickreel.simulate.population import PersonStream
 from clickreel.simulate.rhythm import MINUTE_MS
 from clickreel.simulate.settings import WorldSettings
@@ -33,12 +32,11 @@ VIEW, DETAIL_VIEW, TRAILER, WATCHLIST = (
     vocabulary.EVENT_TYPES.index(name) for name in ("view", "detail_view", "watch_trailer", "add_to_watchlist")
 )
 TRAILER_SHARE = round(0.28 * 65536)  # of 2**16
-COMPARE = round(0.29 * 65536)  # go back to the page of a film opened before
+OWN_PAGE = 2  # of 8: the same page; one of 8 goes back by two, the rest by one
 SAVE_SHARE = 0.14
 SAVE_OWN_TASTE = 0.20  # of what is of one's lasting taste: most of it is known
-SAVE_WINDOW_MS = 6 * 3_600_000
-SAVE_PERSON, SAVE_FILM = 0.75, 0.28  # spread of the logarithm
-_SAVE_MAX = 0.5
+SAVE_PERSON, SAVE_FILM = 0.85, 0.30  # spread of the logarithm
+_SAVE_MAX = 0.4
 
 # Milliseconds, before the person's pace.
 REACTION_MS = 320.0
@@ -157,7 +155,7 @@ def film_columns(seed: int, film_id: NDArray[np.int32], taste: Taste) -> FilmCol
 def _saves(
     shown: Impressions,
     visits: ListVisits,
-    of: tuple[U64, NDArray[np.int64], NDArray[np.int64]],
+    of: tuple[U64, NDArray[np.int64]],
     film_appetite: F64,
     segment: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
@@ -166,22 +164,16 @@ def _saves(
     Args:
         shown: The impressions.
         visits: Their lists.
-        of: Person, start of the episode and session of each act.
+        of: Person and session of each act.
         film_appetite: How readily each film is saved.
         segment: Segment of taste of each film.
     """
-    person, start_ms, session = of
+    person, session = of
     film = shown.film[shown.acts].astype(np.int64)
     visit = shown.visit[shown.acts]
     share = SAVE_SHARE * np.exp(SAVE_PERSON * bell(child(person, PersonStream.SAVING))) * film_appetite[film]
-    pair = child(child(person, PersonStream.SAVES), film)
     share[visits.knows(visit, segment[film])] *= SAVE_OWN_TASTE
-    share = np.minimum(share, _SAVE_MAX)
-    phase = start_ms * (share / SAVE_WINDOW_MS) + uniform(pair)
-    period = np.floor(phase)
-    # The window lies anywhere within its period, but not over its end.
-    window = draw(child(pair, period.astype(np.int64)), 0) * (1.0 - share)
-    saved = (phase - period >= window) & (phase - period < window + share)
+    saved = uniform(child(shown.chain, 6)) < np.minimum(share, _SAVE_MAX)
     # What somebody searched for by name, or came for, is known already: people save what they come across.
     sought = visits.searched[visit] & (shown.rank[shown.acts] == visits.put_rank[visit])
     saved &= shown.opened & ~sought
@@ -207,14 +199,20 @@ def generate_events(
     human = episodes.bot[episode_of_act] == 0
     landed = (visits.page == DETAIL)[shown.visit[shown.acts]]
     trailer = shown.opened & (((shown.chain >> np.uint64(48)) & _LOW16) < TRAILER_SHARE) & human & ~landed
-    of = (episodes.person[episode_of_act], episodes.start_ms[episode_of_act], session_of_act)
+    of = (episodes.person[episode_of_act], session_of_act)
     saved = human & _saves(shown, visits, of, films.appetite, films.segment)
     earlier = _opened_before(shown, session_of_act)
-    compared = shown.opened & human & (earlier >= 0) & ~landed[earlier] & ((child(shown.chain, 5) & _LOW16) < COMPARE)
+    compared = (
+        shown.opened
+        & human
+        & (earlier >= 0)
+        & ~landed[earlier]
+        & ((child(shown.chain, 5) & _LOW16) < round(settings.page_again * 65536))
+    )
     layout = _layout(shown, visits, (trailer, saved, compared))
 
     gap = _gaps(shown, visits, episodes.pace[context.episode[visits.session]], layout, settings)
-    ts_ms, kept, ordinal = _times(gap, episodes, context, layout)
+    ts_ms, kept, ordinal = _times(gap, episodes, context, layout, settings)
     visit = np.repeat(np.arange(len(visits.key)), np.diff(layout.visit_ends, prepend=-1))
     session = visits.session[visit]
 
@@ -254,15 +252,14 @@ def generate_events(
 
 
 def _opened_before(shown: Impressions, session: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each act the act that opened the page before last in its session, or the last one; -1 where there is none."""
+    """For each act the one whose page comes up once more after it: its own, the one before, or the one before that; -1 where there is none."""
     rows = np.flatnonzero(shown.opened)
     earlier = np.full(len(shown.acts), -1)
     one, two = np.full(len(rows), -1), np.full(len(rows), -1)
     one[1:] = np.where(session[rows[1:]] == session[rows[:-1]], rows[:-1], -1)
     two[2:] = np.where(session[rows[2:]] == session[rows[:-2]], rows[:-2], -1)
-    # The one before, mostly; of two, one in four goes back further.
-    further = ((shown.chain[rows] >> np.uint64(16)) & np.uint64(3)) == 0
-    earlier[rows] = np.where(further & (two >= 0), two, one)
+    back = (shown.chain[rows] >> np.uint64(16)) & np.uint64(7)
+    earlier[rows] = np.where(back < OWN_PAGE, rows, np.where((back == OWN_PAGE) & (two >= 0), two, one))
     return earlier
 
 
@@ -303,7 +300,7 @@ def _gaps(
 
 
 def _times(
-    gap_ms: NDArray[np.int64], episodes: Episodes, context: SessionContext, layout: _Layout
+    gap_ms: NDArray[np.int64], episodes: Episodes, context: SessionContext, layout: _Layout, settings: WorldSettings
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.uint16]]:
     """Event times, which events take place, and their ordinals."""
     ends = layout.visit_ends[np.cumsum(context.lists) - 1]
@@ -317,10 +314,12 @@ def _times(
     # The second session begins after the pause that ended the first one.
     start = episodes.start_ms[context.episode].copy()
     second = np.flatnonzero(context.second)
-    lasted = np.minimum(elapsed[ends], limit)
-    start[second] += lasted[second - 1] + gap_ms[ends[second - 1]]
-    since = elapsed + (start - episodes.start_ms[context.episode])[session]
     kept = (elapsed <= limit[session]) & (ordinal < ids.ORDINALS_PER_SESSION)
+    last = begins + np.maximum(np.add.reduceat(kept.astype(np.int64), begins), 1) - 1
+    pause = gap_ms[ends[second - 1]]
+    soon = soon_ms(episodes.key[context.episode[second]], settings)
+    start[second] += elapsed[last[second - 1]] + np.where(pause >= break_from_ms(settings), pause, soon)
+    since = elapsed + (start - episodes.start_ms[context.episode])[session]
     kept &= since <= episodes.bound_ms[context.episode][session]
     which = episodes.of_day[context.episode].astype(np.int64) * 2 + context.second
     return (

@@ -49,7 +49,7 @@ ENTRY_REFERRER = np.array([HOMEPAGE, BY_SEARCH, BY_RECOMMENDATION], np.uint8)
 # The first page by the way one came: landing on a film's page is a fifth of those who do not come by the homepage.
 FIRST_PAGES = np.array([HOME, BROWSE, SEARCH, RECOMMENDATIONS, DETAIL], np.uint8)
 FIRST_CUMULATIVE = np.cumsum(
-    [[0.86, 0.08, 0.02, 0.04, 0.00], [0.10, 0.19, 0.51, 0.00, 0.20], [0.16, 0.07, 0.00, 0.55, 0.22]], axis=1
+    [[0.86, 0.08, 0.02, 0.04, 0.00], [0.10, 0.18, 0.513, 0.00, 0.207], [0.16, 0.06, 0.00, 0.554, 0.226]], axis=1
 )
 LATER_CUMULATIVE = np.cumsum([0.15, 0.30, 0.30, 0.25])
 LATER_PAGE = np.array([HOME, BROWSE, SEARCH, RECOMMENDATIONS], np.uint8)
@@ -121,6 +121,7 @@ class ListVisits:
         put: A film put into the list by a search or by going viral, or the film landed on; -1 for none (int32).
         put_rank: The rank at which it stands, from 1 (int64).
         searched: Whether that film is what the person searched for (bool).
+        viral: Whether it is going viral (bool).
         random: Whether the list is in random order (bool).
         pause_ms: Time from its last event to the next list, if there is one (int64).
     """
@@ -136,6 +137,7 @@ class ListVisits:
     put: NDArray[np.int32]
     put_rank: NDArray[np.int64]
     searched: NDArray[np.bool_]
+    viral: NDArray[np.bool_]
     random: NDArray[np.bool_]
     pause_ms: NDArray[np.int64]
 
@@ -192,8 +194,9 @@ def list_visits(
     *,
     bursts: list[Burst],
     settings: WorldSettings,
+    placed: tuple[int, int] | None = None,
 ) -> ListVisits:
-    """The lists each session looks at."""
+    """The lists each session looks at; a film may be placed at a rank of all home lists in which nothing else is put."""
     session, number, key, page = _sequence(context)
     episode = context.episode[session]
     person, bot = episodes.person[episode], episodes.bot[episode]
@@ -225,6 +228,9 @@ def list_visits(
     put = np.where(random | (bot > 0), -1, np.where(landing & (viral >= 0), viral, np.where(searched, anchor, viral)))
     u = draw(key, VisitStream.RANK)
     put_rank = 1 + np.where(searched, pick(FOUND_AT_CUMULATIVE, u), (u * SHOWN_AT).astype(np.int64))
+    if placed is not None:
+        here = (page == HOME) & (put < 0) & ~random & (bot == 0)
+        put, put_rank = np.where(here, placed[0], put), np.where(here, placed[1], put_rank)
     depth = _depth(key, page, episodes.device[episode])
     length = np.where(random, len(lists.present), lists.lengths(pools))
     return ListVisits(
@@ -239,6 +245,7 @@ def list_visits(
         put=put.astype(np.int32),
         put_rank=np.where(landing, 1, put_rank),
         searched=searched,
+        viral=viral >= 0,
         random=random,
         pause_ms=pauses_ms(key, episodes.pace[episode], _steady(episodes, settings)[episode], settings),
     )

@@ -1,7 +1,7 @@
 """How long people pause between two lists, and how an episode falls into sessions.
 
-Most pauses are seconds; one in eleven is a distraction: a call, a meal, minutes to hours. A pause beyond 30 minutes ends the session, and of
-those who were called away three in four come back to the lists they still meant to look at. So sessions end by silence alone, returns
+Most pauses are seconds; one in seven, by a setting, is a distraction: a call, a meal, minutes to hours. A pause beyond 30 minutes ends the session, and of
+those who were called away most come back to the lists they still meant to look at. So sessions end by silence alone, returns
 are densest just after half an hour, and the longest gap within a session reaches up to it (RSC15: 95th percentile 1,177 s).
 
 All of this is known before any event is made: the number of lists in each session, and a bound on its length, which is the pauses and
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +24,11 @@ from clickreel.simulate.rhythm import HOUR_MS, MINUTE_MS, SILENCE_MS, slack_ms
 from clickreel.simulate.settings import WorldSettings
 
 NEXT_LIST_MS, NEXT_LIST_SPREAD = 9_000.0, 1.3  # median and sigma of the log-normal pause
-DISTRACTION_SHARE = 0.13
 DISTRACTION_MS, DISTRACTION_SPREAD = 800_000.0, 1.05
 _DISTRACTION_MAX = 2.5  # cut at so many sigmas: about four hours
 COMES_BACK = 0.85
+# Of those who had looked at all they meant to, so many come back soon after the half hour, for one to three lists.
+SOON_SHARE, SOON_MS, SOON_LISTS = 0.045, 20 * MINUTE_MS, 3
 _BITS = 16
 # Room for what is looked at: so many minutes, and so many for each list, more or less.
 ALLOWANCE_MIN, ALLOWANCE_LIST_MIN, ALLOWANCE_SPREAD = 3.0, 3.0, 0.35
@@ -43,14 +45,19 @@ def _lognormal(median: float, spread: float, count: int, most: float) -> NDArray
     return (median * np.exp(spread * z)).astype(np.float32)
 
 
-_DISTRACTIONS = round(DISTRACTION_SHARE * (1 << _BITS))
-# Looked up by 16 bits of a hash; the order does not matter.
-PAUSES_MS = np.concatenate(
-    [
-        _lognormal(NEXT_LIST_MS, NEXT_LIST_SPREAD, (1 << _BITS) - _DISTRACTIONS, np.inf),
-        _lognormal(DISTRACTION_MS, DISTRACTION_SPREAD, _DISTRACTIONS, _DISTRACTION_MAX),
+@lru_cache(maxsize=4)
+def pause_table(share: float) -> tuple[NDArray[np.float32], int]:
+    """Pauses in milliseconds, looked up by 16 bits of a hash, and how many of them, at the end, are distractions; the order does not matter.
+
+    Args:
+        share: Share of the pauses that are distractions.
+    """
+    distractions = round(share * (1 << _BITS))
+    parts = [
+        _lognormal(NEXT_LIST_MS, NEXT_LIST_SPREAD, (1 << _BITS) - distractions, np.inf),
+        _lognormal(DISTRACTION_MS, DISTRACTION_SPREAD, max(distractions, 1), _DISTRACTION_MAX)[:distractions],
     ]
-)
+    return np.concatenate(parts), distractions
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,13 @@ def second_key(key: U64) -> U64:
     return child(key, SessionStream.SECOND)
 
 
+def soon_ms(key: U64, settings: WorldSettings) -> NDArray[np.int64]:
+    """The pause of each episode whose person had done and comes back soon: an exponential time beyond the silence that ends a session."""
+    beyond = (-np.log(draw(key, SessionStream.SOON)) * SOON_MS).astype(np.int64)
+    pause: NDArray[np.int64] = beyond + SILENCE_MS + 1 + 2 * slack_ms(settings)
+    return pause
+
+
 def visit_keys(session_key: U64, number: NDArray[np.int64]) -> U64:
     """Key of each list, below the key of its session, by its number in the session."""
     return child(session_key, number + VISIT_KEY)
@@ -97,11 +111,12 @@ def pauses_ms(
         settings: For the slack of a flat rate.
     """
     number = (child(visit_key, PAUSE) & np.uint64((1 << _BITS) - 1)).astype(np.int64)
-    pause = (PAUSES_MS[number] * pace).astype(np.int64)
+    table, distractions = pause_table(settings.distractions)
+    pause = (table[number] * pace).astype(np.int64)
     limit = break_from_ms(settings)
     if steady.any():
-        usual = number % ((1 << _BITS) - _DISTRACTIONS)
-        quick = np.minimum((PAUSES_MS[usual] * pace).astype(np.int64), limit // 3)
+        usual = number % ((1 << _BITS) - distractions)
+        quick = np.minimum((table[usual] * pace).astype(np.int64), limit // 3)
         pause = np.where(steady, quick, pause)
     # A flat rate moves events by the slack on either side: what ends a session must stay longer than 30 minutes.
     pause[pause >= limit] += 4 * slack_ms(settings)
@@ -122,7 +137,11 @@ def session_lengths(key: U64, wanted: NDArray[np.int32], its: Habits, settings: 
         return SessionLengths(none, none, np.zeros((0, 2), np.int64), np.zeros(0, np.int64))
     first, within, pause = _until_break(key, wanted, its, settings)
     left = wanted - first
-    back = np.flatnonzero((left > 0) & (draw(key, SessionStream.RETURN) < COMES_BACK))
+    share = np.where(left > 0, COMES_BACK, np.where(its.steady, 0.0, SOON_SHARE))
+    back = np.flatnonzero(draw(key, SessionStream.RETURN) < share)
+    soon = back[left[back] == 0]
+    left[soon] = 1 + (draw(key[soon], SessionStream.SECOND) * SOON_LISTS).astype(np.int32)
+    pause[soon] = soon_ms(key[soon], settings)
     second = np.zeros(len(key), np.int32)
     limit = np.zeros((len(key), 2), np.int64)
     limit[:, 0] = within + _allowance_ms(key, first, its, settings)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickreel.contract import vocabulary
-from clickreel.simulate.draws import F64, U64, bell, child, draw
-from clickreel.simulate.population import PersonStream, bot_people
+from clickreel.simulate.draws import F64, U64, Purpose, bell, child, draw, root
+from clickreel.simulate.population import PersonStream, are_bots, bot_people
 from clickreel.simulate.rhythm import local_hour
 from clickreel.simulate.settings import WorldSettings
 
@@ -19,7 +19,7 @@ _BOT_KIND_CUMULATIVE = np.cumsum([0.4, 0.3, 0.3])
 BOT_PACE = 0.02
 
 # Spread of the logarithm of the pace, over people and over one's sessions: together .7 (RSC15's sessions).
-PERSON_PACE, SESSION_PACE = 0.38, 0.72
+PERSON_PACE, SESSION_PACE = 0.34, 0.62
 
 WEB, MOBILE, TABLET = (vocabulary.DEVICES.index(name) for name in ("web", "mobile", "tablet"))
 # Kinds of people by their device: share, and chance of a phone at noon. 56 mobile, 42 web, 2 tablet (StatCounter 2021).
@@ -39,7 +39,7 @@ class SessionStream:
     """Numbers of the draws below a session's key. Never reuse one; lists are below ``VISIT_KEY + number``."""
 
     (START, VISITS, MONSTER, DEVICE, DEVICE_ELSE, ENTRY, LANDING, ANCHOR, ANCHOR_ELSE, PACE, VISIT, LIMIT, RETURN, SECOND, SCREEN,
-     TABLET, APPETITE) = range(17)  # fmt: skip
+     TABLET, APPETITE, SOON) = range(18)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +65,21 @@ class Habits:
         return Habits(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
-def habits(person: U64, key: U64, start_ms: NDArray[np.int64], settings: WorldSettings) -> Habits:
+def habits(
+    user: NDArray[np.int64], person: U64, key: U64, start_ms: NDArray[np.int64], settings: WorldSettings
+) -> Habits:
     """What each episode is like.
 
     Args:
+        user: Number of its person.
         person: Key of its person.
         key: Its own key.
         start_ms: When it starts: the hour has a say in the device.
         settings: Shares of bots and of endless sessions.
     """
-    u = draw(person, PersonStream.BOT)
-    share = bot_people(settings)
     bot = np.zeros(len(key), np.uint8)
-    rows = np.flatnonzero(u < share)
-    bot[rows] = 1 + np.minimum(np.searchsorted(_BOT_KIND_CUMULATIVE, u[rows] / share), 2)
+    rows = np.flatnonzero(are_bots(user, root(settings.seed, Purpose.USER), bot_people(settings)))
+    bot[rows] = 1 + np.minimum(np.searchsorted(_BOT_KIND_CUMULATIVE, draw(person[rows], PersonStream.BOT)), 2)
     monster = draw(key, SessionStream.MONSTER) < settings.monsters
     pace = PERSON_PACE * bell(child(person, PersonStream.PACE)) + SESSION_PACE * bell(child(key, SessionStream.PACE))
     pace = np.exp(pace) * settings.dwell_factor

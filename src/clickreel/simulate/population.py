@@ -31,18 +31,18 @@ TRIERS = 0.35  # share of those who join that only try
 TRIER_DAYS = 10.0
 STAY_MAX = 3.0  # longest stay, in means: bounds how far back members are looked for
 SHORT_PHASE_DAYS, LONG_PHASE_DAYS = 4, 16
-SHORT_PHASE, LONG_PHASE = 1.45, 0.75  # spread of the logarithm
+SHORT_PHASE, LONG_PHASE = 1.5, 0.75  # spread of the logarithm
 WEEKDAY_HABIT = 0.45
-WEEKEND_HABIT = 0.90
+WEEKEND_HABIT = 1.35
 CURIOUS, CURIOUS_DAYS = 1.5, 4.0
-BOT_WANTS = 3.0  # times what the spread of activity adds to the mean: about as often as people on the mean
+BOT_WANTS = 1.0  # times what the spread of activity adds to the mean: about as often as people on the mean
 FIRST_FEW = 16  # these stay as long as anybody: u_10 is somebody
 _BLOCK = 1 << 14
 _USER_MAX = 2**32 - 1
 
 
 # A bot's session has so many times the events of a person's (measured).
-BOT_EVENTS = 30.0
+BOT_EVENTS = 16.0
 
 
 def bot_people(settings: WorldSettings) -> float:
@@ -51,6 +51,25 @@ def bot_people(settings: WorldSettings) -> float:
     if share >= 1.0:
         return 1.0
     return share / (share + (1 - share) * BOT_EVENTS)
+
+
+def are_bots(user: NDArray[np.int64], people_key: int, share: float) -> NDArray[np.bool_]:
+    """Which users are bots: one of every ``1 / share`` in sequence, so that a small world has its share of them too.
+
+    Args:
+        user: Numbers.
+        people_key: Key of the people of the world.
+        share: Share of the people who are bots.
+    """
+    if share <= 0.0 or share >= 1.0:
+        return np.full(len(user), share >= 1.0)
+    number = np.floor(user * share).astype(np.int64)
+    first = np.ceil(number / share)
+    width = np.ceil((number + 1) / share) - first
+    found: NDArray[np.bool_] = (user > FIRST_FEW) & (
+        user == first + np.floor(draw(child(people_key, number), PersonStream.BOT) * width)
+    )
+    return found
 
 
 class PersonStream:
@@ -72,7 +91,8 @@ class PersonStream:
         ZONE,
         APPETITE,
         LIST,
-    ) = range(15)
+        VISITS,
+    ) = range(16)
     # Below the person, apart from the days: phases, weekdays, saves.
     SHORT, LONG, WEEKDAY, SAVING, SAVES = range(1 << 40, (1 << 40) + 5)
 
@@ -193,5 +213,5 @@ class Population:
             activity=self._sigma * bell(child(key, PersonStream.ACTIVITY)),
             weekend=WEEKEND_HABIT * bell(child(key, PersonStream.WEEKEND)),
             offset=offset,
-            bot=draw(key, PersonStream.BOT) < self._bots,
+            bot=are_bots(user, self._root, self._bots),
         )

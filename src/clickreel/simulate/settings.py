@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from clickreel.errors import UsageError
 from clickreel.settings import setting
 from clickreel.simulate.delivery_flaws import FlawRates, parse
+from clickreel.simulate.intervention import parse_change
 
 # The next number is due whenever the same settings begin to give other events; runs are named after it too.
-MODEL_VERSION = 2
+MODEL_VERSION = 3
 USERS_MAX = 20_000_000
 # Events a person makes on a day when nothing else is said: a little over 5 M events in 28 days for 20,000 people.
 EVENTS_PER_USER_DAY = 9.2
@@ -57,7 +58,7 @@ class WorldSettings:
         None, "Events a second on the mean, with the rhythm of day and week.", minimum=0.001, maximum=1_000_000
     )
     activity_sigma: float = setting(
-        2.2, "Spread of people's lasting activity: sigma of a log-normal; phases come on top of it.",
+        2.4, "Spread of people's lasting activity: sigma of a log-normal; phases come on top of it.",
         minimum=0.0, maximum=2.5,
     )  # fmt: skip
     churn: float = setting(
@@ -80,6 +81,12 @@ class WorldSettings:
         1.0, "Scales the probability that a film in a list is opened.", minimum=0.0, maximum=5.0
     )
     dwell_factor: float = setting(1.0, "Scales the time people stay on what they see.", minimum=0.01, maximum=5.0)
+    distractions: float = setting(
+        0.15, "Share of the pauses between two lists that are distractions: minutes to hours.", minimum=0.0, maximum=0.6
+    )
+    page_again: float = setting(
+        0.22, "Chance that after a film's page it, or one opened before, is opened again.", minimum=0.0, maximum=0.9
+    )
     time_zone_h: float = setting(0.0, "Hours by which the people's clock is ahead of UTC.", minimum=-12.0, maximum=14.0)
     time_zones: str = setting(
         "0=70%,1=20%,-5=10%", "Where people live: hours ahead of their common clock, and how many of them."
@@ -118,6 +125,9 @@ class WorldSettings:
         0.0, "Share of the sessions that go on and on (100 lists and more).", minimum=0.0, maximum=1.0
     )
     round_the_clock: bool = setting(False, "Whether people come all day long, session after session (tiny worlds).")
+    change: str = setting(
+        "", "One thing changed, all else equal: ranker=0.5, place=FILM,RANK, burst=FILM,TIME,PEAK, outage=TIME,HOURS."
+    )
     flaws: str = setting(
         "", "Deliberate defects, as late=2%,late_batch=1%,out_of_order=1%,duplicate=0.5%,malformed=0.1%."
     )
@@ -136,6 +146,8 @@ class WorldSettings:
         if self.run is not None and not self.run.strip():
             raise UsageError("the run's name is empty", hint="leave --run out to name the run after seed and settings")
         parse(self.flaws)
+        if parse_change(self.change).kind == "outage" and self.flat:
+            raise UsageError("an outage with --rate", hint="a flat rate has no outage: give --mean-rate or --users")
         parse_time_zones(self.time_zones)
 
     @property

@@ -22,6 +22,7 @@ from clickreel.simulate.settings import EVENTS_PER_USER_DAY, USERS_DEFAULT, USER
 from clickreel.simulate.timeline import WorldModel
 from clickreel.simulate.traffic import (
     BOT_VISITS,
+    CANDIDATES_MAX,
     MONSTER_VISITS,
     Episodes,
     FlatQuota,
@@ -254,11 +255,20 @@ def kept_episodes(pilot: Pilot, candidates: float) -> float:
     A candidate survives when no earlier one lasts up to its start: for a person with mean ``m`` that is ``exp(-m * sum over the time before of
     the share of the day's candidates that start then and last that long)``, averaged over the day, people and days.
     """
-    mean = capped_to(pilot.wants, candidates * len(pilot.wants))
+    mean = _drawn(capped_to(pilot.wants, candidates * len(pilot.wants)))
     days = [
         (mean[:, None] * share * np.exp(-mean[:, None] * before)).sum(axis=1).mean() for share, before in pilot.days
     ]
     return float(np.mean(days))
+
+
+def _drawn(mean: F64) -> F64:
+    """Mean number of candidates that are drawn: Poisson numbers, cut at the most that a day has room for."""
+    counts = np.arange(CANDIDATES_MAX + 1)
+    log_factorial = np.cumsum(np.log(np.maximum(counts, 1)))
+    chance = np.exp(counts * np.log(mean)[:, None] - mean[:, None] - log_factorial)
+    drawn: F64 = CANDIDATES_MAX - ((CANDIDATES_MAX - counts) * chance).sum(axis=1)
+    return drawn
 
 
 def _met(share: F64, longer: F64) -> F64:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clickreel.events import Events
 from clickreel.simulate import browsing, interactions, list_visits
 from clickreel.simulate.films import Catalogue
+from clickreel.simulate.intervention import Intervention, parse_change
 from clickreel.simulate.list_visits import SessionContext, session_contexts
 from clickreel.simulate.pauses import EPISODE_MAX_MS
 from clickreel.simulate.ranked_lists import Ranker
@@ -20,7 +21,7 @@ from clickreel.simulate.rhythm import DAY_MS, MINUTE_MS
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.taste import Taste, taste
 from clickreel.simulate.traffic import Episodes, Traffic
-from clickreel.simulate.trends import FilmTrends
+from clickreel.simulate.trends import FilmTrends, added_burst
 
 # Lists expanded at once: their slots, some 130 k, stay in the processor's second-level cache.
 _VISITS_AT_ONCE = 1 << 14
@@ -68,10 +69,16 @@ class WorldModel:
     """What the events of a world are made from, apart from who comes when."""
 
     def __init__(self, settings: WorldSettings, catalogue: Catalogue) -> None:
+        self.change = parse_change(settings.change)
+        if self.change.kind == "ranker":
+            settings = replace(settings, ranker=self.change.value)
         self.settings = settings
         self.catalogue = catalogue
         self.taste: Taste = taste(settings.seed, catalogue)
-        self.trends = FilmTrends(settings, self.taste)
+        film = np.flatnonzero(catalogue.film_id == self.change.film_id)
+        self.placed = (int(film[0]), int(self.change.value)) if self.change.kind == "place" and len(film) else None
+        more = [added_burst(int(film[0]), self.change)] if self.change.kind == "burst" and len(film) else []
+        self.trends = FilmTrends(settings, self.taste, more)
         self.ranker = Ranker(settings, self.taste, self.trends)
         self.clicks = browsing.click_model(settings, self.taste)
         self.films = interactions.film_columns(settings.seed, catalogue.film_id, self.taste)
@@ -97,12 +104,28 @@ class WorldModel:
         lists = self.ranker.lists(change_ms)
         context = session_contexts(part)
         bursts = self.trends.bursts(int(part.start_ms[0]), int(part.start_ms[-1]) + 1)
-        visits = list_visits.list_visits(part, context, self.taste, lists, bursts=bursts, settings=self.settings)
+        visits = list_visits.list_visits(
+            part, context, self.taste, lists, bursts=bursts, settings=self.settings, placed=self.placed
+        )
         shown = browsing.impressions(visits, context, part, lists, self.clicks)
         events, visit = interactions.generate_events(
             part, context, visits, shown, films=self.films, settings=self.settings
         )
+        if self.change.kind == "outage":
+            kept = _before_outage(events, self.change)
+            events, visit = events.take(kept), visit[kept]
         return Expansion(part, context, visits, events, visit)
+
+
+def _before_outage(events: Events, change: Intervention) -> NDArray[np.bool_]:
+    """Which events, in order of session and time, take place: whom the outage meets gives up."""
+    lost = (events.ts_ms >= change.start_ms) & (events.ts_ms < change.end_ms)
+    begins = np.ones(len(lost), bool)
+    begins[1:] = events.session[1:] != events.session[:-1]
+    so_far = np.cumsum(lost)
+    before = (so_far - lost)[np.maximum.accumulate(np.where(begins, np.arange(len(lost)), 0))] if len(lost) else so_far
+    kept: NDArray[np.bool_] = so_far == before
+    return kept
 
 
 class EventTimeline:

@@ -25,15 +25,16 @@ from clickreel.simulate import ids
 from clickreel.simulate.draws import F64, U64, Purpose, bell, child, draw, mix, poisson, root, uniform
 from clickreel.simulate.pauses import EPISODE_MAX_MS, SessionLengths, session_lengths
 from clickreel.simulate.people import Habits, SessionStream, habits
-from clickreel.simulate.population import Population
+from clickreel.simulate.population import PersonStream, Population
 from clickreel.simulate.rhythm import DAY_MS, EVENT_SLACK_MS, HOUR_MS, MINUTE_MS, SILENCE_MS, Rhythm
 from clickreel.simulate.settings import WorldSettings
 
 START_SLACK_MS = 12 * MINUTE_MS  # how far a flat rate may move the start of an episode, before it moves events
-EPISODES_PER_USER_DAY_MAX = 5.0  # mean of the most active on their busiest days
-_CANDIDATES_MAX = ids.SESSIONS_PER_DAY // 2
+EPISODES_PER_USER_DAY_MAX = 6.5  # mean of the most active on their busiest days
+CANDIDATES_MAX = ids.SESSIONS_PER_DAY // 2
 _VISITS_MAX = 1500
-BOT_VISITS = 25  # lists of a bot's session, for one of a person's
+LASTING_VISITS = 0.3  # part of the variance of the number of lists that is between people
+BOT_VISITS = 12  # lists of a bot's session, for one of a person's
 MONSTER_VISITS = (120, 40)  # lists of a session that goes on and on: so many, and so many for each of a usual session
 
 
@@ -225,8 +226,8 @@ class Traffic:
             person, numbers, mean = self.mean_episodes(day)
             row, in_day, of_day, key, person = self._drawn(day, person, mean)
             user = numbers[row]
-        its = habits(person, key, day * DAY_MS + in_day, self._settings)
-        wanted = _wanted(key, its, self._settings)
+        its = habits(user, person, key, day * DAY_MS + in_day, self._settings)
+        wanted = _wanted(person, key, its, self._settings)
         lengths = session_lengths(key, wanted, its, self._settings)
         # The latest end among a person's candidates so far: a running maximum that starts again with each person.
         lift = row * (4 * DAY_MS)
@@ -241,7 +242,7 @@ class Traffic:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], U64, U64]:
         """Row of the member, start within the day (ascending), number in the day, key, and person of each candidate."""
         key = child(person, day + 16)
-        counts = poisson(uniform(key), mean, _CANDIDATES_MAX)
+        counts = poisson(uniform(key), mean, CANDIDATES_MAX)
         row = np.repeat(np.arange(len(person)), counts)
         of_day = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
         key, person = key[row], person[row]
@@ -299,14 +300,20 @@ def session_numbers(seed: int, episode: NDArray[np.uint32], second: NDArray[np.b
     return ((left << np.uint64(16)) | right).astype(np.uint32)
 
 
-def _wanted(key: U64, its: Habits, settings: WorldSettings) -> NDArray[np.int32]:
+def _wanted(person: U64, key: U64, its: Habits, settings: WorldSettings) -> NDArray[np.int32]:
     """How many lists each person means to look at: a rounded log-normal, at least 1."""
-    wanted = _lists(settings, bell(child(key, SessionStream.VISITS)))
+    wanted = _lists(settings, _appetite(child(person, PersonStream.VISITS), child(key, SessionStream.VISITS)))
     # Floor takes half a visit on the mean: the fraction decides by chance instead.
     wanted = np.floor(wanted + draw(key, SessionStream.VISIT))
     wanted = np.where(its.monster, MONSTER_VISITS[0] + MONSTER_VISITS[1] * wanted, wanted)
     wanted = np.where(its.bot > 0, BOT_VISITS * wanted, wanted)
     return np.minimum(wanted, _VISITS_MAX).astype(np.int32)
+
+
+def _appetite(person: U64, key: U64) -> F64:
+    """A number of variance 1, a part of which is the person's own: some always stay longer."""
+    z: F64 = LASTING_VISITS**0.5 * bell(person) + (1 - LASTING_VISITS) ** 0.5 * bell(key)
+    return z
 
 
 def _lists(settings: WorldSettings, z: F64) -> F64:
@@ -319,7 +326,7 @@ def _lists(settings: WorldSettings, z: F64) -> F64:
 def lists_chances(settings: WorldSettings, most: int) -> F64:
     """Chance of an episode of 0, 1, ... ``most`` wanted lists; what is longer counts as ``most``. Without bots and monsters."""
     key = child(root(0, Purpose.PILOT, 1), np.arange(1 << 17))
-    wanted = np.minimum(_lists(settings, np.sort(bell(key))), most - 1e-9)
+    wanted = np.minimum(_lists(settings, np.sort(_appetite(child(key, 1), key))), most - 1e-9)
     whole = wanted.astype(np.int64)
     up = wanted - whole
     chance = np.bincount(whole, weights=1 - up, minlength=most + 1).astype(np.float64)
@@ -359,4 +366,4 @@ def pause_ms(settings: WorldSettings) -> int:
 
 def slots_per_day(settings: WorldSettings) -> int:
     """Sessions a day of people who come round the clock."""
-    return int(min(DAY_MS // (pause_ms(settings) + 10 * MINUTE_MS), _CANDIDATES_MAX))
+    return int(min(DAY_MS // (pause_ms(settings) + 10 * MINUTE_MS), CANDIDATES_MAX))

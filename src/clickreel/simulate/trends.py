@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickreel.simulate.draws import F64, Purpose, child1, poisson, root, uniform1
+from clickreel.simulate.intervention import Intervention
 from clickreel.simulate.rhythm import DAY_MS, HOUR_MS, MINUTE_MS
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.taste import Taste
@@ -83,8 +84,9 @@ class Absence:
 class FilmTrends:
     """The bursts, launches and removals of a world."""
 
-    def __init__(self, settings: WorldSettings, taste: Taste) -> None:
+    def __init__(self, settings: WorldSettings, taste: Taste, more: list[Burst] | None = None) -> None:
         self._settings = settings
+        self._more = more or []  # bursts that the settings do not know
         self._segment = taste.segment
         # Bursts do not come to the films that are popular anyway: the top twentieth has its own rise and fall.
         by_rank = np.argsort(-taste.weight, kind="stable")
@@ -100,7 +102,7 @@ class FilmTrends:
             found += self._week(week)[0]
         return [
             burst
-            for burst in found
+            for burst in found + self._more
             if burst.start_ms < end_ms
             and burst.start_ms + BURST_MS > start_ms
             and not self._is_absent(burst.film, burst.start_ms)
@@ -177,6 +179,11 @@ class FilmTrends:
             ramp_ms=int((10 + 30 * ramp) * MINUTE_MS),
             cause="ripple" if small else "viral",
         )
+
+
+def added_burst(film: int, change: Intervention) -> Burst:
+    """A burst by hand: of a middle kind, but for its peak."""
+    return Burst(film, change.start_ms, change.value, 0.75, HOUR_MS // 2, 25 * MINUTE_MS, "viral")
 
 
 def pick_burst(

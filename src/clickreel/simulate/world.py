@@ -11,6 +11,8 @@ The path, each step a function in a module of its own:
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,7 +59,9 @@ class World:
         self.run = self.settings.run or self._run_name()
         self.run_tag = ids.run_tag(self.run)
         self.model = WorldModel(self.settings, self.catalogue)
-        self.audience = audience(self.model)
+        self.audience = audience(
+            WorldModel(replace(self.settings, change=""), self.catalogue) if self.settings.change else self.model
+        )
         self.users = self.audience.people
         self.expected_rate = self.audience.rate
         self.population = Population(self.settings, self.users)

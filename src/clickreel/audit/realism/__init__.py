@@ -1,4 +1,4 @@
-"""Does the stream look like people? Thirteen figures against published ones."""
+"""Does the stream look like people? 24 tests against published figures."""
 
 from clickreel.audit.realism.bands import Band, Evidence, Measurement, RealismResult, RealismTest
 from clickreel.audit.realism.columns import Columns, EventTable, timeline

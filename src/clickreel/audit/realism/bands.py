@@ -65,11 +65,13 @@ class Evidence:
         columns: The stream as delivered.
         timeline: The stream sorted, each event once.
         ledger: The run's truth; None when nobody gave one.
+        years: Year of release by ``film_id``, where it is known.
     """
 
     columns: Columns
     timeline: EventTable
     ledger: Ledger | None = None
+    years: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class RealismTest:
     """One test of realism.
 
     Attributes:
-        id: ``R1`` to ``R13``.
+        id: ``R1`` to ``R24``.
         name: A few words.
         bands: The figures and where they must lie.
         source: The publication or platform figure behind the bands.

@@ -92,6 +92,7 @@ class Ledger:
         list_end_ms: Last event that belongs to it, inclusive (int64[n]).
         bursts: Films that went viral in a large way.
         launches: Films that were new, or went viral in a small way; they may trend as well, which is no false alarm.
+        arrivals: Films that were new, alone.
         flaws: The defects; empty when the run has none, None when they are not to be judged.
         configured: Configured rate by ``late``, ``out_of_order``, ``duplicate``, ``malformed``.
     """
@@ -103,6 +104,7 @@ class Ledger:
     launches: Bursts
     flaws: Flaws | None
     configured: Mapping[str, float] = field(default_factory=dict)
+    arrivals: Bursts = field(default_factory=lambda: _bursts(SHAPE.empty_table()))
 
     def random_rows(self, timeline: EventTable) -> NDArray[np.bool_]:
         """True for the rows that belong to a list in random order."""
@@ -180,6 +182,7 @@ def of_table(table: pa.Table) -> Ledger:
             delay_ms=_int64(flaws["end_ms"]) - _int64(flaws["start_ms"]),
         ),
         configured=_configured(runs["detail"].to_pylist()),
+        arrivals=_bursts(of("launch")),
     )
 
 

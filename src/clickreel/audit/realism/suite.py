@@ -1,15 +1,24 @@
-"""The thirteen tests in their order, and the score of a stream."""
+"""The tests in their order, and the score of a stream."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from clickreel.audit.realism import (
+    appetite,
+    click_sequences,
+    hands,
+    learnable,
+    lives,
+    sessions,
+    traffic_rhythm,
+    weather,
+)
 from clickreel.audit.realism import burst_detection as bursts
 from clickreel.audit.realism import flaw_rates as flaws
-from clickreel.audit.realism import learnable, sessions, traffic_rhythm
 from clickreel.audit.realism import popularity as films
 from clickreel.audit.realism import user_skew as people
 from clickreel.audit.realism.bands import Evidence, RealismResult, RealismTest
@@ -17,13 +26,13 @@ from clickreel.audit.realism.columns import Columns, timeline
 from clickreel.audit.realism.ledger_reader import Ledger
 from clickreel.errors import UsageError
 
+MODULES = (
+    sessions, people, films, traffic_rhythm, learnable, flaws, bursts,
+    lives, click_sequences, hands, appetite, weather,
+)  # fmt: skip
 TESTS: tuple[RealismTest, ...] = tuple(
     sorted(
-        (
-            test
-            for module in (sessions, people, films, traffic_rhythm, learnable, flaws, bursts)
-            for test in module.TESTS
-        ),
+        (test for module in MODULES for test in module.TESTS),
         key=lambda test: int(test.id[1:]),
     )
 )
@@ -49,7 +58,7 @@ class Scorecard:
     """The score of a stream.
 
     Attributes:
-        results: One result a test, in the order R1 to R13.
+        results: One result a test, in the order R1 to R24.
         events: Different events scored.
         users: Users among them.
         sessions: Sessions among them.
@@ -95,13 +104,20 @@ def fallen(reports: Sequence[Scorecard]) -> list[str]:
     return sorted(out, key=lambda name: int(name[1:]))
 
 
-def evidence(columns: Columns, *, ledger: Ledger | None = None, floor: MinimumSize | None = None) -> Evidence:
+def evidence(
+    columns: Columns,
+    *,
+    ledger: Ledger | None = None,
+    floor: MinimumSize | None = None,
+    years: Mapping[int, int] | None = None,
+) -> Evidence:
     """Sort a stream for the tests, if it is worth judging.
 
     Args:
         columns: The stream as delivered.
-        ledger: The run's truth; without it R11, R13 and a part of R6 are not measured.
+        ledger: The run's truth; without it R11, R13 and parts of R6 and R21 are not measured.
         floor: The least stream worth judging.
+        years: Year of release by ``film_id``.
 
     Raises:
         UsageError: The stream is smaller or shorter than the floor.
@@ -110,11 +126,11 @@ def evidence(columns: Columns, *, ledger: Ledger | None = None, floor: MinimumSi
         raise UsageError("the stream holds no valid event", hint="clickreel simulate --out events.parquet")
     line = timeline(columns)
     refuse_small(len(line), line.days, len(line.films), floor or MinimumSize())
-    return Evidence(columns, line, ledger)
+    return Evidence(columns, line, ledger, years or {})
 
 
 def judge(evidence_: Evidence, *, progress: Callable[[RealismTest], None] | None = None) -> Scorecard:
-    """Run the thirteen tests.
+    """Run the tests.
 
     Args:
         evidence_: The stream, see :func:`evidence`.

@@ -7,15 +7,14 @@ from numpy.typing import NDArray
 
 from clickreel.audit.realism.bands import Band, Evidence, Measurement, RealismTest, ratio
 from clickreel.audit.realism.columns import DAY_MS, HOUR_MS, MINUTE_MS, EventTable
-from clickreel.contract.vocabulary import DEVICES, REFERRERS
+from clickreel.contract.vocabulary import DEVICES, PAGES
 
 HARMONICS = 6
 # The fitted rate has 32 coefficients; fewer session starts than this fit anything.
 STARTS_MIN = 1000
 # 1970-01-01 was a Thursday; Monday is 0.
 EPOCH_WEEKDAY = 3
-# Place in session, in events: 1, 2-3, 4-7, 8-15, 16-31, 32 and more.
-PLACE_BINS = 6
+DETAIL_PAGE = PAGES.index("film_detail")
 
 
 def whole_days(timeline: EventTable) -> tuple[int, int]:
@@ -77,41 +76,36 @@ def rhythm(evidence: Evidence) -> Measurement:
     return Measurement(values, "UTC, whole days")
 
 
-def device_change_share(timeline: EventTable) -> float:
-    """Share of sessions with at least two events whose device changes."""
-    change = (timeline.device[1:] != timeline.device[:-1]) & (timeline.session[1:] == timeline.session[:-1])
+def change_share(timeline: EventTable, column: NDArray[np.uint8]) -> float:
+    """Share of sessions with at least two events in which a column changes."""
+    change = (column[1:] != column[:-1]) & (timeline.session[1:] == timeline.session[:-1])
     changed = np.unique(timeline.session[1:][change])
     longer = int((np.diff(timeline.starts) >= 2).sum())
     return ratio(len(changed), longer)
 
 
-def referrer_by_place(timeline: EventTable) -> NDArray[np.int64]:
-    """Events by referrer and place in session (int64[referrers, PLACE_BINS])."""
-    place = np.arange(len(timeline)) - timeline.starts[timeline.session] + 1
-    bin_ = np.minimum(np.log2(place).astype(np.int64), PLACE_BINS - 1)
-    cells = np.bincount(timeline.referrer.astype(np.int64) * PLACE_BINS + bin_, minlength=len(REFERRERS) * PLACE_BINS)
-    return cells.reshape(len(REFERRERS), PLACE_BINS)
-
-
-def information(table: NDArray[np.int64]) -> tuple[float, float]:
-    """Mutual information of a table's two sides in nats, and the p-value of its G-test."""
-    from scipy.stats import chi2_contingency
-
-    table = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
-    if min(table.shape) < 2:
-        return 0.0, 1.0
-    test = chi2_contingency(table, correction=False, lambda_="log-likelihood")
-    return float(test.statistic / (2 * table.sum())), float(test.pvalue)
+def conditional_entropy(of: NDArray[np.uint8], given: NDArray[np.uint8]) -> float:
+    """Entropy of one column given another one, in nats: 0 where the one follows from the other."""
+    table = np.zeros((int(given.max()) + 1, int(of.max()) + 1))
+    np.add.at(table, (given, of), 1.0)
+    share = table / table.sum()
+    within = share / np.maximum(share.sum(axis=1, keepdims=True), 1e-300)
+    return float(-(share * np.log(np.where(within > 0, within, 1.0))).sum())
 
 
 def session_attributes(evidence: Evidence) -> Measurement:
-    """R12: the device stays, the referrer depends on the place in the session."""
+    """R12: the device stays, the referrer is the session's entry source."""
     timeline = evidence.timeline
-    shared, p = information(referrer_by_place(timeline))
-    mix = np.bincount(timeline.device[timeline.starts[:-1]], minlength=len(DEVICES)) / len(timeline.sessions)
+    first = timeline.starts[:-1]
+    mix = np.bincount(timeline.device[first], minlength=len(DEVICES)) / len(timeline.sessions)
     devices = ", ".join(f"{share:.0%} {name}" for share, name in sorted(zip(mix, DEVICES, strict=True), reverse=True))
-    values = {"device changes": device_change_share(timeline), "information (nats)": shared, "p of no information": p}
-    return Measurement(values, f"sessions by device: {devices}")
+    values = {
+        "device changes": change_share(timeline, timeline.device),
+        "one referrer": 1.0 - change_share(timeline, timeline.referrer),
+        "H(referrer given page)": conditional_entropy(timeline.referrer, timeline.page),
+        "landings": float((timeline.page[first] == DETAIL_PAGE).mean()),
+    }
+    return Measurement(values, f"sessions by device: {devices}; landings: sessions that begin on a film's page")
 
 
 TESTS = (
@@ -132,11 +126,11 @@ TESTS = (
         "session attributes",
         (
             Band("device changes", None, 0.01),
-            # Above zero is not enough of a finite stream: chance alone gives about 1e-6 at 5 M events.
-            Band("information (nats)", 1e-5),
-            Band("p of no information", None, 0.001),
+            Band("one referrer", 0.9),
+            Band("H(referrer given page)", 0.3),
+            Band("landings", 0.10, 0.40, assumed=True),
         ),
-        "definition; device mix about 56 mobile / 42 web / 2 tablet (StatCounter 2021)",
+        "definition (the referrer is the entry source); device mix about 56 mobile / 42 web / 2 tablet (StatCounter 2021); landings [A]",
         session_attributes,
     ),
 )

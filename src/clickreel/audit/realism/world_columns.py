@@ -41,6 +41,12 @@ def ledger_of_world(world: World, start_ms: int, end_ms: int) -> Ledger:
     return of_table(pa.Table.from_batches(derive_ledger(world, start_ms, end_ms)))
 
 
+def film_years(world: World) -> dict[int, int]:
+    """Year of release of the world's films, where it is known."""
+    catalogue = world.catalogue
+    return {film: year for film, year in zip(catalogue.film_id.tolist(), catalogue.year.tolist(), strict=True) if year}
+
+
 def ledger_of_saved_run(home: Path, topic: str, columns: Columns) -> tuple[str, Ledger] | None:
     """The ledger of the run that was produced from here into a topic last, made again from its settings, over the time of a stream.
 
