@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import urllib.error
+import urllib.request
 from typing import Any
 
 import pytest
 
 from clickreel.console.lookup_page import id_kind
 from clickreel.console.schema_page import _side_by_side
+from clickreel.console.sql_run import locate_clickhouse_error
 from tests.console.conftest import Console
 
 
@@ -34,6 +38,26 @@ def test_versions_are_compared_side_by_side() -> None:
     assert _side_by_side("a\nb", "a\nc\nd") == [("a", "a", False), ("b", "c", True), ("", "d", True)]
 
 
+@pytest.mark.parametrize(
+    ("message", "source", "place"),
+    [
+        (
+            "DB::Exception: Unknown expression identifier `nothing`. In scope SELECT 1, nothing",
+            "SELECT 1,\n  nothing",
+            (2, 3),
+        ),
+        ("DB::Exception: Function with name `nofunc` does not exist.", "SELECT nofunc(1)", (1, 8)),
+        ("DB::Exception: Unknown table expression identifier 'nota'.", "SELECT nota1\nFROM nota", (2, 6)),
+        ("DB::Exception: Syntax error: failed at position 1 (SELEC): SELEC 1.", "SELEC 1", (1, 1)),
+        ("DB::Exception: Syntax error: failed at position 9 (FRM) (line 2, col 1): FRM t", "SELECT a\nFRM t", (2, 1)),
+        ("DB::Exception: Timeout exceeded", "SELECT 1", (0, 0)),
+    ],
+)
+def test_an_error_of_clickhouse_is_shown_at_its_place(message: str, source: str, place: tuple[int, int]) -> None:
+    """By the position that it names, or else by the name at fault."""
+    assert place == locate_clickhouse_error(message, source, source)
+
+
 @pytest.mark.stack
 def test_a_next_version_is_judged_with_the_reason_and_nothing_is_registered(console: Console, page: Any) -> None:
     """Without a registry the package's own versions are shown; a narrower rule is refused and the other way named."""
@@ -53,3 +77,15 @@ def test_what_is_looked_for_is_text_and_never_markup(console: Console, page: Any
     page.goto(f"{console.address}id?q=%3Cimg%20src=x%20onerror=document.title=1%3E")
     page.wait_for_selector("text=<img src=x onerror=document.title=1> is no id of this shop")
     assert page.title() != "1"
+
+
+@pytest.mark.stack
+def test_the_answers_are_served_beside_the_pages(console: Console) -> None:
+    """With their description, and under the same guard."""
+    with urllib.request.urlopen(f"{console.address}api/openapi.json", timeout=60) as answer:
+        paths = json.load(answer)["paths"]
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert {"/charts", "/trending", "/recommend/users/{user}"} <= set(paths)
+    foreign = urllib.request.Request(f"{console.address}api/charts", headers={"Origin": "http://attacker.example"})
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(foreign, timeout=60)

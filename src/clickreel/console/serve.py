@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from nicegui import ui
 from starlette.staticfiles import StaticFiles
 
+from clickreel.api.http_api import build_api
 from clickreel.console import (
     dashboard_page,
     drive_page,
@@ -68,6 +69,7 @@ def build_app(context: ConsoleContext, *, port: int, host: str = "127.0.0.1", to
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
+    app.mount("/api", build_api(context.profile), name="api")
     for page in _PAGES:
         page.register(context)
     ui.run_with(

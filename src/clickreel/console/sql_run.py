@@ -33,6 +33,10 @@ _WONDER_S = 5.0
 # Statements that change nothing beyond their own session.
 _READING = {"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "SET", "RESET", "USE"}
 _POSITION = re.compile(r"\(line (\d+), col (\d+)\)")
+_OFFSET = re.compile(r"failed at position (\d+)")
+_NAMED = re.compile(r"(?:identifier|name|column) [`']([^`']+)[`']")
+# What the server and its client put around the message.
+_FRAME = re.compile(r"^.*?DB::Exception: |\s*\(version [^)]*\).*$", re.DOTALL)
 _NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE", "DECIMAL"}
 
 
@@ -52,6 +56,27 @@ def count_running(context: ConsoleContext) -> int:
         return len(statement_store(Home(context.home)).running())
     except ClickreelError:
         return 0
+
+
+def locate_clickhouse_error(message: str, source: str, statement: str) -> tuple[int, int]:
+    """Line and column that an error of ClickHouse speaks of, from 1; zeros when it names no place.
+
+    Args:
+        message: What ClickHouse said.
+        source: All that stands in the editor.
+        statement: The statement at fault, as it stands in the source.
+    """
+    if found := _POSITION.search(message):
+        begin = source.count("\n", 0, max(0, source.find(statement)))
+        return begin + int(found[1]), int(found[2])
+    at = -1
+    if found := _OFFSET.search(message):
+        at = max(0, source.find(statement)) + int(found[1]) - 1
+    elif (found := _NAMED.search(message)) and (word := re.search(rf"(?<!\w){re.escape(found[1])}(?!\w)", source)):
+        at = word.start()
+    if at < 0:
+        return 0, 0
+    return source.count("\n", 0, at) + 1, at - source.rfind("\n", 0, at)
 
 
 class SqlRun:
@@ -76,6 +101,7 @@ class SqlRun:
         self.notes: list[str] = []
         self.done = False
         self._context, self._engine, self._source = context, engine, source
+        self._statement = ""
         self._rows: list[Sequence[Any]] = []
         self._view: ChangelogView | None = None
         self._lock = threading.Lock()
@@ -120,22 +146,26 @@ class SqlRun:
     def _explained(self, exc: ClickreelError) -> str:
         """The error, with the line and column at fault and a mark under the place."""
         line, column = (exc.line, exc.column) if isinstance(exc, SqlError) else (0, 0)
-        if found := _POSITION.search(exc.message):
-            line, column = int(found[1]), int(found[2])
+        message = exc.message
+        if self._engine == "clickhouse":
+            line, column = locate_clickhouse_error(message, self._source, self._statement)
+            message = _FRAME.sub("", message)
         lines = self._source.splitlines()
         hint = f"\nhint: {exc.hint}" if exc.hint and self._engine == "flink" else ""
         if not 1 <= line <= len(lines):
-            return exc.message + hint
+            return message + hint
         begin = max(0, column - 60)
         shown = lines[line - 1][begin : begin + 120]
-        return f"line {line}, column {column}: {exc.message}\n{line:>4} | {shown}\n     | {' ' * (column - 1 - begin)}^{hint}"
+        return (
+            f"line {line}, column {column}: {message}\n{line:>4} | {shown}\n     | {' ' * (column - 1 - begin)}^{hint}"
+        )
 
     # ClickHouse
 
     def _run_clickhouse(self) -> None:
         client, limits = self._context.reader()
         for statement in split_statements(self._source, backslash=True):
-            self.state = "running"
+            self.state, self._statement = "running", statement.text
             for names, block in client.row_blocks(statement.text, query_id=self._query_id, **limits):
                 with self._lock:
                     if names != self.columns:
