@@ -60,7 +60,33 @@ def settings() -> str:
     return settings_page.page()
 
 
-PAGES = {"commands.md": commands, "contract.md": contract, "settings.md": settings}
+def metrics() -> str:
+    """The page of metrics: what producer and ingest serve for Prometheus."""
+    from clickreel.ingest import freshness
+    from clickreel.stream import producer_metrics
+
+    lines = [
+        "# Metrics",
+        "",
+        "Written by `make docs` from the code. Each part serves its own on 127.0.0.1 in Prometheus' text form; `clickreel status --json`",
+        "names the addresses. A counter has `_total` appended there.",
+        "",
+    ]
+    for part, variable, listed in (
+        ("producer", "CLICKREEL_PRODUCER_METRICS_PORT", producer_metrics.METRICS),
+        ("ingest", "CLICKREEL_INGEST_METRICS_PORT", freshness.METRICS),
+    ):
+        lines += [f"## {part.capitalize()}", "", f"The port is `{variable}` ([settings](settings.md)).", ""]
+        lines += ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
+        lines += [
+            f"| `{metric.name}` | {metric.kind} | {', '.join(f'`{label}`' for label in metric.labels)} | {metric.doc} |"
+            for metric in listed
+        ]
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+PAGES = {"commands.md": commands, "contract.md": contract, "metrics.md": metrics, "settings.md": settings}
 
 
 def write(folder: Path) -> list[Path]:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickreel.ingest.validate_batch import UNDECIDED
+from clickreel.metrics import MetricDefinition, resident_bytes
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -45,6 +46,40 @@ _CLOCKS_APART_MS = 5000
 _STALE_S = 5.0
 
 
+METRICS = (
+    MetricDefinition("clickreel_ingest_rows", "counter", "Rows landed, dead ones included."),
+    MetricDefinition(
+        "clickreel_ingest_backlog_rows",
+        "counter",
+        "Landed records that waited before ingest came, or of a backfill; not in the latencies.",
+    ),
+    MetricDefinition("clickreel_ingest_lag_records", "gauge", "Records of Kafka that are not landed.", ("partition",)),
+    MetricDefinition(
+        "clickreel_ingest_lag_seconds",
+        "gauge",
+        "Age of the newest record landed while others wait, seconds; 0 when none waits.",
+        ("partition",),
+    ),
+    MetricDefinition("clickreel_ingest_inserts", "counter", "Blocks landed."),
+    MetricDefinition("clickreel_ingest_dead_letters", "counter", "Dead letters landed.", ("error", "field", "rule")),
+    MetricDefinition(
+        "clickreel_ingest_freshness_seconds",
+        "histogram",
+        "From a record's timestamp to its row's visibility, seconds.",
+        ("partition",),
+    ),
+    MetricDefinition(
+        "clickreel_ingest_freshness_quantile_seconds",
+        "gauge",
+        "The same for the last minute: to the insert (`sent`) and to the query (`queryable`), seconds.",
+        ("partition", "stage", "quantile"),
+    ),
+    MetricDefinition("clickreel_ingest_next_offset", "gauge", "The offset that lands next.", ("partition",)),
+    MetricDefinition("clickreel_ingest_resident_bytes", "gauge", "Resident memory of the process, bytes."),
+)
+"""The metrics that ingest serves."""
+
+
 class _Block(NamedTuple):
     """A part of a block: when it could be queried, how long its insert took, its rows, and the latencies of some of them."""
 
@@ -66,6 +101,7 @@ class Freshness:
         self._counts: dict[int, NDArray[np.int64]] = {}
         self._sum_ms: dict[int, float] = {}
         self._recent: dict[int, deque[_Block]] = {}
+        self._newest_ms: dict[int, int] = {}
         self._dead: dict[tuple[str, str, str], int] = {}
         self.rows = self.inserts = self.backlog_rows = 0
         self._last_ms = 0
@@ -103,6 +139,8 @@ class Freshness:
             for partition, (_, last) in made.ends.items():
                 self._next[partition] = last + 1
             for partition, timestamps in made.timestamps_ms.items():
+                if len(timestamps):
+                    self._newest_ms[partition] = max(self._newest_ms.get(partition, 0), int(timestamps.max()))
                 oldest_ms = max(0, (live_since_ms or {}).get(partition, 0) - _CLOCKS_APART_MS)
                 live = timestamps[timestamps >= oldest_ms]
                 self.backlog_rows += len(timestamps) - len(live)
@@ -183,47 +221,31 @@ class Freshness:
 
     def collect(self) -> Iterable[Metric]:
         """The metrics, as Prometheus' client asks for them."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-
-        rows = CounterMetricFamily("clickreel_ingest_rows", "Rows landed, dead ones included", value=self.rows)
-        backlog = CounterMetricFamily(
-            "clickreel_ingest_backlog_rows",
-            "Landed records that waited before ingest came, or of a backfill; not in the latencies",
-            value=self.backlog_rows,
-        )
-        lag = GaugeMetricFamily(
-            "clickreel_ingest_lag_records", "Records of Kafka that are not landed", labels=["partition"]
-        )
-        inserts = CounterMetricFamily("clickreel_ingest_inserts", "Blocks landed", value=self.inserts)
-        dead = CounterMetricFamily(
-            "clickreel_ingest_dead_letters", "Dead letters landed", labels=["error", "field", "rule"]
-        )
-        latency = HistogramMetricFamily(
-            "clickreel_ingest_freshness_seconds",
-            "From a record's timestamp to its row's visibility",
-            labels=["partition"],
-        )
-        quantile = GaugeMetricFamily(
-            "clickreel_ingest_freshness_quantile_seconds",
-            "The same, of the last minute",
-            labels=["partition", "stage", "quantile"],
-        )
-        offset = GaugeMetricFamily("clickreel_ingest_next_offset", "The offset that lands next", labels=["partition"])
+        families = {metric.name.removeprefix("clickreel_ingest_"): metric.family() for metric in METRICS}
         for partition, found in self.quantiles_ms().items():
             for stage, prefix in (("sent", "sent_"), ("queryable", "")):
                 for name, key in (("0.5", "p50_ms"), ("0.99", "p99_ms")):
-                    quantile.add_metric([str(partition), stage, name], found[prefix + key] / 1000)
+                    labels = [str(partition), stage, name]
+                    families["freshness_quantile_seconds"].add_metric(labels, found[prefix + key] / 1000)
+        families["resident_bytes"].add_metric([], resident_bytes())
         with self._lock:
+            families["rows"].add_metric([], self.rows)
+            families["backlog_rows"].add_metric([], self.backlog_rows)
+            families["inserts"].add_metric([], self.inserts)
             for mark, count in self._dead.items():
-                dead.add_metric(mark, count)
+                families["dead_letters"].add_metric(mark, count)
             for partition, counts in self._counts.items():
                 bounds = [*(str(bound / 1000) for bound in BOUNDS_MS), "+Inf"]
                 buckets = list(zip(bounds, np.cumsum(counts).tolist(), strict=True))
-                latency.add_metric([str(partition)], buckets, self._sum_ms[partition] / 1000)
+                families["freshness_seconds"].add_metric([str(partition)], buckets, self._sum_ms[partition] / 1000)
+            now_ms = time.time_ns() // 1_000_000
             for partition, following in self._next.items():
-                offset.add_metric([str(partition)], following)
-                lag.add_metric([str(partition)], max(0, self._high.get(partition, following) - following))
-        return rows, backlog, lag, inserts, dead, latency, quantile, offset
+                lag = max(0, self._high.get(partition, following) - following)
+                newest_ms = self._newest_ms.get(partition, self._began_ms)
+                families["next_offset"].add_metric([str(partition)], following)
+                families["lag_records"].add_metric([str(partition)], lag)
+                families["lag_seconds"].add_metric([str(partition)], max(0, now_ms - newest_ms) / 1000 if lag else 0)
+        return families.values()
 
 
 def _is_catching_up(quantiles: Mapping[str, float]) -> bool:

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-import psutil
+from typing import TYPE_CHECKING
 
 from clickreel.errors import MissingError
 from clickreel.json_files import write_json
+from clickreel.metrics import MetricDefinition, resident_bytes
 from clickreel.stream.produce_request import ProduceStats
 
 if TYPE_CHECKING:
@@ -28,20 +27,10 @@ _STATE_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
-class MetricDefinition:
-    """One figure of a producer.
+class ProducerMetric(MetricDefinition):
+    """A figure of a producer; ``read`` takes its value from the figures, ``None`` while there is none."""
 
-    Attributes:
-        name: Its name for Prometheus; a counter's gets ``_total`` appended there.
-        kind: ``counter`` or ``gauge``.
-        doc: What it counts, and its unit.
-        read: Its value, from the figures; ``None`` while there is none.
-    """
-
-    name: str
-    kind: Literal["counter", "gauge"]
-    doc: str
-    read: Callable[[ProduceStats], float | None]
+    read: Callable[[ProduceStats], float | None] = lambda _: None
 
 
 def _lag_s(stats: ProduceStats) -> float | None:
@@ -56,55 +45,64 @@ def _latency_s(q: float) -> Callable[[ProduceStats], float | None]:
     return read
 
 
-def _resident_bytes(_: ProduceStats) -> float:
-    return float(psutil.Process(os.getpid()).memory_info().rss)
-
-
-METRICS: tuple[MetricDefinition, ...] = (
-    MetricDefinition("clickreel_producer_sent", "counter", "Records handed to the client.", lambda s: s.sent),
-    MetricDefinition(
+_LABELS = ("run", "topic")
+METRICS: tuple[ProducerMetric, ...] = (
+    ProducerMetric("clickreel_producer_sent", "counter", "Records handed to the client.", _LABELS, lambda s: s.sent),
+    ProducerMetric(
         "clickreel_producer_acknowledged",
         "counter",
         "Records that all in-sync replicas have.",
+        _LABELS,
         lambda s: s.acknowledged,
     ),
-    MetricDefinition("clickreel_producer_bytes", "counter", "Bytes of keys and values sent.", lambda s: s.bytes),
-    MetricDefinition("clickreel_producer_in_flight", "gauge", "Records sent and not acknowledged.", lambda s: s.failed),
-    MetricDefinition(
+    ProducerMetric("clickreel_producer_bytes", "counter", "Bytes of keys and values sent.", _LABELS, lambda s: s.bytes),
+    ProducerMetric(
+        "clickreel_producer_in_flight", "gauge", "Records sent and not acknowledged.", _LABELS, lambda s: s.failed
+    ),
+    ProducerMetric(
         "clickreel_producer_target_rate",
         "gauge",
         "Records a second of the run at the clock's pace.",
+        _LABELS,
         lambda s: s.target_per_s,
     ),
-    MetricDefinition(
-        "clickreel_producer_lag_seconds", "gauge", "How far the timeline is behind the clock, seconds.", _lag_s
+    ProducerMetric(
+        "clickreel_producer_lag_seconds", "gauge", "How far the timeline is behind the clock, seconds.", _LABELS, _lag_s
     ),
-    MetricDefinition(
+    ProducerMetric(
         "clickreel_producer_acknowledged_p50_seconds",
         "gauge",
         "From sending to acknowledgement, median, seconds.",
+        _LABELS,
         _latency_s(0.5),
     ),
-    MetricDefinition(
+    ProducerMetric(
         "clickreel_producer_acknowledged_p99_seconds",
         "gauge",
         "From sending to acknowledgement, 99th percentile, seconds.",
+        _LABELS,
         _latency_s(0.99),
     ),
-    MetricDefinition(
+    ProducerMetric(
         "clickreel_producer_restarts",
         "counter",
         "Clients replaced because the cluster acknowledged nothing.",
+        _LABELS,
         lambda s: s.restarts,
     ),
-    MetricDefinition(
+    ProducerMetric(
         "clickreel_producer_waiting",
         "gauge",
         "1 while the producer waits for the cluster, else 0.",
+        _LABELS,
         lambda s: bool(s.waiting),
     ),
-    MetricDefinition(
-        "clickreel_producer_resident_bytes", "gauge", "Resident memory of the process, bytes.", _resident_bytes
+    ProducerMetric(
+        "clickreel_producer_resident_bytes",
+        "gauge",
+        "Resident memory of the process, bytes.",
+        _LABELS,
+        lambda _: resident_bytes(),
     ),
 )
 
@@ -129,13 +127,10 @@ class ProducerMetrics:
 
     def collect(self) -> Iterable[Metric]:
         """The metrics, as Prometheus' client asks for them."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-
         values, stats = self.values(), self.stats
         for metric in METRICS:
             if stats is not None and metric.name in values:
-                kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
-                family = kind(metric.name, metric.doc, labels=["run", "topic"])
+                family = metric.family()
                 family.add_metric([stats.run, stats.topic], values[metric.name])
                 yield family
 
