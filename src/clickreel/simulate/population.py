@@ -64,11 +64,11 @@ def are_bots(user: NDArray[np.int64], people_key: int, share: float) -> NDArray[
     if share <= 0.0 or share >= 1.0:
         return np.full(len(user), share >= 1.0)
     number = np.floor(user * share).astype(np.int64)
-    first = np.ceil(number / share)
-    width = np.ceil((number + 1) / share) - first
-    found: NDArray[np.bool_] = (user > FIRST_FEW) & (
-        user == first + np.floor(draw(child(people_key, number), PersonStream.BOT) * width)
-    )
+    every = np.arange(int(number.max(initial=-1)) + 1)
+    first = np.ceil(every / share)
+    width = np.ceil((every + 1) / share) - first
+    at = first + np.floor(draw(child(people_key, every), PersonStream.BOT) * width)
+    found: NDArray[np.bool_] = (user > FIRST_FEW) & (user == at[number])
     return found
 
 
