@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from clickreel.cli.app import run
+from clickreel.ingest.freshness import status_file
 from clickreel.local.home import Home
 from clickreel.profile import Profile
 from clickreel.simulate.films import invent
@@ -107,7 +108,7 @@ def test_a_replay_by_another_schema_is_no_difference(shell: Shell, tmp_path: Pat
 
 def test_ingest_says_how_it_stands(shell: Shell) -> None:
     """In a file of the home, for status and monitor; events of the past have no freshness."""
-    state = json.loads((shell.home.path / "ingest.json").read_text())
+    state = json.loads(status_file(shell.home.path, shell.topic).read_text())
     assert (state["topic"], state["rows"], state["running"]) == (shell.topic, 3000, False)
     assert {"partition", "next", "high"} <= state["partitions"][0].keys()
     assert "p50_ms" not in state["partitions"][0]

@@ -50,7 +50,7 @@ def test_a_broker_whose_clock_is_ahead_makes_no_negative_latency() -> None:
 
 def test_the_state_and_the_metrics_are_served(tmp_path: Path) -> None:
     """A file for status and monitor, an endpoint for Prometheus; both say the same."""
-    freshness, file = Freshness(), tmp_path / "ingest.json"
+    freshness, file = Freshness(), tmp_path / "ingest" / "clicks.json"
     freshness.assigned("clicks", {0: 0, 1: 5}, {0: 10, 1: 5})
     import time
 

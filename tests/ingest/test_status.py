@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from clickreel.cli.stack_commands import _landed
-from clickreel.ingest.freshness import STATUS_FILE, Freshness, read_status
+from clickreel.ingest.freshness import Freshness, read_status, status_file
 from clickreel.ingest.insert_block import InsertBlock
 from clickreel.stream.throughput_monitor import HighHistory, IntervalStats, as_json
 
@@ -28,6 +28,22 @@ def state(**changes: Any) -> dict[str, Any]:
     return {**freshness.state(), "running": True, **changes}
 
 
+def write(home: Path, topic: str, text: str) -> None:
+    """Put down what an ingest of the topic has written."""
+    status_file(home, topic).parent.mkdir(exist_ok=True)
+    status_file(home, topic).write_text(text, encoding="utf-8")
+
+
+def test_ingests_of_two_topics_do_not_hide_each_other(tmp_path: Path) -> None:
+    """Each writes a file of its own; the end of one says nothing about the other."""
+    write(tmp_path, "dvd_clicks", json.dumps(state()))
+    write(tmp_path, "other", json.dumps(state(topic="other", rows=7)))
+    assert [(read_status(tmp_path, topic) or {}).get("rows") for topic in ("dvd_clicks", "other")] == [3, 7]
+    write(tmp_path, "other", json.dumps(state(topic="other", running=False)))
+    assert read_status(tmp_path, "other") is None
+    assert (read_status(tmp_path, "dvd_clicks") or {})["rows"] == 3
+
+
 @pytest.mark.parametrize(
     ("changes", "there"),
     [
@@ -39,7 +55,7 @@ def state(**changes: Any) -> dict[str, Any]:
 )
 def test_only_a_running_ingest_of_the_topic_is_told(tmp_path: Path, changes: dict[str, Any], there: bool) -> None:
     """A stale file, another topic and an ended process say nothing."""
-    (tmp_path / STATUS_FILE).write_text(json.dumps(state(**changes)), encoding="utf-8")
+    write(tmp_path, "dvd_clicks", json.dumps(state(**changes)))
     assert (read_status(tmp_path, "dvd_clicks") is not None) is there
 
 
@@ -47,7 +63,7 @@ def test_only_a_running_ingest_of_the_topic_is_told(tmp_path: Path, changes: dic
 def test_no_file_or_half_a_file_is_no_ingest(tmp_path: Path, text: str | None) -> None:
     """Nothing raises."""
     if text is not None:
-        (tmp_path / STATUS_FILE).write_text(text, encoding="utf-8")
+        write(tmp_path, "dvd_clicks", text)
     assert read_status(tmp_path, "dvd_clicks") is None
 
 

@@ -56,7 +56,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
         typer.Option("--flush-ms", help="How long a message waits for others on a slow topic. [default: 80]"),
     ] = None,
     flush_rows: Annotated[
-        int | None, typer.Option("--flush-rows", help="Most messages of one insert. [default: 200000]")
+        int | None, typer.Option("--flush-rows", help="Most messages of one insert. [default: 500000]")
     ] = None,
     keep_raw: Annotated[
         bool | None, typer.Option("--keep-raw/--no-keep-raw", help="Keep good messages' bytes too.")
@@ -81,7 +81,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     import dataclasses
 
     from clickreel import settings as stage_settings
-    from clickreel.ingest.freshness import STATUS_FILE
+    from clickreel.ingest.freshness import status_file
     from clickreel.ingest.run_ingest import IngestOptions
     from clickreel.ingest.settings import IngestSettings
     from clickreel.local.home import Home
@@ -99,7 +99,9 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     settings = stage_settings.load(IngestSettings, "ingest", flags=flags)
     home = Home.default()
     home.make()
-    options = IngestOptions(until_caught_up, accept_loss, accept_new_topic, home.path, home.path / STATUS_FILE)
+    options = IngestOptions(
+        until_caught_up, accept_loss, accept_new_topic, home.path, status_file(home.path, settings.topic)
+    )
     report = _land(settings, options, profile_file)
     if json:
         print_json(dataclasses.asdict(report))
@@ -133,6 +135,8 @@ def _run_until_stopped(work: Callable[[], IngestReport], stop: threading.Event) 
     from concurrent.futures import Future
     from threading import Thread
 
+    from clickreel.interrupts import end_requests
+
     done: Future[IngestReport] = Future()
 
     def run() -> None:
@@ -141,19 +145,18 @@ def _run_until_stopped(work: Callable[[], IngestReport], stop: threading.Event) 
         except BaseException as exc:  # noqa: BLE001 - raised again below, on the main thread
             done.set_exception(exc)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    Thread(target=run, name="ingest", daemon=True).start()
-    asked_s = 0.0
-    while not done.done():
-        with contextlib.suppress(TimeoutError):
-            done.exception(0.2)
-        if stop.is_set():
-            asked_s = asked_s or time.monotonic()
-            if time.monotonic() > asked_s + _GRACE_S:
-                print_err(f"ingest does not end within {_GRACE_S:.0f} s: leaving; what is landed is whole")
-                os._exit(1)
-    return done.result()
+    with end_requests(lambda _: stop.set(), signal.SIGINT, signal.SIGTERM):
+        Thread(target=run, name="ingest", daemon=True).start()
+        asked_s = 0.0
+        while not done.done():
+            with contextlib.suppress(TimeoutError):
+                done.exception(0.2)
+            if stop.is_set():
+                asked_s = asked_s or time.monotonic()
+                if time.monotonic() > asked_s + _GRACE_S:
+                    print_err(f"ingest does not end within {_GRACE_S:.0f} s: leaving; what is landed is whole")
+                    os._exit(1)
+        return done.result()
 
 
 def _where(

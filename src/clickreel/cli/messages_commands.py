@@ -14,6 +14,7 @@ import typer
 
 from clickreel.cli.output import Json, print_err
 from clickreel.cli.target_options import ProfileFile, TopicName
+from clickreel.interrupts import end_requests
 
 if TYPE_CHECKING:
     from clickreel.cli.progress_line import ProgressLine
@@ -109,11 +110,8 @@ def _chosen(partitions: list[int] | None, count: int, topic: str) -> frozenset[i
 def _terminated() -> Iterator[threading.Event]:
     """An event that SIGTERM sets."""
     stop = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    try:
+    with end_requests(lambda _: stop.set(), signal.SIGTERM):
         yield stop
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass

@@ -47,17 +47,17 @@ def monitor(
     from clickreel.cli.target_options import broker, topic_name
     from clickreel.errors import UsageError
     from clickreel.ingest.freshness import read_status
+    from clickreel.interrupts import end_requests
     from clickreel.local.home import Home
     from clickreel.stream import throughput_monitor
 
     if seconds is not None and seconds < 1:
         raise UsageError(f"--seconds is {seconds}", hint="allowed: at least 1")
     stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM,)}
     name = topic_name(topic)
     figures = throughput_monitor.watch(broker(profile), name, group=group, stop=stop)
     home = Home.default().path
-    try:
+    with end_requests(lambda _: stop.set(), signal.SIGTERM):
         if json:
             for count, second in enumerate(figures, start=1):
                 sys.stdout.write(throughput_monitor.as_ndjson(second, read_status(home, name)).decode())
@@ -66,9 +66,6 @@ def monitor(
                     break
         else:
             _draw(name, figures, seconds, lambda: read_status(home, name))
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _draw(topic: str, figures: object, seconds: int | None, landed: Callable[[], Standing]) -> None:

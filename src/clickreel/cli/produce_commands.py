@@ -16,10 +16,10 @@ from clickreel.cli.output import Json, print_err, print_json
 from clickreel.cli.target_options import ProfileFile, TopicName
 from clickreel.cli.world_options import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
 from clickreel.heartbeat import Heartbeat
+from clickreel.interrupts import end_requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType
 
     from clickreel.simulate.world import World
     from clickreel.stream.broker import Broker, TopicState
@@ -401,16 +401,12 @@ def _signals(stop: threading.Event) -> Iterator[Callable[[], bool]]:
     """Ctrl-C and SIGTERM ask for an orderly end; a second Ctrl-C does not wait for it. Gives a function: was there a Ctrl-C?"""
     interrupts: list[int] = []
 
-    def asked(number: int, _frame: FrameType | None) -> None:
+    def asked(number: int) -> None:
         if number == signal.SIGINT:
             interrupts.append(number)
             if len(interrupts) > 1:
                 raise KeyboardInterrupt
         stop.set()
 
-    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with end_requests(asked, signal.SIGINT, signal.SIGTERM):
         yield lambda: bool(interrupts)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from clickreel.ingest.insert_block import InsertBlock
 
-STATUS_FILE = "ingest.json"
-"""The file of the home into which ingest writes :meth:`Freshness.state` and the address of its metrics every second."""
+STATUS_FOLDER = "ingest"
+"""The folder of the home into whose files, one a topic, ingest writes :meth:`Freshness.state` and the address of its metrics every second."""
 
 # Upper bounds of the histogram, ms. Live traffic lies between 50 and 500; the rest is catching up.
 BOUNDS_MS = (25, 50, 100, 150, 200, 250, 350, 500, 750, 1000, 2000, 5000, 15_000, 60_000, 600_000)
@@ -267,15 +267,20 @@ def _quantiles(blocks: list[_Block]) -> dict[str, float]:
     return {**out, "records": sum(one.rows for one in blocks)}
 
 
+def status_file(home: Path, topic: str) -> Path:
+    """Where a home's ingest of a topic writes how it stands: several topics are landed side by side."""
+    return home / STATUS_FOLDER / f"{topic}.json"
+
+
 def read_status(home: Path, topic: str) -> dict[str, Any] | None:
-    """Read the status of the ingest process of a home; None when no ingest runs there or it lands another topic.
+    """Read the status of the ingest process of a home; None when no ingest of the topic runs there.
 
     Args:
         home: The home's folder.
         topic: The topic.
     """
     try:
-        found: dict[str, Any] = json.loads((home / STATUS_FILE).read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(status_file(home, topic).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     fresh = time.time() - found.get("at_ms", 0) / 1000 < _STALE_S

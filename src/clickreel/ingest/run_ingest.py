@@ -41,9 +41,8 @@ class IngestOptions:
         until_caught_up: End when everything is landed that Kafka held at the start.
         accept_loss: Continue where Kafka has deleted events before they were landed.
         accept_new_topic: Land a topic that was deleted and made again.
-        home: The folder of the stack or user that this ingest belongs to: the default group is named by it, and the status file
-            (:data:`~clickreel.ingest.freshness.STATUS_FILE`) is the caller's to name; None for none.
-        status_file: Where the status is written every second; None for nowhere.
+        home: The folder of the stack or user that this ingest belongs to: the default group is named by it; None for none.
+        status_file: Where the status is written every second (:func:`~clickreel.ingest.freshness.status_file`); None for nowhere.
         watchdog_s: See :data:`~clickreel.ingest.loop.WATCHDOG_S`.
     """
 
@@ -216,6 +215,9 @@ def _serve_metrics(freshness: Freshness, settings: IngestSettings, state: Path |
             ) from exc
         extra["metrics"] = f"http://127.0.0.1:{server.server_port}/metrics"
     ended = threading.Event()
+    if state is not None:
+        with suppress(OSError):  # as below
+            state.parent.mkdir(exist_ok=True)
 
     def write() -> None:
         while state is not None:

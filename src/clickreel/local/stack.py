@@ -47,7 +47,8 @@ CONTENTS = (
     "run.json",
     "runs",
     "contract.json",
-    "ingest.json",
+    "ingest",
+    "ingest.json",  # of earlier versions
     "producer.json",
     "lock",
 )

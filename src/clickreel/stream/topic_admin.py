@@ -95,8 +95,8 @@ def plan_topic(events_per_s: float, consumers: int, *, retention_ms: int = 7 * _
     disk = retention_bytes * partitions * replication
     kept, limit = timespec.format_duration(retention_ms), _PARTITION_BYTES_PER_S / 1e6
     rules = (
-        f"{by_bytes} partitions carry {events_per_s:g} events/s x {EVENT_BYTES} B at {limit:g} MB/s each",
-        f"{by_consumers} keep a partition's consumer under {_CONSUMER_EVENTS_PER_S:,} events/s",
+        f"{_partitions(by_bytes, 'carries', 'carry')} {events_per_s:g} events/s x {EVENT_BYTES} B at {limit:g} MB/s each",
+        f"{_partitions(by_consumers, 'keeps', 'keep')} a consumer of one under {_CONSUMER_EVENTS_PER_S:,} events/s",
         f"{partitions} is the largest of these, of {consumers} consumers and of {_PARTITIONS_LEAST}, rounded up to a multiple of {consumers}",
         f"replication {replication} is the smaller of 3 and {brokers} brokers; {min_insync} must be in sync, so one may fail"
         if replication > 1
@@ -105,6 +105,10 @@ def plan_topic(events_per_s: float, consumers: int, *, retention_ms: int = 7 * _
         f"{disk / 1e9:,.2f} GB of disk on the whole cluster: bytes x partitions x replication",
     )
     return TopicPlan(partitions, replication, min_insync, retention_ms, retention_bytes, disk, rules)
+
+
+def _partitions(count: int, one: str, more: str) -> str:
+    return f"{count} partition {one}" if count == 1 else f"{count} partitions {more}"
 
 
 @dataclass(frozen=True)
