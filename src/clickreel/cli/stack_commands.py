@@ -121,13 +121,13 @@ def _start(stack: Stack, names: tuple[str, ...], *, attached: bool) -> Clickreel
     """Start what is missing. An error comes back instead of being raised when Kafka serves: what runs is of use without the rest."""
     from clickreel.cli.checklist import Checklist
     from clickreel.errors import ClickreelError
-    from clickreel.local.run_options import provided
+    from clickreel.local.run_options import past_under_way, provided
     from clickreel.local.task_graph import StepEvent
 
     try:
         with Checklist() as checklist:
             stack.ensure(names, attached=attached, report=checklist)
-            if begin := _past_under_way(stack, names):
+            if "producer" in names and (begin := past_under_way(stack.home)):
                 line = f"written since {begin} behind the stream; {as_typed('clickreel status')} shows how far"
                 checklist(StepEvent("past", "done", 0.0, line))
     except ClickreelError as exc:
@@ -135,16 +135,6 @@ def _start(stack: Stack, names: tuple[str, ...], *, attached: bool) -> Clickreel
             return exc
         raise
     return None
-
-
-def _past_under_way(stack: Stack, names: tuple[str, ...]) -> str:
-    """Where the past begins that the producer still writes; empty when there is none."""
-    from clickreel.heartbeat import read_pulse
-    from clickreel.local.run_options import remembered
-
-    begin = str(remembered(stack.home).get("from", "now"))
-    is_written = "producer" not in names or begin == "now"
-    return "" if is_written or not read_pulse(stack.home.heartbeat("producer")).message else begin
 
 
 def _choose_run(stack: Stack, options: dict[str, Any], *, quiet: bool) -> None:

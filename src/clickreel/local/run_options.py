@@ -51,6 +51,12 @@ def with_past(home: Home, options: Mapping[str, Any], past: str, events_per_s: f
     return {**options, "from": f"{hours}h"} if hours else dict(options)
 
 
+def past_under_way(home: Home) -> str:
+    """Where the past begins that the producer still writes; empty when there is none."""
+    begin = str(remembered(home).get("from", "now"))
+    return "" if begin == "now" or not read_pulse(home.heartbeat("producer")).message else begin
+
+
 def changed(home: Home, options: Mapping[str, Any]) -> dict[str, str] | None:
     """What the home would remember after an ``up`` with these options; ``None`` when they change nothing.
 
