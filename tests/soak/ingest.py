@@ -258,12 +258,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument(
+        "--minutes", type=float, default=600.0, help="end before the next round after so long, with the whole proof"
+    )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31))
     options = parser.parse_args()
     tell(f"seed {options.seed}")
     began = time.monotonic()
     with soaking(options.seed) as soak:
         for number in range(1, options.rounds + 1):
+            if time.monotonic() - began > 60 * options.minutes:
+                tell(f"{options.minutes} minutes are over after {number - 1} of {options.rounds} rounds")
+                break
             report = soak.round(options.events // options.rounds)
             figures = soak.figures
             figures.seconds = time.monotonic() - began
