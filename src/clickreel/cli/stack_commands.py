@@ -66,7 +66,6 @@ def up(  # noqa: PLR0917 - one parameter an option
     missing; without options it goes on with the run of before. A service that ends by itself is started again.
     """
     from clickreel.interrupts import ended_by_signal
-    from clickreel.local.run_options import with_past
     from clickreel.local.stack import Stack
 
     options: dict[str, Any] = {
@@ -90,9 +89,7 @@ def up(  # noqa: PLR0917 - one parameter an option
             with stack.home.locked("up"):
                 events_per_s = _check(options)
                 wanted = _wanted(only, console=console)
-                if "producer" in wanted:
-                    options = with_past(stack.home, options, stack.settings.past, events_per_s)
-                _choose_run(stack, options, quiet=json)
+                _choose_run(stack, _with_past(stack, options, wanted, events_per_s), quiet=json)
                 error = _start(stack, wanted, attached=not detach)
             owned = stack.lifeline_pipe is not None
             _print_ready(stack, time.monotonic() - begun, json, ends="Ctrl-C" if owned else "clickreel down")
@@ -135,6 +132,13 @@ def _start(stack: Stack, names: tuple[str, ...], *, attached: bool) -> Clickreel
             return exc
         raise
     return None
+
+
+def _with_past(stack: Stack, options: dict[str, Any], wanted: tuple[str, ...], events_per_s: float) -> dict[str, Any]:
+    """The options with the past that a new stream begins with."""
+    from clickreel.local.run_options import with_past
+
+    return with_past(stack.home, options, stack.settings.past, events_per_s) if "producer" in wanted else options
 
 
 def _choose_run(stack: Stack, options: dict[str, Any], *, quiet: bool) -> None:
