@@ -87,9 +87,8 @@ def up(  # noqa: PLR0917 - one parameter an option
     with ended_by_signal():
         try:
             with stack.home.locked("up"):
-                events_per_s = _check(options)
                 wanted = _wanted(only, console=console)
-                _choose_run(stack, _with_past(stack, options, wanted, events_per_s), quiet=json)
+                _choose_run(stack, _with_past(stack, options, wanted, _check(options)), quiet=json)
                 error = _start(stack, wanted, attached=not detach)
             owned = stack.lifeline_pipe is not None
             _print_ready(stack, time.monotonic() - begun, json, ends="Ctrl-C" if owned else "clickreel down")
