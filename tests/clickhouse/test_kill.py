@@ -59,6 +59,17 @@ def test_a_query_is_killed_by_its_callers_id(http: Http, sync: str) -> None:
     assert slow.code() == "394"
 
 
+def test_a_query_is_killed_by_an_id_in_a_parameter(http: Http) -> None:
+    """As clients with server-side parameters write it; another statement goes on."""
+    slow, other = (_Slow(http, lambda client, _: client.post(ENDLESS)) for _ in range(2))
+    _wait_for(http, "query LIKE '%sipHash64%'")
+    http.text("KILL QUERY WHERE query_id = {id:String}", param_id=slow.id)
+    assert slow.code() == "394"
+    assert other.thread.is_alive()
+    http.text(f"KILL QUERY WHERE query_id = '{other.id}'")
+    assert other.code() == "394"
+
+
 def test_an_insert_is_killed_while_its_data_is_on_the_way(http: Http) -> None:
     """A killed INSERT stores nothing."""
     http.text("CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a")

@@ -227,7 +227,7 @@ class QueryHandler:
         if parsed.verb == "CREATE":
             refuse_view_as_source(connection, text)
         if parsed.verb == "KILL":
-            text = self._with_engine_ids(text)
+            text = self._with_engine_ids(connection, text)
         body, stats = connection.run(text, output)
         if parsed.verb == "KILL":
             self.engine.mark_killed()
@@ -251,12 +251,16 @@ class QueryHandler:
         if self.user.readonly and parsed.verb != "USE":
             raise database_error(ErrorCode.READONLY, f"{self.user.name}: Cannot execute query in readonly mode")
 
-    def _with_engine_ids(self, sql: bytes) -> bytes:
-        """A KILL statement in which the clients' ids are the engine's."""
+    def _with_engine_ids(self, connection: EngineConnection, sql: bytes) -> bytes:
+        """A KILL statement in which the clients' ids are the engine's, whether they stand in its text or in its parameters."""
         ids = self.engine.engine_ids()
         text = sql.decode("utf-8", "surrogateescape")
         named = {token.text[1:-1] for token in tokenize(text, SqlDialect.CLICKHOUSE) if token.kind == "string"}
-        self.engine.mark_killed(named & set(ids))
+        parameters = {
+            name: value for name, value in self.query.settings.items() if name.startswith("param_") and value in ids
+        }
+        self.engine.mark_killed((named | set(parameters.values())) & set(ids))
+        connection.set({name: ids[value] for name, value in parameters.items()})
         return statement_parts.replace_strings(text, ids).encode("utf-8", "surrogateescape")
 
     def _result(
