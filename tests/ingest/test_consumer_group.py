@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -173,6 +174,29 @@ class Asked:
     headers = staticmethod(lambda told: [("n", b"h")] if told.place[1] % 3 == 0 else None)
 
 
+def test_a_second_ingest_is_refused_while_the_first_lives(stage: Stage) -> None:
+    """It ends with words before it joins; the first one lands on as if nothing had been."""
+    command = [sys.executable, "-m", "clickreel", "ingest", "--profile", str(stage.file), "--topic", stage.topic]
+    command += ["--metrics-port", "-1"]
+    environ = {**os.environ, "CLICKREEL_HOME": str(stage.folder / "home")}
+    first = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: stage.client.rows("SELECT count() FROM dvd_clicks_landing") == [(stage.sent,)])
+        second = subprocess.run(
+            [*command, "--until-caught-up"], env=environ, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert second.returncode == 1, second.stderr
+        assert f"process {first.pid} on" in second.stderr
+        assert f"lands {stage.topic} already" in second.stderr
+        stage.send(300)
+        wait_for(lambda: stage.client.rows("SELECT count() FROM dvd_clicks_landing") == [(stage.sent,)])
+        assert first.poll() is None
+    finally:
+        first.terminate()
+    assert first.wait(60) == 0
+    check(stage)
+
+
 def test_catching_up_ends_at_the_last_stable_offset(
     kafka: Kafka, stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -188,3 +212,25 @@ def test_catching_up_ends_at_the_last_stable_offset(
     assert offsets(stage.client)[0] == list(range(stage.sent // PARTITIONS))
     assert sum("open transaction" in record.getMessage() for record in caplog.records) == 1
     producer.abort_transaction(30)
+
+
+def test_partitions_that_are_added_are_landed(stage: Stage) -> None:
+    """Within half a minute, without a restart."""
+    stop = threading.Event()
+    thread = threading.Thread(
+        target=run_ingest,
+        args=(stage.profile, IngestSettings(topic=stage.topic, group=stage.topic, metrics_port=-1), IngestOptions()),
+        kwargs={"stop": stop},
+        daemon=True,
+    )
+    thread.start()
+    wait_for(lambda: stage.client.rows("SELECT count() FROM dvd_clicks_landing") == [(stage.sent,)])
+    admin = AdminClient({"bootstrap.servers": stage.profile.bootstrap})
+    admin.create_partitions([NewPartitions(stage.topic, 4)])[stage.topic].result(30)
+    producer = Producer({"bootstrap.servers": stage.profile.bootstrap})
+    key, value = message(7)
+    producer.produce(stage.topic, value, key, 3)
+    assert producer.flush(20) == 0
+    wait_for(lambda: offsets(stage.client).get(3) == [0])
+    stop.set()
+    thread.join(60)
