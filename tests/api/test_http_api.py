@@ -63,7 +63,7 @@ def test_the_description_names_every_chart_and_its_columns(api: TestClient) -> N
 @pytest.mark.parametrize(
     ("path", "status", "says"),
     [
-        ("/charts/nothing", 404, "Not Found"),
+        ("/charts/nothing", 404, "there is no GET /charts/nothing"),
         ("/charts/devices?since=soon", 400, "since"),
         ("/charts/devices?until=2999-01-01", 400, "future"),
         ("/charts/devices?until=1999-01-01", 404, "no good event"),
@@ -76,7 +76,8 @@ def test_bad_questions_are_answered_in_words(api: TestClient, path: str, status:
     """With a status that says whose mistake it is."""
     response = api.get(path)
     assert response.status_code == status, response.text
-    assert says in response.text
+    assert says in response.json()["error"]
+    assert response.json()["hint"]
 
 
 def test_nothing_can_be_written(api: TestClient) -> None:

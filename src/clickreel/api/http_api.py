@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from typing import Annotated, Any, get_type_hints
 
 from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, create_model
+from starlette.exceptions import HTTPException
 
 from clickreel.api.answers import Answers
 from clickreel.errors import ClickreelError, UnreachableError, UsageError
@@ -110,6 +112,8 @@ def build_api(profile: Profile, *, per_s: float = REQUESTS_PER_S, burst: int = B
     warehouse = _Warehouse(profile)
     _refuse_floods(api, RateLimit(per_s, burst))
     api.add_exception_handler(ClickreelError, _report)
+    api.add_exception_handler(HTTPException, _report_address)
+    api.add_exception_handler(RequestValidationError, _report_parameter)
     _add_answers(api, warehouse)
     for chart in CHARTS:
         _add_chart(api, warehouse, chart)
@@ -130,6 +134,21 @@ async def _report(_: Request, exc: Exception) -> Response:
     assert isinstance(exc, ClickreelError)
     status = 400 if isinstance(exc, UsageError) else 503 if isinstance(exc, UnreachableError) else 404
     return JSONResponse({"error": printable(exc.message), "hint": printable(exc.hint)}, status)
+
+
+async def _report_address(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)
+    error = f"there is no {request.method} {request.url.path}" if exc.status_code in (404, 405) else str(exc.detail)
+    return JSONResponse({"error": printable(error), "hint": "openapi.json lists what there is"}, exc.status_code)
+
+
+async def _report_parameter(_: Request, exc: Exception) -> Response:
+    assert isinstance(exc, RequestValidationError)
+    first = exc.errors()[0]
+    name = ".".join(str(part) for part in first["loc"][1:])
+    return JSONResponse(
+        {"error": printable(f"{name}: {first['msg']}"), "hint": "openapi.json describes each parameter"}, 422
+    )
 
 
 def _add_answers(api: FastAPI, warehouse: _Warehouse) -> None:
