@@ -61,7 +61,7 @@ def test_a_port_that_is_taken_is_said() -> None:
     """With the setting that names another."""
     with (
         serve_metrics(ProducerMetrics(), 0) as address,
-        pytest.raises(MissingError, match="for the producer's metrics cannot be had") as refused,
+        pytest.raises(MissingError, match="for the metrics cannot be had") as refused,
         serve_metrics(ProducerMetrics(), int(address.rsplit(":", 1)[1].split("/")[0])),
     ):
         pass

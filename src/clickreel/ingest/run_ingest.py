@@ -8,19 +8,19 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from clickreel.contract import schema_registry
 from clickreel.contract.schema_lookup import Ask, SchemaLookup
-from clickreel.errors import ClickreelError, MissingError, UnreachableError
+from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.heartbeat import Heartbeat
 from clickreel.ingest.dead_letters import UNDECIDED_VIEW, DeadLetterFilter, replay
 from clickreel.ingest.freshness import Freshness
 from clickreel.ingest.loop import WATCHDOG_S, IngestLoop, IngestReport
 from clickreel.ingest.settings import IngestSettings
-from clickreel.json_files import write_json
+from clickreel.metrics import keep_written, serve_metrics
 from clickreel.profile import Profile
 from clickreel.stream.consumer_group import ConsumerGroupSource
 from clickreel.warehouse import migrate as migrations
@@ -199,41 +199,8 @@ def _retry_until_reachable(
 @contextmanager
 def _serve_metrics(freshness: Freshness, settings: IngestSettings, state: Path | None) -> Iterator[None]:
     """Serve the metrics and keep the state file while the block runs."""
-    extra: dict[str, Any] = {}
-    server = None
-    if settings.metrics_port >= 0:
-        from prometheus_client import CollectorRegistry, start_http_server
-
-        metrics = CollectorRegistry()
-        metrics.register(freshness)
-        try:
-            server, _ = start_http_server(settings.metrics_port, "127.0.0.1", metrics)
-        except OSError as exc:
-            raise MissingError(
-                f"port {settings.metrics_port} for the metrics cannot be had: {exc.strerror}",
-                hint="give another --metrics-port, or 0 for a free one",
-            ) from exc
-        extra["metrics"] = f"http://127.0.0.1:{server.server_port}/metrics"
-    ended = threading.Event()
-    if state is not None:
-        with suppress(OSError):  # as below
-            state.parent.mkdir(exist_ok=True)
-
-    def write() -> None:
-        while state is not None:
-            last = ended.wait(1.0)
-            with suppress(OSError):  # a full disk or a deleted home must not stop the stream
-                write_json(state, {**freshness.state(), **extra, "running": not last})
-            if last:
-                return
-
-    writer = threading.Thread(target=write, name="state", daemon=True)
-    writer.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        writer.join(5)
-        if server is not None:
-            server.shutdown()
-            server.server_close()
+    hint = "give another --metrics-port, or 0 for a free one"
+    with serve_metrics(freshness, settings.metrics_port, hint=hint) as address:
+        extra = {"metrics": address} if address else {}
+        with keep_written(state, lambda: {**freshness.state(), **extra}):
+            yield

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from clickreel.errors import MissingError
-from clickreel.json_files import write_json
+from clickreel import metrics as shared
 from clickreel.metrics import MetricDefinition, resident_bytes
 from clickreel.stream.produce_request import ProduceStats
 
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
 
 STATE_FILE = "producer.json"
 """The file's name in the home: the metrics' values, the run, and where the metrics are served."""
-_STATE_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -135,8 +131,7 @@ class ProducerMetrics:
                 yield family
 
 
-@contextmanager
-def keep_state(metrics: ProducerMetrics, path: Path | None, address: str) -> Iterator[None]:
+def keep_state(metrics: ProducerMetrics, path: Path | None, address: str) -> AbstractContextManager[None]:
     """Write the figures into a file once a second while the block runs.
 
     Args:
@@ -144,58 +139,19 @@ def keep_state(metrics: ProducerMetrics, path: Path | None, address: str) -> Ite
         path: The file; ``None`` for none.
         address: Where the metrics are served; empty where they are not.
     """
-    ended = threading.Event()
 
-    def write() -> None:
-        while path is not None:
-            last = ended.wait(_STATE_EVERY_S)
-            stats = metrics.stats
-            if stats is not None:
-                named = {"run": stats.run, "topic": stats.topic, "waiting": stats.waiting}
-                about = {
-                    "pid": os.getpid(),
-                    "at_ms": time.time_ns() // 1_000_000,
-                    "running": not last,
-                    "address": address,
-                }
-                with contextlib.suppress(OSError):  # a full disk or a deleted home must not stop the stream
-                    write_json(path, {**named, **about, "metrics": metrics.values()})
-            if last:
-                return
+    def state() -> dict[str, Any] | None:
+        stats = metrics.stats
+        if stats is None:
+            return None
+        named = {"run": stats.run, "topic": stats.topic, "waiting": stats.waiting}
+        about = {"pid": os.getpid(), "at_ms": time.time_ns() // 1_000_000, "address": address}
+        return {**named, **about, "metrics": metrics.values()}
 
-    thread = threading.Thread(target=write, name="state", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join(5)
+    return shared.keep_written(path, state)
 
 
-@contextmanager
-def serve_metrics(metrics: ProducerMetrics, port: int) -> Iterator[str]:
-    """Serve the metrics on 127.0.0.1 while the block runs; gives their address, empty for a port of -1.
-
-    Raises:
-        MissingError: The port cannot be had.
-    """
-    if port < 0:
-        yield ""
-        return
-    from prometheus_client import CollectorRegistry, start_http_server
-
-    registry = CollectorRegistry()
-    registry.register(metrics)
-    try:
-        server, thread = start_http_server(port, "127.0.0.1", registry)
-    except OSError as exc:
-        raise MissingError(
-            f"port {port} for the producer's metrics cannot be had: {exc.strerror}",
-            hint="set CLICKREEL_PRODUCER_METRICS_PORT to another one, or to 0 for a free one",
-        ) from exc
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/metrics"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
+def serve_metrics(metrics: ProducerMetrics, port: int) -> AbstractContextManager[str]:
+    """Serve the metrics while the block runs, see :func:`clickreel.metrics.serve_metrics`."""
+    hint = "set CLICKREEL_PRODUCER_METRICS_PORT to another one, or to 0 for a free one"
+    return shared.serve_metrics(metrics, port, hint=hint)
