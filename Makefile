@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: up down test type-pages lint types build docs bench clean lock soak-simulate soak-producer soak-ingest soak-flink soak-console
+.PHONY: up down test type-pages screens lint types build docs bench clean lock soak-simulate soak-producer soak-ingest soak-flink soak-console
 
 up: $(VENV)/.ready
 	$(BIN)/clickreel up $(ARGS)
@@ -18,6 +18,10 @@ test: $(VENV)/.ready-dev
 # Every command of the README and of the streaming guide, in order on a fresh home: minutes.
 type-pages: $(VENV)/.ready-dev
 	CLICKREEL_TYPE_PAGES=1 $(BIN)/pytest -s tests/docs/test_typed_pages.py $(ARGS)
+
+# Every screen of the page in a browser, on a stack that streams, in both themes and two widths: ten minutes, pictures in build/console.
+screens: $(VENV)/.ready-dev
+	CLICKREEL_SCREENS=1 $(BIN)/pytest tests/console/test_running_stack.py $(ARGS)
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

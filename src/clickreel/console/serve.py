@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 from fastapi import FastAPI
+from nicegui import app as nicegui_app
 from nicegui import ui
 from starlette.staticfiles import StaticFiles
 
@@ -72,6 +73,8 @@ def build_app(context: ConsoleContext, *, port: int, host: str = "127.0.0.1", to
     app.mount("/api", build_api(context.profile), name="api")
     for page in _PAGES:
         page.register(context)
+    # A bar that has no name for those who hear the page; each panel says itself that it loads.
+    nicegui_app.config.quasar_config["loadingBar"] = {"skipHijack": True}
     ui.run_with(
         app,
         title="clickreel",
