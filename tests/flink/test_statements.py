@@ -45,7 +45,7 @@ def sql_on(topic: str, query: str) -> str:
     return f"create temporary table t with ('topic' = '{topic}') like dvd_clicks (overwriting options); {query}"
 
 
-def eventually(holds: Callable[[], object], seconds: float = 10) -> None:
+def eventually(holds: Callable[[], object], seconds: float = 60) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + seconds
     while not holds():
@@ -78,7 +78,7 @@ def test_ctrl_c_stops_the_query_within_a_second_and_frees_its_slot(
         process.stdout.readline()
     begun = time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=60)
     assert time.monotonic() - begun < 3  # half a second on a machine that does nothing else
     assert process.returncode == 130, said
     assert "Traceback" not in said
@@ -112,7 +112,7 @@ def test_a_query_is_stopped_from_another_process(home: Home, stream: Stream, clu
         statement_control.stop_statement(StatementStore(home.data("flink")), "elsewhere", connect_recorded).state
         == STOPPED
     )
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "elsewhere was stopped" in said
     assert at_rest(cluster)
@@ -124,7 +124,7 @@ def test_a_killed_command_leaves_no_query_behind(home: Home, stream: Stream, clu
     assert process.stdout is not None
     process.stdout.readline()
     process.kill()
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     eventually(lambda: state(home, "orphan") == STOPPED)
     assert at_rest(cluster)
 
@@ -136,12 +136,12 @@ def test_an_insert_runs_on_is_listed_and_stopped(home: Home, stream: Stream, clu
     process = command(
         "sql", "-e", sql_on(stream[0], f"{target} insert into sink select film_id from t"), "--name", "copying"
     )
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert "copying runs" in said
     assert cluster.slots().free == before.free - 1
     listed = command("statement", "list", "--json")
-    answer, _ = listed.communicate(timeout=20)
+    answer, _ = listed.communicate(timeout=60)
     (entry,) = json.loads(answer)["statements"]
     assert (entry["name"], entry["state"], entry["kind"]) == ("copying", "RUNNING", "insert")
     assert (
@@ -213,7 +213,7 @@ def test_a_gateway_that_dies_under_a_query_is_named_comes_back_and_ends_when_idl
     record = stack.record("flink")
     assert record is not None
     os.kill(record.pid, signal.SIGKILL)  # the gateway supervisor; Java must follow it
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 4
     assert "ended while bereft ran" in said
     assert "run the statement again" in said
@@ -234,8 +234,8 @@ def test_a_gateway_that_dies_under_a_query_is_named_comes_back_and_ends_when_idl
     left = [path.name for path in (home.work("flink") / "tmp").iterdir() if "planner" in path.name]
     assert len(left) == 1
     # This one was told to end after five seconds without a statement, and to leave nothing.
-    eventually(lambda: stack.record("flink") is None, 30)
-    eventually(lambda: not started.alive(), 10)
+    eventually(lambda: stack.record("flink") is None, 90)
+    eventually(lambda: not started.alive())
     assert not (home.work("flink") / "tmp").exists()
     assert {part.name: part.state for part in stack.status()}["flink"] == "stopped"
 
