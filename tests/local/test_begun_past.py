@@ -16,7 +16,7 @@ from tests.local.conftest import Cli, until
 @pytest.mark.parametrize(
     ("options", "past", "rate", "begin"),
     [
-        ({}, "14d", 2.0, "336h"),
+        ({}, "14d", 2.0, "14d"),
         ({"rate": 50.0}, "14d", 50.0, "16h"),
         ({"rate": 5000.0}, "14d", 5000.0, None),
         ({}, "now", 2.0, None),

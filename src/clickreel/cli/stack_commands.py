@@ -124,7 +124,8 @@ def _start(stack: Stack, names: tuple[str, ...], *, attached: bool) -> Clickreel
         with Checklist() as checklist:
             stack.ensure(names, attached=attached, report=checklist)
             if "producer" in names and (begin := past_under_way(stack.home)):
-                line = f"written since {begin} behind the stream; {as_typed('clickreel status')} shows how far"
+                span = f"since {begin}" if "-" in begin else f"the last {begin}"
+                line = f"{span}, written behind the stream; {as_typed('clickreel status')} shows how far"
                 checklist(StepEvent("past", "done", 0.0, line))
     except ClickreelError as exc:
         if attached and stack.lifeline_pipe is not None and ("kafka" in stack.addresses() or provided(stack.home)):

@@ -48,7 +48,8 @@ def with_past(home: Home, options: Mapping[str, Any], past: str, events_per_s: f
     if past == "now" or has_begin or goes_on:
         return dict(options)
     hours = int(min(timespec.span_ms(past, "past") / 3_600_000, _PAST_EVENTS_MAX / max(events_per_s, 1e-3) / 3600))
-    return {**options, "from": f"{hours}h"} if hours else dict(options)
+    length = f"{hours // 24}d" if hours % 24 == 0 else f"{hours}h"
+    return {**options, "from": length} if hours else dict(options)
 
 
 def past_under_way(home: Home) -> str:
