@@ -1,4 +1,4 @@
-"""A console of its own on a topic of its own, and a real browser."""
+"""A console of its own on a topic of its own, whose messages land in a database of its own, and a real browser."""
 
 from __future__ import annotations
 
@@ -8,29 +8,46 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
 
+import clickreel
 from clickreel.console.context import ConsoleContext
 from clickreel.console.serve import build_app
+from clickreel.local.home import Home
 from clickreel.profile import Profile
 from clickreel.stream.cluster import Cluster
+from clickreel.warehouse.client import connect
+from clickreel.warehouse.migrate import migrate
+from tests.clickhouse.process import ClickHouse
 from tests.conftest import Kafka
 
 CHROMIUM = "/usr/bin/chromium"
+EVENTS = 400
+"""So many events of a run stand in the console's topic before a page is opened."""
 
 
 @dataclass(frozen=True)
 class Console:
-    """A console that is served by this process."""
+    """A console that is served by this process.
+
+    Attributes:
+        address: Where.
+        topic: The topic that it shows.
+        cluster: A client of the topic's cluster.
+        profile: Its services.
+        run: The run whose events stand in the topic.
+    """
 
     address: str
     topic: str
     cluster: Cluster
+    profile: Profile
+    run: str
 
     def write(self, *values: bytes, key: bytes = b'"u_10"', partition: int = 0) -> None:
         """Put records into its topic."""
@@ -42,16 +59,40 @@ class Console:
 
 
 @pytest.fixture(scope="session")
-def console(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
-    """The console."""
-    profile = Profile(kafka={"bootstrap.servers": kafka.bootstrap})
-    cluster = Cluster(profile)
-    topic = f"console-{uuid.uuid4().hex[:8]}"
+def console(kafka: Kafka, clickhouse: ClickHouse, home: Home) -> Iterator[Console]:
+    """A console whose topic holds the first events of a run and is landed as it grows.
+
+    There is one for all tests of a process, because the framework has one app.
+    """
+    profile = Profile(
+        kafka={"bootstrap.servers": kafka.bootstrap},
+        clickhouse_url=clickhouse.url,
+        clickhouse_database=f"console_{uuid.uuid4().hex[:8]}",
+    )
+    cluster, topic = Cluster(profile), f"console-{uuid.uuid4().hex[:8]}"
     cluster.create(topic, 2, 1, {})
+    client = connect(profile, create=True)
+    migrate(client)
+    world = clickreel.make_world(seed=14, rate=5.0, films="40")
+    clickreel.produce(world, profile=profile, topic=topic, start="5m", count=EVENTS)
+    stop = threading.Event()
+    options = {"profile": profile, "topic": topic, "until_caught_up": False, "stop": stop}
+    ingest = threading.Thread(target=clickreel.ingest_topic, kwargs=options, daemon=True)
+    ingest.start()
+    with _serving(ConsoleContext(profile, topic, home.path)) as address:
+        yield Console(address, topic, cluster, profile, world.run)
+    stop.set()
+    ingest.join(60)
+    client.command(f"DROP DATABASE {client.database}")
+    client.close()
+    cluster.close()
+
+
+@contextmanager
+def _serving(context: ConsoleContext) -> Iterator[str]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    context = ConsoleContext(profile, topic, Path(tmp_path_factory.mktemp("home")))
     server = uvicorn.Server(uvicorn.Config(build_app(context, port=port), log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -59,10 +100,9 @@ def console(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     while not server.started:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    yield Console(f"http://127.0.0.1:{port}/", topic, cluster)
+    yield f"http://127.0.0.1:{port}/"
     server.should_exit = True
     thread.join(20)
-    cluster.close()
 
 
 @pytest.fixture(scope="package")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clickreel.console.ingest_history import IngestHistory
 from clickreel.console.live_proof import LiveProof
 from clickreel.profile import Profile
 from clickreel.stream.cluster import Cluster
@@ -35,6 +36,7 @@ class ConsoleContext:
     is_local: bool = True
     allow_writes: bool = True
     _tails: dict[str, LiveTail] = field(default_factory=dict)
+    _histories: dict[str, IngestHistory] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _proof: LiveProof | None = None
     _clients: threading.local = field(default_factory=threading.local)
@@ -49,7 +51,13 @@ class ConsoleContext:
         with self._lock:
             if name not in self._tails:
                 self._tails[name] = LiveTail(self.broker, name)
+                self._histories[name] = IngestHistory(self._tails[name], self.home)
             return self._tails[name]
+
+    def ingest_history(self, topic: str) -> IngestHistory:
+        """What ingest said of itself while the topic has been tailed."""
+        self.tail(topic)
+        return self._histories[topic]
 
     def clickhouse(self) -> Client:
         """A ClickHouse client of this thread.
@@ -93,5 +101,7 @@ class ConsoleContext:
         """Stop the tails and the proof."""
         if self._proof is not None:
             self._proof.close()
+        for history in self._histories.values():
+            history.close()
         for tail in self._tails.values():
             tail.close()

@@ -141,7 +141,7 @@ def _header(title: str, topic: str) -> PageState:
         ui.label(topic).classes("topic-tag")
         ui.element("div").classes("spacer")
         finder = ui.element("input").classes("finder")
-        finder.props('type="search" placeholder="Any event, session, user or film id  ( / )" aria-label="Find an id"')
+        finder.props('type="search" placeholder="Any event, session, user or film id  (/)" aria-label="Find an id"')
         finder.on(
             "keydown.enter",
             js_handler='(event) => { if (event.target.value.trim()) location.href = "/id?q=" + encodeURIComponent(event.target.value.trim()); }',

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
-from clickreel.audit.regenerate import ExpectedRun
 from clickreel.audit.verification import VerificationReport
-from clickreel.audit.verify import verification
 from clickreel.console.markup import explain
-from clickreel.errors import ClickreelError, UsageError
+from clickreel.console.proof_process import ProofRound, answer_rounds
 from clickreel.profile import Profile
-from clickreel.stream.saved_runs import latest_run
 
-# Nobody has asked for so long: the thread ends, and the next viewer begins a new one from where it stood.
+# Nobody has asked for so long: no further round begins. After the second time the process ends and its memory is free; the next viewer's
+# proof then begins with the first record again.
 _UNWATCHED_S = 30.0
-# After a round the thread rests for so many times as long as the round took, so that a proof takes at most a fifth of a processor; not
-# longer than the last: the first round reads the whole topic, and the ones after it only what has come since.
+_ABANDONED_S = 600.0
+# After a round the proof rests for so many times as long as the round took, so that it takes at most a fifth of a processor; not longer
+# than the last: the first round reads the whole topic, and the ones after it only what has come since.
 _REST_FACTOR = 4.0
 _REST_S = (3.0, 12.0)
+# A process that could not verify (Kafka is away) is replaced after this rest.
+_RETRY_S = 10.0
 
 
 class LiveProof:
-    """An incremental verification on a thread of its own.
+    """An incremental verification in a process of its own, which lives as long as somebody looks.
 
     Attributes:
         report: The last report; ``None`` before the first.
@@ -48,8 +51,10 @@ class LiveProof:
             self._thread.start()
 
     def close(self) -> None:
-        """End it after the round that runs."""
+        """End it, and its process."""
         self._stop.set()
+        if self._thread is not None:
+            self._thread.join(5)
 
     def summary(self) -> str:
         """The verdict in a line."""
@@ -81,23 +86,45 @@ class LiveProof:
         return time.strftime("%H:%M:%S", time.gmtime(self.proven_ms / 1000))
 
     def _run(self) -> None:
-        try:
-            proof = verification(self._profile, self._topic, self._expected())
-            while not self._stop.is_set() and time.monotonic() - self._watched < _UNWATCHED_S:
-                began, cut_ms = time.monotonic(), round(time.time() * 1000)
-                self.report = proof.advance(wait_s=15)
-                self.proven_ms, self.error = cut_ms, ""
-                self._stop.wait(min(max(_REST_S[0], _REST_FACTOR * (time.monotonic() - began)), _REST_S[1]))
-        except ClickreelError as exc:
-            self.error = explain(exc)
+        """Ask for round after round; replace a process that ended."""
+        while not self._stop.is_set() and self._unwatched_s() < _ABANDONED_S:
+            # Not fork: the console has threads, which a forked child would find half way through.
+            spawn = multiprocessing.get_context("spawn")
+            ours, theirs = spawn.Pipe()
+            given = (self._profile, self._topic, self._home, theirs)
+            child = spawn.Process(target=answer_rounds, args=given, name="proof", daemon=True)
+            child.start()
+            theirs.close()
+            try:
+                self._ask(ours)
+            finally:
+                ours.close()
+                child.join()
+            self._stop.wait(_RETRY_S)
 
-    def _expected(self) -> ExpectedRun | None:
-        """The run that was produced from here last; without one Kafka is compared with ClickHouse only."""
-        try:
-            saved = latest_run(self._home, self._topic)
-        except UsageError:
-            return None
-        return ExpectedRun(saved.world(), saved.start_ms, None, None, saved.partitions)
+    def _ask(self, pipe: Connection) -> None:
+        """Rounds of one process, until it ends, nobody looks any more, or the console closes."""
+        while not self._stop.is_set() and self._unwatched_s() < _ABANDONED_S:
+            if self._unwatched_s() > _UNWATCHED_S:
+                self._stop.wait(1)
+                continue
+            try:
+                pipe.send("round")
+                while not pipe.poll(1):
+                    if self._stop.is_set():
+                        return
+                found: ProofRound = pipe.recv()
+            except (EOFError, OSError):
+                self.error = "the proof's process ended; a new one begins"
+                return
+            if found.report is None:
+                self.error = explain(found.error) if found.error else ""
+                return
+            self.report, self.proven_ms, self.error = found.report, found.proven_ms, ""
+            self._stop.wait(min(max(_REST_S[0], _REST_FACTOR * found.seconds), _REST_S[1]))
+
+    def _unwatched_s(self) -> float:
+        return time.monotonic() - self._watched
 
 
 def _verdict(lost: int, doubled: int, until: str) -> str:

@@ -32,6 +32,7 @@ _FRAME_S = 0.25
 _FRAME_ROWS = 250
 _STRIP_S = 300
 _RECORD_FIELDS = ("partition", "offset", "timestamp", "key", "value", "valid")
+_STARTS = {"": "live", "-100": "newest 100", "earliest": "oldest", "-5m": "5 minutes ago"}
 # A filter that nothing passes must not read a topic of millions for ever.
 _SCANNED_MAX = 200_000
 
@@ -72,7 +73,7 @@ class _Messages:
         self._table = MessageTable(
             FIELDS,
             label=f"Messages of {topic}",
-            empty=f"No message yet. Start a stream with: clickreel produce --topic {topic}",
+            empty=self._no_message(),
         )
         self._table.on("choose", self._choose)
         self._table.on("pending", self._pending)
@@ -91,23 +92,17 @@ class _Messages:
     def _controls(self, where: str) -> None:
         with ui.element("div").classes("row-of"):
             self._pause = button("Pause", self._toggle, props='data-pause aria-keyshortcuts="Space"')
-            with ui.element("select").classes("field").props('aria-label="Where to read from"') as select:
-                for value, text in (
-                    ("", "live"),
-                    ("-100", "newest 100"),
-                    ("earliest", "oldest"),
-                    ("-5m", "5 minutes ago"),
-                ):
-                    option = tag("option", text).props(f'value="{value}"')
-                    if value == self._start:
-                        option.props("selected")
-            select.on("change", self._choose_start, js_handler="(event) => emit(event.target.value)")
-            at = (
+            with ui.element("select").classes("field").props('aria-label="Where to read from"') as self._place:
+                for value, text in (*_STARTS.items(), ("at", "from here:")):
+                    tag("option", text).props(f'value="{value}"')
+            self._place.on("change", self._choose_start, js_handler="(event) => emit(event.target.value)")
+            self._at = (
                 ui.element("input")
-                .classes("field")
+                .classes("field field-at")
                 .props('placeholder="offset, 14:05, 2h, 2026-01-31" aria-label="Read from an offset or a time"')
             )
-            at.on("keydown.enter", self._choose_start, js_handler="(event) => emit(event.target.value)")
+            self._at.on("keydown.enter", self._choose_start, js_handler="(event) => emit(event.target.value)")
+            self._show_start()
             self._where = ui.element("input").classes("field field-wide")
             self._where.props('aria-label="Filter" placeholder="event_type == \'detail_view\' and position <= 3"')
             self._where.props["value"] = where
@@ -163,18 +158,28 @@ class _Messages:
         await self._restart()
 
     async def _choose_start(self, event: events.GenericEventArguments) -> None:
+        if event.args == "at":  # the field beside it says where
+            return
         self._start = str(event.args or "").strip()
+        self._show_start()
         remember("start", self._start)
         await self._restart()
 
     async def _seek(self, event: events.GenericEventArguments) -> None:
         self._start = str(int(event.args["from_ms"]))
+        self._show_start()
         remember("start", self._start)
         await self._restart()
+
+    def _show_start(self) -> None:
+        """The place in the list, or else in the field beside it."""
+        self._place.props["value"] = self._start if self._start in _STARTS else "at"
+        self._at.props["value"] = "" if self._start in _STARTS else self._start
 
     async def _restart(self) -> None:
         self._sequence = None
         self._left_out = 0
+        self._table.explain_empty(self._no_message())
         self._table.set([])
         if self._start:
             await self._load()
@@ -222,6 +227,11 @@ class _Messages:
     def _wants(self, record: Record) -> bool:
         return self._filter is None or bool(self._filter(RecordView(record)))
 
+    def _no_message(self) -> str:
+        if self._start:
+            return "reading …"
+        return f"No message yet. Start a stream with: clickreel produce --topic {self._topic}"
+
     async def _load(self) -> None:
         self._said.set_text("reading …")
         try:
@@ -232,6 +242,7 @@ class _Messages:
             )
             return
         rows, scanned = found or ([], 0)
+        self._table.explain_empty("Nothing from there on passes the filter." if scanned else "Nothing is there yet.")
         self._table.set(rows)
         looked = f" of {scanned:,} read" if scanned > len(rows) else ""
         self._said.set_text(f"{len(rows):,} messages{looked} from {printable(self._shown_start())}, newest first")

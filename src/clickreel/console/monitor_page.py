@@ -9,10 +9,13 @@ from nicegui import ui
 
 from clickreel.console.components.time_chart import ChartSeries, Point, TimeChart
 from clickreel.console.context import ConsoleContext
+from clickreel.console.ingest_history import IngestSecond, count_behind
 from clickreel.console.layout import PageState, page_frame
 from clickreel.console.markup import NOTHING, button, remember, stat, table, tag
 from clickreel.ingest.freshness import read_status
+from clickreel.simulate.settings import WorldSettings
 from clickreel.stream.live_tail import LiveTail, TailSecond
+from clickreel.stream.saved_runs import list_runs
 from clickreel.timespec import format_duration
 
 _HOUR_S = 3_600
@@ -33,13 +36,13 @@ class _Monitor:
     def __init__(self, context: ConsoleContext, state: PageState, topic: str, span_s: int) -> None:
         self._context, self._state, self._topic = context, state, topic
         self._tail: LiveTail = context.tail(topic)
+        self._ingest = context.ingest_history(topic)
         self._stats: dict[str, tuple[ui.label, ui.label]] = {}
         with ui.element("section").classes("card"), ui.element("div").classes("stats"):
             for name in ("messages/s", "bytes/s", "behind in ingest", "to query p50", "to query p99", "skew"):
                 self._stats[name] = stat(name)
         with ui.element("div").classes("row-of").props('role="group" aria-label="How much time the charts show"'):
-            for text, seconds in _SPANS:
-                button(text, partial(self._show_span, seconds))
+            self._spans = {seconds: button(text, partial(self._show_span, seconds)) for text, seconds in _SPANS}
         self._charts: list[TimeChart] = []
         with ui.element("div").classes("grid grid-wide"):
             self._messages = self._chart("Messages a second", [ChartSeries("messages", "--series-1", "/s")])
@@ -75,6 +78,8 @@ class _Monitor:
     def _show_span(self, seconds: int) -> None:
         for chart in self._charts:
             chart.show_span(seconds)
+        for span, choice in self._spans.items():
+            choice.props(f'aria-pressed="{str(span == seconds).lower()}"')
         remember("span", str(seconds))
 
     def _fill(self) -> None:
@@ -82,6 +87,10 @@ class _Monitor:
         self._shown_ms = seconds[-1].at_ms if seconds else 0
         self._messages.set([_messages_point(one) for one in seconds])
         self._bytes.set([_bytes_point(one) for one in seconds])
+        landed = list(self._ingest.seconds)
+        self._landed_ms = landed[-1].at_ms if landed else 0
+        self._behind.set([_behind_point(one) for one in landed])
+        self._latency.set([_latency_point(one) for one in landed])
 
     def _tick(self) -> None:
         self._state.error(f"{self._tail.error}: trying again every second" if self._tail.error else "")
@@ -93,10 +102,11 @@ class _Monitor:
         self._bytes.push([_bytes_point(one) for one in fresh])
         status = read_status(self._context.home, self._topic) or {}
         nexts = {int(one["partition"]): int(one["next"]) for one in status.get("partitions", ())}
-        behind = sum(max(0, high - nexts[p]) for p, high in enumerate(fresh[-1].highs) if p in nexts) if nexts else None
-        self._behind.push([(self._shown_ms, behind)])
-        self._latency.push([(self._shown_ms, status.get("p50_ms"), status.get("p99_ms"))])
-        self._show_stats(fresh[-1], behind, status)
+        if landed := [one for one in list(self._ingest.seconds)[-60:] if one.at_ms > self._landed_ms]:
+            self._landed_ms = landed[-1].at_ms
+            self._behind.push([_behind_point(one) for one in landed])
+            self._latency.push([_latency_point(one) for one in landed])
+        self._show_stats(fresh[-1], count_behind(fresh[-1].highs, status), status)
         self._show_partitions(fresh[-1], nexts, status)
 
     def _show_stats(self, second: TailSecond, behind: int | None, status: dict[str, Any]) -> None:
@@ -112,6 +122,8 @@ class _Monitor:
         }
         for name, text in texts.items():
             self._stats[name][0].set_text(text)
+        latest = list_runs(self._context.home, self._topic)
+        self._stats["messages/s"][1].set_text(_target(latest[0].settings) if latest else "")
         self._stats["behind in ingest"][1].set_text(
             "" if status.get("running") else "ingest does not run: clickreel up"
         )
@@ -141,9 +153,24 @@ class _Monitor:
             table(head, rows, numeric=frozenset(range(len(head))))
 
 
+def _target(settings: WorldSettings) -> str:
+    """The rate that a run is made for."""
+    if settings.rate is not None:
+        return f"of {settings.rate:,g} that the run is made for"
+    return "" if settings.mean_rate is None else f"the run's mean over a week is {settings.mean_rate:,g}"
+
+
 def _messages_point(second: TailSecond) -> Point:
     return (second.at_ms, sum(second.messages) / second.seconds)
 
 
 def _bytes_point(second: TailSecond) -> Point:
     return (second.at_ms, sum(second.bytes) / second.seconds)
+
+
+def _behind_point(second: IngestSecond) -> Point:
+    return (second.at_ms, second.behind)
+
+
+def _latency_point(second: IngestSecond) -> Point:
+    return (second.at_ms, second.p50_ms, second.p99_ms)

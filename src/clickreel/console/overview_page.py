@@ -12,6 +12,7 @@ from nicegui.elements.mixins.text_element import TextElement
 from clickreel.console.components.result_table import ResultTable
 from clickreel.console.components.time_chart import ChartSeries, TimeChart
 from clickreel.console.context import ConsoleContext
+from clickreel.console.ingest_history import count_behind
 from clickreel.console.layout import PageState, page_frame
 from clickreel.console.markup import NOTHING, card, link, stat, table, tag
 from clickreel.console.message_rows import message_row
@@ -86,7 +87,7 @@ class _Overview:
                 self._chart = TimeChart(
                     [ChartSeries("messages", "--series-1", "/s")],
                     label="Messages a second",
-                    height=262,
+                    height=300,
                     window_s=_CHART_S,
                 )
             with card("Newest messages"):
@@ -171,7 +172,7 @@ class _Overview:
             held = sum(high - low for high, low in zip(second.highs, second.lows, strict=True))
             self._topic.figure.set_text(f"{held:,}")
             self._topic.more.set_text(f"messages in {len(second.highs)} partitions")
-            behind = _behind(second.highs, status)
+            behind = count_behind(second.highs, status)
             self._consumed.above.set_text("" if behind is None else f"{behind:,} behind")
         running = bool(status.get("running"))
         for arrow in (self._consumed, self._inserted):
@@ -194,7 +195,7 @@ class _Overview:
 
     def _show_stats(self, status: dict[str, Any]) -> None:
         last = self._tail.seconds[-1] if self._tail.seconds else None
-        behind = None if last is None else _behind(last.highs, status)
+        behind = None if last is None else count_behind(last.highs, status)
         values = (
             f"{self._tail.rate_per_s():,.0f}",
             NOTHING if last is None else _mega(sum(last.bytes) / last.seconds),
@@ -271,11 +272,6 @@ def _count_rows(context: ConsoleContext) -> int | None:
     except ClickreelError:
         return None
     return int(found[0][0])
-
-
-def _behind(highs: list[int], status: dict[str, Any]) -> int | None:
-    nexts = {int(one["partition"]): int(one["next"]) for one in status.get("partitions", ())}
-    return sum(max(0, high - nexts[p]) for p, high in enumerate(highs) if p in nexts) if nexts else None
 
 
 def _mega(size: float) -> str:

@@ -6,9 +6,11 @@ from typing import Any
 
 from nicegui import run, ui
 
+from clickreel.audit.verification import VerificationReport
 from clickreel.console.context import ConsoleContext
 from clickreel.console.layout import PageState, page_frame
 from clickreel.console.markup import button, card, explain, link, table
+from clickreel.console.truth_panels import LedgerPanel, RealismPanel
 from clickreel.contract import schema_registry
 from clickreel.contract.schema_lookup import SchemaLookup
 from clickreel.errors import ClickreelError
@@ -44,6 +46,7 @@ class _Quality:
                 "The run is made again from its seed and compared with the topic and the table."
             ).classes("note")
             self._partitions = ui.element("div")
+            self._flaws = ui.label("").classes("note")
         with card("Dead letters"):
             self._letters = ui.element("div").classes("stack")
             with self._letters:
@@ -54,11 +57,8 @@ class _Quality:
                 if context.allow_writes:
                     button("Replay", lambda: self._replay(dry=False), classes="btn btn-main")
             self._replayed = ui.label("").classes("note").props('aria-live="polite"')
-        with card("Realism of the stream"):
-            ui.label(
-                "Thirteen figures against published ones; a run takes a minute of processor time, so it is yours to begin:"
-            )
-            ui.label("clickreel realism").classes("mono")
+        LedgerPanel(context)
+        RealismPanel(context)
         ui.timer(1.0, self._tick)
         ui.timer(0.05, self._load, once=True)
 
@@ -86,6 +86,7 @@ class _Quality:
             "extra",
             "dead",
         )
+        self._flaws.set_text(_flaws(report))
         self._partitions.clear()
         with self._partitions:
             table(
@@ -142,6 +143,15 @@ class _Quality:
                 f"{found.looked:,} looked at: {found.landed:,} {verb}, {found.still_dead.total():,} are still dead"
             )
             await self._load()
+
+
+def _flaws(report: VerificationReport) -> str:
+    """The dead letters that the ledger wants, and those that landed."""
+    wanted = [one for one in report.dead if one.expected is not None]
+    if not wanted:
+        return ""
+    said = ", ".join(f"{one.field} {one.rule}: {one.expected:,} made, {one.landed:,} landed" for one in wanted)
+    return printable(f"Messages that break the contract on purpose, by the ledger: {said}")
 
 
 def _read(context: ConsoleContext) -> tuple[list[dict[str, Any]], list[DeadLetter]]:

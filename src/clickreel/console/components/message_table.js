@@ -79,7 +79,10 @@ export default {
       put(row.p, "mt-num");
       put(row.o.toLocaleString("en-US"), "mt-num");
       put(row.k, "mt-mono");
-      if (row.c) for (const column of this.shown()) put(row.c[column.index] ?? "", row.n && row.n[column.index] ? "mt-num" : "");
+      if (row.c) for (const column of this.shown()) {
+        const [text, isId] = [row.c[column.index] ?? "", column.name === "event_id"];
+        put(text, isId ? "mt-id" : row.n && row.n[column.index] ? "mt-num" : "", isId ? text : "");
+      }
       else put(row.v, "mt-raw mt-mono").colSpan = Math.max(1, this.shown().length);
       return line;
     },

@@ -36,6 +36,10 @@ class MessageTable(Element, component="message_table.js"):
         """Show these rows and no others."""
         self.run_method("set", rows)
 
+    def explain_empty(self, text: str) -> None:
+        """What stands there while there is no row."""
+        self._props["emptyText"] = text
+
     def pause(self, *, paused: bool) -> None:
         """Hold new rows back, or show those that waited."""
         self.run_method("pause", paused)

@@ -117,6 +117,11 @@ export default {
       pen.fillStyle = color("--ink-soft");
       pen.strokeStyle = color("--line");
       pen.lineWidth = 1;
+      if (!points.length) {
+        pen.textAlign = "center";
+        pen.fillText("waiting for the first figures", width / 2, height / 2);
+        return;
+      }
       for (let step = 0; step <= GRID; step += 1) {
         const value = (top / GRID) * step;
         pen.beginPath();
