@@ -45,10 +45,23 @@ def test_overview_proves_the_arrows_and_opens_them(console: Console, page: Any) 
 def test_live_messages_are_accessible(console: Console, page: Any) -> None:
     """While rows come in: nothing serious for axe."""
     page.goto(f"{console.address}messages")
-    console.write(*(b'{"film_id":%d}' % (5000 + number) for number in range(10)))
-    page.wait_for_selector("tr:has-text('5009')")
+    console.write(*(b'{"film_id":%d}' % (990005000 + number) for number in range(10)))
+    page.wait_for_selector("tr:has-text('990005009')")
     found = Axe().run(page).response["violations"]
     assert [one["id"] for one in found if one["impact"] in {"serious", "critical"}] == []
+
+
+def test_what_somebody_types_stays_while_messages_come(console: Console, page: Any) -> None:
+    """The page is drawn again every second, and must not put the old text back."""
+    page.goto(f"{console.address}messages?where=valid")
+    page.wait_for_selector("text=/messages\\/s, the newest/")
+    page.get_by_label("Filter").fill("")
+    page.get_by_label("Filter").press_sequentially("film_id == 990005100", delay=200)
+    assert page.get_by_label("Filter").input_value() == "film_id == 990005100"
+    page.keyboard.press("Enter")
+    console.write(b'{"film_id":990005099}', b'{"film_id":990005100}')
+    page.wait_for_selector("tr:has-text('990005100')")
+    assert page.locator("tr:has-text('990005099')").count() == 0
 
 
 def test_a_download_holds_the_values_of_the_topic_byte_for_byte(console: Console, page: Any) -> None:

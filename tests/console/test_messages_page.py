@@ -40,11 +40,11 @@ def test_a_message_appears_by_itself_with_the_contracts_verdict(console: Console
     """A good one with a tick, a bad one with a cross that names the field."""
     page.goto(f"{console.address}messages")
     page.wait_for_selector(".mt-table thead th")
-    console.write(event(film_id=4711), event(position=2.5, film_id=4712))
-    page.wait_for_selector(".mt-table tbody tr:has-text('4711')")
-    bad = page.wait_for_selector(".mt-table tbody tr:has-text('4712')")
+    console.write(event(film_id=990004711), event(position=2.5, film_id=990004712))
+    page.wait_for_selector(".mt-table tbody tr:has-text('990004711')")
+    bad = page.wait_for_selector(".mt-table tbody tr:has-text('990004712')")
     assert bad.query_selector(".mt-no").get_attribute("title").startswith("position")
-    assert page.locator("tr:has-text('4711') .mt-ok").count() == 1
+    assert page.locator("tr:has-text('990004711') .mt-ok").count() == 1
 
 
 def test_bytes_of_messages_are_text_and_never_markup(console: Console, page: Any) -> None:
@@ -52,9 +52,9 @@ def test_bytes_of_messages_are_text_and_never_markup(console: Console, page: Any
     page.goto(f"{console.address}messages")
     page.wait_for_selector(".mt-table thead th")
     attack = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>{{7*7}}"
-    console.write(event(film_id=4713, session_id=attack), b"\x1b[2J" + attack.encode())
-    page.wait_for_selector(".mt-table tbody tr:has-text('4713')")
-    page.locator("tr:has-text('4713')").first.click()
+    console.write(event(film_id=990004713, session_id=attack), b"\x1b[2J" + attack.encode())
+    page.wait_for_selector(".mt-table tbody tr:has-text('990004713')")
+    page.locator("tr:has-text('990004713')").first.click()
     page.wait_for_selector(".drawer .pre:has-text('{{7*7}}')")
     for name in ("tree", "raw", "hex"):
         page.locator(".drawer .tab", has_text=name).click()
@@ -67,38 +67,38 @@ def test_pause_holds_messages_back_and_resume_shows_them(console: Console, page:
     """Nothing is lost meanwhile, and the button counts."""
     page.goto(f"{console.address}messages")
     page.wait_for_selector(".mt-table thead th")
-    console.write(event(film_id=4714))
-    page.wait_for_selector(".mt-table tbody tr:has-text('4714')")
+    console.write(event(film_id=990004714))
+    page.wait_for_selector(".mt-table tbody tr:has-text('990004714')")
     page.keyboard.press("Space")
     page.wait_for_selector("button:has-text('Resume')")
-    console.write(*(event(film_id=4800 + number) for number in range(20)))
+    console.write(*(event(film_id=990004800 + number) for number in range(20)))
     page.wait_for_selector("button:has-text('+20 new')")
-    assert page.locator("tr:has-text('4819')").count() == 0
+    assert page.locator("tr:has-text('990004819')").count() == 0
     page.keyboard.press("Space")
-    page.wait_for_selector(".mt-table tbody tr:has-text('4819')")
-    assert page.locator("tr:has-text('4800')").count() == 1
+    page.wait_for_selector(".mt-table tbody tr:has-text('990004819')")
+    assert page.locator("tr:has-text('990004800')").count() == 1
 
 
 def test_a_link_reproduces_the_view(console: Console, page: Any) -> None:
     """Start, filter and hidden columns stand in the address."""
-    console.write(event(film_id=4901, event_type="detail_view", page="film_detail"), event(film_id=4902))
+    console.write(event(film_id=990004901, event_type="detail_view", page="film_detail"), event(film_id=990004902))
     page.goto(
-        f"{console.address}messages?start=earliest&where=film_id >= 4901 and event_type == 'detail_view'&hide=device"
+        f"{console.address}messages?start=earliest&where=film_id >= 990004901 and event_type == 'detail_view'&hide=device"
     )
-    page.wait_for_selector(".mt-table tbody tr:has-text('4901')")
-    assert page.locator("tr:has-text('4902')").count() == 0
+    page.wait_for_selector(".mt-table tbody tr:has-text('990004901')")
+    assert page.locator("tr:has-text('990004902')").count() == 0
     assert "device" not in page.locator(".mt-table thead").inner_text()
 
 
 def test_what_is_downloaded_is_what_the_topic_holds(console: Console, page: Any) -> None:
     """As JSON lines."""
-    console.write(event(film_id=4950))
-    page.goto(f"{console.address}messages?start=earliest&where=film_id == 4950")
-    page.wait_for_selector(".mt-table tbody tr:has-text('4950')")
+    console.write(event(film_id=990004950))
+    page.goto(f"{console.address}messages?start=earliest&where=film_id == 990004950")
+    page.wait_for_selector(".mt-table tbody tr:has-text('990004950')")
     with page.expect_download() as download:
         page.locator("button", has_text="JSON").click()
     lines = [json.loads(line) for line in Path(download.value.path()).read_text(encoding="utf-8").splitlines()]
-    assert [json.loads(line["value"])["film_id"] for line in lines] == [4950]
+    assert [json.loads(line["value"])["film_id"] for line in lines] == [990004950]
 
 
 @pytest.mark.parametrize("path", ["", "monitor"])
@@ -112,8 +112,8 @@ def test_the_other_screens_show_the_stream(console: Console, page: Any, path: st
 
 def test_a_value_of_a_megabyte_is_cut_in_the_table_and_opens(console: Console, page: Any) -> None:
     """The table carries its beginning only."""
-    console.write(b'{"film_id":4960,"text":"' + b"x" * 900_000 + b'"}')
-    page.goto(f"{console.address}messages?start=earliest&where=film_id == 4960")
+    console.write(b'{"film_id":990004960,"text":"' + b"x" * 900_000 + b'"}')
+    page.goto(f"{console.address}messages?start=earliest&where=film_id == 990004960")
     row = page.wait_for_selector(".mt-table tbody tr")
     assert len(row.inner_text()) < 5_000
     row.click()
@@ -126,8 +126,8 @@ def test_a_stretch_of_the_histogram_is_read_from_the_topic(console: Console, pag
     """Dragging over it reads from there, and the address says so."""
     page.goto(f"{console.address}messages")
     page.wait_for_selector(".mt-table thead th")
-    console.write(event(film_id=4970))
-    page.wait_for_selector(".mt-table tbody tr:has-text('4970')")
+    console.write(event(film_id=990004970))
+    page.wait_for_selector(".mt-table tbody tr:has-text('990004970')")
     box = page.locator(".tc canvas").first.bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 20)
     page.mouse.down()
@@ -135,4 +135,4 @@ def test_a_stretch_of_the_histogram_is_read_from_the_topic(console: Console, pag
     page.mouse.up()
     page.wait_for_url("**start=1*")
     page.wait_for_selector("text=newest first")
-    assert page.locator("tr:has-text('4970')").count() == 1
+    assert page.locator("tr:has-text('990004970')").count() == 1

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -65,7 +67,10 @@ def test_every_screen_fits_is_accessible_and_is_kept_as_a_picture(address: str, 
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.goto(f"{address}{SCREENS[screen]}")
     page.wait_for_selector("h1")
-    page.wait_for_timeout(4_000)  # the first figures
+    page.wait_for_function(
+        "() => !/reading …|looking …/.test(document.querySelector('main').innerText)", timeout=120_000
+    )
+    page.wait_for_timeout(3_000)  # some seconds of the stream
     faults = []
     for theme in ("light", "dark"):
         page.evaluate(f"localStorage.setItem('clickreel-theme', '{theme}'); clickreel.paint()")
@@ -76,7 +81,8 @@ def test_every_screen_fits_is_accessible_and_is_kept_as_a_picture(address: str, 
                 "width => innerWidth === width && document.documentElement.scrollWidth <= width", arg=width
             )
             page.screenshot(path=SHOTS / f"{screen}-{theme}-{width}.png")
-            found = Axe().run(page).response["violations"]
+            # Of the theme only colours depend, of the width only what is there: two of the four hold all.
+            found = Axe().run(page).response["violations"] if (theme == "light") == (width == 1600) else []
             faults += [
                 f"{theme} {width}: {one['id']}: {node['html'][:160]} {node['failureSummary'][:300]}"
                 for one in found
@@ -102,44 +108,51 @@ def test_overview_proves_each_arrow_and_opens_it(address: str, page: Any) -> Non
     assert page.locator("button.arrow").first.get_attribute("aria-expanded") == "true"
 
 
-def test_an_event_is_followed_from_its_message_to_its_row(address: str, page: Any) -> None:
-    """A click on a message, a click on its id: who made it, each hop, its session."""
-    page.goto(f"{address}messages?start=earliest")
-    page.locator(".mt-table tbody tr").first.click()
-    page.locator(".drawer a.link").first.click()
-    seen(page, "Its way")
-    seen(page, "read out of the id itself")
-    text = page.inner_text("main")
-    for word in ("happened", "in Kafka", "in ClickHouse", "counted", "Its session on a time line"):
-        assert word in text
-
-
-def test_the_dashboard_draws_every_chart_with_its_sql(address: str, page: Any) -> None:
-    """The seven charts of the shop and what comes with them."""
-    page.goto(f"{address}dashboard")
+def test_flink_streams_rows_until_it_is_stopped(address: str, page: Any) -> None:
+    """The seed's sample is there at once; the count rises while it runs; Stop ends it and the list says so."""
+    page.goto(f"{address}sql")
+    editor = page.get_by_label("SQL", exact=True)
+    assert "from `default`.`cluster_0`.`dvd_clicks`" in editor.input_value()
+    page.get_by_role("button", name="Run", exact=True).click()
+    seen(page, "/(running|finished).*; 20 rows/", 240)
+    editor.fill("SELECT event_id, event_type FROM dvd_clicks")
+    editor.press("Tab")
+    page.get_by_role("button", name="Run", exact=True).click()
+    seen(page, "/running; [1-9][0-9,]* rows/", 120)
     page.wait_for_function(
-        "() => [...document.querySelectorAll('.bars')].length >= 6 && [...document.querySelectorAll('.bars')].every(one => one.querySelector('.bars-bar'))",
+        "first => document.body.innerText.match(/running; ([0-9,]+) rows/)?.[1] !== first",
+        arg=page.inner_text("body").split("running; ")[1].split(" ")[0],
+    )
+    page.get_by_role("button", name="Stop", exact=True).click()
+    seen(page, "stopped after")
+    page.get_by_role("button", name="Look again").click()
+    seen(page, "/STOPPED/")
+    assert "SELECT event_id, event_type FROM dvd_clicks" in page.locator(".tbl").last.inner_text()
+
+
+def test_flink_shows_an_error_at_its_place(address: str, page: Any) -> None:
+    """Line and column, and the line itself."""
+    page.goto(f"{address}sql?{urlencode({'q': 'SELECT event_id,' + chr(10) + '  nothing FROM dvd_clicks'})}")
+    page.get_by_role("button", name="Run", exact=True).click()
+    seen(page, "line 2, column 3", 240)
+
+
+def test_a_flink_statement_that_runs_on_is_stopped_in_the_list(address: str, page: Any) -> None:
+    """An INSERT outlives the page that began it; another page stops it."""
+    page.goto(f"{address}sql")
+    page.get_by_label("SQL", exact=True).fill(
+        "CREATE TABLE nowhere (event_id STRING) WITH ('connector' = 'blackhole'); INSERT INTO nowhere SELECT event_id FROM dvd_clicks"
+    )
+    page.get_by_label("SQL", exact=True).press("Tab")
+    page.get_by_role("button", name="Run", exact=True).click()
+    seen(page, "runs on; stop it in the list of statements", 240)
+    page.goto(f"{address}sql")
+    page.locator("button", has_text="Stop ").last.click()
+    page.wait_for_function(
+        "() => ![...document.querySelectorAll('button')].some(one => one.innerText.startsWith('Stop '))",
         timeout=120_000,
     )
-    page.wait_for_selector(".poster")
-    page.locator("summary[aria-label='SQL of Event funnel']").click()
-    page.wait_for_selector("text=SELECT >> visible=true", timeout=120_000)
-    assert page.locator("[role=alert]:visible").count() == 0
-
-
-def test_a_message_by_hand_is_refused_with_the_field_or_arrives(address: str, page: Any) -> None:
-    """A position of 0 breaks the contract; a sample keeps it and opens at its offset."""
-    page.goto(f"{address}messages")
-    page.locator("summary", has_text="Produce a message").click()
-    page.locator(".form").get_by_label("position").fill("0")
-    page.locator(".form").get_by_label("position").press("Tab")
-    page.get_by_role("button", name="Send").click()
-    seen(page, "✗ refused, nothing was sent: position")
-    page.get_by_role("button", name="Another sample").click()
-    page.get_by_role("button", name="Send").click()
-    seen(page, "✓ acknowledged")
-    page.locator(".fold a.link").click()
-    seen(page, "✓ keeps the contract")
+    assert "STOPPED" in page.locator(".tbl").last.inner_text()
 
 
 def test_the_stack_is_driven_from_the_page(address: str, page: Any, shop: Stack) -> None:
@@ -157,15 +170,30 @@ def test_the_stack_is_driven_from_the_page(address: str, page: Any, shop: Stack)
     assert shop.running("producer")
 
 
-def test_keys_lead_to_the_finder_and_to_the_screens(address: str, page: Any) -> None:
-    """``/`` finds, ``g m`` goes to the messages."""
-    page.goto(f"{address}monitor")
-    page.wait_for_selector("h1")
-    page.keyboard.press("/")
-    page.keyboard.type("u_10")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/id?q=u_10")
-    page.wait_for_selector("h1")
-    page.keyboard.press("g")
-    page.keyboard.press("m")
-    page.wait_for_url("**/messages")
+def test_an_outage_begun_on_the_page_ends_by_itself(address: str, page: Any, shop: Stack) -> None:
+    """Ingest is away for a while and comes back, and says so."""
+    page.goto(f"{address}drive")
+    page.get_by_role("button", name="Outage of ingest").click()
+    seen(page, "ingest is away for 20 s")
+    page.wait_for_selector("[aria-label='Start ingest']")
+    page.wait_for_selector("[aria-label='Stop ingest']", timeout=180_000)
+    assert shop.running("ingest")
+
+
+def test_an_open_page_outlives_an_outage_of_kafka(address: str, page: Any, shop: Stack) -> None:
+    """A banner says what is missing and goes by itself; messages come again without a reload."""
+    page.goto(f"{address}messages")
+    page.wait_for_selector(".mt-table tbody tr")
+    page.evaluate("window.isTheSamePage = true")
+    record = shop.record("kafka")
+    assert record is not None
+    os.kill(record.pid, signal.SIGKILL)
+    shop.stop("kafka")  # or its supervisor has it back before anybody looks
+    page.wait_for_selector(".banner:visible:has-text('trying again')", timeout=120_000)
+    newest = page.locator(".mt-table tbody tr").first.inner_text()
+    shop.ensure(["kafka"])
+    page.wait_for_selector(".banner", state="hidden", timeout=180_000)
+    page.wait_for_function(
+        "newest => document.querySelector('.mt-table tbody tr').innerText !== newest", arg=newest, timeout=180_000
+    )
+    assert page.evaluate("window.isTheSamePage") is True

@@ -64,11 +64,18 @@ def text_field(
         props: Further attributes.
         name: ``input`` or ``textarea``.
     """
-    element = ui.element(name).classes(classes).props(props)
+    # As the attribute and not as the property, which the framework would put back while somebody types.
+    element = TextElement(tag=name, text=value if name == "textarea" else "").classes(classes).props(props)
     element.props["aria-label"] = label
-    element.props["value"] = value
+    if name == "input":
+        element.props["^value"] = value
     element.on("change", lambda event: changed(str(event.args or "")), js_handler="(event) => emit(event.target.value)")
     return element
+
+
+def set_value(element: ui.element, value: str) -> None:
+    """Put a value into a field or a list that a person may have changed already."""
+    ui.run_javascript(f"getElement({element.id}).value = {json.dumps(value)}")
 
 
 def choice(

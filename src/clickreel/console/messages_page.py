@@ -15,7 +15,7 @@ from clickreel.console.components.time_chart import ChartSeries, TimeChart
 from clickreel.console.context import ConsoleContext
 from clickreel.console.layout import PageState, page_frame
 from clickreel.console.lookup_page import id_kind
-from clickreel.console.markup import button, link, remember, tag
+from clickreel.console.markup import button, link, remember, set_value, tag
 from clickreel.console.message_rows import framing_name, message_row
 from clickreel.console.produce_form import ProduceForm
 from clickreel.contract.verdict import judge_record, payload
@@ -94,7 +94,8 @@ class _Messages:
             self._pause = button("Pause", self._toggle, props='data-pause aria-keyshortcuts="Space"')
             with ui.element("select").classes("field").props('aria-label="Where to read from"') as self._place:
                 for value, text in (*_STARTS.items(), ("at", "from here:")):
-                    tag("option", text).props(f'value="{value}"')
+                    chosen = "selected" if value == (self._start if self._start in _STARTS else "at") else ""
+                    tag("option", text).props(f'value="{value}" {chosen}')
             self._place.on("change", self._choose_start, js_handler="(event) => emit(event.target.value)")
             self._at = (
                 ui.element("input")
@@ -102,10 +103,10 @@ class _Messages:
                 .props('placeholder="offset, 14:05, 2h, 2026-01-31" aria-label="Read from an offset or a time"')
             )
             self._at.on("keydown.enter", self._choose_start, js_handler="(event) => emit(event.target.value)")
-            self._show_start()
+            self._at.props["^value"] = "" if self._start in _STARTS else self._start
             self._where = ui.element("input").classes("field field-wide")
             self._where.props('aria-label="Filter" placeholder="event_type == \'detail_view\' and position <= 3"')
-            self._where.props["value"] = where
+            self._where.props["^value"] = where
             self._where.on("keydown.enter", self._choose_filter, js_handler="(event) => emit(event.target.value)")
             with ui.element("details").classes("btn"):
                 tag("summary", "Columns")
@@ -173,8 +174,8 @@ class _Messages:
 
     def _show_start(self) -> None:
         """The place in the list, or else in the field beside it."""
-        self._place.props["value"] = self._start if self._start in _STARTS else "at"
-        self._at.props["value"] = "" if self._start in _STARTS else self._start
+        set_value(self._place, self._start if self._start in _STARTS else "at")
+        set_value(self._at, "" if self._start in _STARTS else self._start)
 
     async def _restart(self) -> None:
         self._sequence = None

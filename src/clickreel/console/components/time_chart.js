@@ -1,5 +1,7 @@
 // A chart of one point a second on a canvas: lines or bars, hover to read, drag to choose a stretch of time.
 const GRID = 4;
+// Values that stand out of 19 in 20 by so much are cut.
+const CUT_FROM = 8;
 const pad = (value) => String(value).padStart(2, "0");
 const short = (value) => {
   const size = Math.abs(value);
@@ -110,9 +112,13 @@ export default {
       this.inner = Math.max(1, width - this.left - 6);
       const bottom = height - 16;
       const points = this.points.filter((point) => point[0] >= this.from);
-      const top = Math.max(1e-9, ...points.flatMap((point) => point.slice(1).filter((value) => value !== null))) * 1.1;
+      const values = points.flatMap((point) => point.slice(1).filter((value) => value !== null && value !== undefined)).sort((a, b) => a - b);
+      const [most, usual] = [values[values.length - 1] ?? 0, values[Math.floor(values.length * 0.95)] ?? 0];
+      // A few seconds of a backfill would press an hour of stream flat: they are cut, and say how high they are.
+      const isCut = usual > 0 && most > CUT_FROM * usual;
+      const top = Math.max(1e-9, isCut ? 2 * usual : most) * 1.1;
       const x = (ms) => this.left + ((ms - this.from) / span) * this.inner;
-      const y = (value) => bottom - (value / top) * (bottom - 4);
+      const y = (value) => bottom - (Math.min(value, top) / top) * (bottom - 4);
       pen.font = `11px ${style.fontFamily}`;
       pen.fillStyle = color("--ink-soft");
       pen.strokeStyle = color("--line");
@@ -160,6 +166,12 @@ export default {
         }
       });
       pen.setLineDash([]);
+      if (isCut) {
+        const peak = points.find((point) => point.slice(1).includes(most));
+        pen.fillStyle = color("--ink");
+        pen.textAlign = x(peak[0]) > width / 2 ? "right" : "left";
+        pen.fillText(pen.textAlign === "right" ? `up to ${short(most)} ▲ ` : ` ▲ up to ${short(most)}`, x(peak[0]), 13);
+      }
       if (this.drag) {
         pen.globalAlpha = 0.2;
         pen.fillStyle = color("--accent");
