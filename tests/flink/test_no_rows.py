@@ -42,7 +42,7 @@ def test_a_statement_at_the_end_of_a_topic(open_workspace: Open, stream: Stream)
 def test_a_where_that_lets_nothing_through(open_workspace: Open, stream: Stream) -> None:
     """How many records were read in vain."""
     sql = "select * from dvd_clicks where film_id < 0"
-    reasons_of(open_workspace, stream[0], sql, f"{len(stream[1]):,} records were read, and the WHERE let none")
+    reasons_of(open_workspace, stream[0], sql, f"read {len(stream[1]):,} records, and the WHERE let none")
 
 
 def test_a_window_that_no_later_event_has_closed(open_workspace: Open, topics: Topics, stream: Stream) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import uuid
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
 
 from clickreel.contract import schema, schema_registry
 from clickreel.errors import UsageError
@@ -179,6 +182,31 @@ def test_only_committed_records_are_rows(open_workspace: Open, topics: Topics, p
         producer.flush(30)
         end(30)
     assert rows(open_workspace(topic), "select count(*) from dvd_clicks") == [[3]]
+
+
+@pytest.mark.timeout(600)
+def test_a_running_query_reads_partitions_that_are_added(
+    open_workspace: Open, topics: Topics, profile: Profile
+) -> None:
+    """From their first record, without a restart of the query."""
+    topic = topics.make(1)
+    topics.put([(b'"u_10"', GOOD, 0)], topic)
+    admin, producer = AdminClient(profile.admin()), Producer(profile.producer_config())
+    seen: set[int] = set()
+    is_grown, deadline = False, time.monotonic() + 300
+    with open_workspace(topic, until_now=False).query(one("select film_id from dvd_clicks")) as query:
+        for batch in query:
+            seen |= {cells[0] for _, cells in batch}
+            if seen and not is_grown:
+                is_grown = True
+                admin.create_partitions([NewPartitions(topic, 3)])[topic].result(60)
+                for number in (1, 2):
+                    producer.produce(topic, key=b'"u_10"', value=GOOD.replace(b"331", b"%d" % number), partition=number)
+            producer.poll(0)
+            if seen == {331, 1, 2}:
+                break
+            assert time.monotonic() < deadline, seen
+    assert producer.flush(30) == 0
 
 
 def test_somebody_elses_odd_schema_costs_its_own_table_only(

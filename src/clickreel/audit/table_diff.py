@@ -15,6 +15,7 @@ from clickreel.contract.rules import Violation
 from clickreel.contract.schema import Schema
 from clickreel.contract.vocabulary import DEVICES, EVENT_TYPES, PAGES, REFERRERS
 from clickreel.ingest.validate_batch import ValidatedBatch
+from clickreel.quantities import quantity
 from clickreel.simulate import ids
 from clickreel.stream.record_batch import RecordBatch
 from clickreel.warehouse.client import Client
@@ -229,7 +230,7 @@ def _places(batch: RecordBatch, offsets: NDArray[np.int64], faults: list[TableFa
     """For each record the place of its row, -1 where there is none; offsets that are missing, doubled or extra become faults."""
     unique, counts = np.unique(offsets, return_counts=True)
     faults += [
-        TableFault("doubled", batch.partition, int(offset), f"{count} rows")
+        TableFault("doubled", batch.partition, int(offset), quantity(count, "row"))
         for offset, count in zip(unique, counts, strict=True)
         if count > 1
     ]

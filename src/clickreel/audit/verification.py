@@ -30,6 +30,7 @@ from clickreel.contract.verdict import Lookup, judge_record
 from clickreel.errors import VerificationError
 from clickreel.ingest.landing_table import LandingTable
 from clickreel.ingest.validate_batch import ValidatedBatch, validate_batch
+from clickreel.quantities import quantity
 from clickreel.simulate import ids
 from clickreel.stream.broker import Bounds
 from clickreel.stream.record_batch import RecordBatch
@@ -232,7 +233,7 @@ class Verification:
             for first, last in spans:
                 if first <= last and (count := self._landed.count(partition, first, last)):
                     side.kinds["extra"] += count
-                    self._faults.append(TableFault("extra", partition, first, f"{count} rows from here on"))
+                    self._faults.append(TableFault("extra", partition, first, f"{quantity(count, 'row')} from here on"))
 
     def _held(self) -> set[int]:
         """The partitions that are ahead of the slowest."""
@@ -271,7 +272,7 @@ class Verification:
         what = f"partition {partition} of {self._topic} does not hold the run {self._run.world.run}: hardly a record is where it should be"
         if self._run.partitions and self._run.partitions != len(self._sides):
             return VerificationError(
-                f"{what}; the run began with {self._run.partitions} partitions and the topic has {len(self._sides)}",
+                f"{what}; the run began with {quantity(self._run.partitions, 'partition')} and the topic has {len(self._sides)}",
                 hint="clickreel produce --run NAME begins a new run, which uses all partitions",
             )
         return VerificationError(
@@ -285,10 +286,12 @@ class Verification:
         notes = []
         if self._run.partitions and self._run.partitions != len(self._sides):
             notes.append(
-                f"the run began with {self._run.partitions} partitions and keeps to them; the topic has {len(self._sides)} now"
+                f"the run began with {quantity(self._run.partitions, 'partition')} and keeps to them; the topic has {len(self._sides)} now"
             )
         if others := sum(report.foreign for report in partitions):
-            notes.append(f"{others:,} records of others are in the topic, which this verification did not look at")
+            notes.append(
+                f"the topic also holds {quantity(others, 'record')} of others, which this verification did not look at"
+            )
         return notes
 
     def _expect(self) -> None:

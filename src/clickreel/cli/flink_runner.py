@@ -15,6 +15,7 @@ from clickreel.flink.sql_errors import FlinkError, RefusedRecordError, SqlError,
 from clickreel.flink.statement_splitter import Statement, split_statements
 from clickreel.flink.workspace import Query, Row, StatementResult, StoppedError, Workspace
 from clickreel.foreign_text import printable
+from clickreel.quantities import quantity
 
 # After so long without a row a person wonders.
 _WONDER_S = 5.0
@@ -73,7 +74,9 @@ class _QueryLimits:
         """Say on a terminal how much came, and how fast."""
         if sys.stderr.isatty():
             first = f", the first after {self._first_s:.2f} s" if self._rows else ""
-            print_err((f"{self._rows:,} rows in {time.monotonic() - self._begun:.2f} s{first}{self.why}", "dim"))
+            print_err(
+                (f"{quantity(self._rows, 'row')} in {time.monotonic() - self._begun:.2f} s{first}{self.why}", "dim")
+            )
 
 
 class FlinkRunner:

@@ -12,6 +12,7 @@ import typer
 from clickreel.cli.output import Json, print_err, print_json, print_out, print_table
 from clickreel.cli.target_options import ProfileFile, TopicName, profile
 from clickreel.foreign_text import printable
+from clickreel.quantities import quantity
 
 if TYPE_CHECKING:
     import threading
@@ -106,7 +107,9 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     if json:
         print_json(dataclasses.asdict(report))
         return
-    print_err(f"{report.rows:,} rows landed in {report.inserts} inserts, {report.dead:,} dead letters")
+    print_err(
+        f"{quantity(report.rows, 'row')} landed in {quantity(report.inserts, 'insert')}, {quantity(report.dead, 'dead letter')}"
+    )
 
 
 def _land(settings: IngestSettings, options: IngestOptions, profile_file: Path | None) -> IngestReport:
@@ -288,7 +291,9 @@ def replay(  # noqa: PLR0917 - one parameter an option
     if json:
         print_json({"looked": report.looked, "landed": report.landed, "still_dead": dead, "dry": dry})
         return
-    print_err(f"{report.looked:,} dead letters validated again: {report.landed:,} {'would land' if dry else 'landed'}")
+    print_err(
+        f"{quantity(report.looked, 'dead letter')} validated again: {report.landed:,} {'would land' if dry else 'landed'}"
+    )
     if dead:
         print_table(
             ["still dead: field", "rule", "count>"], [(one["field"], one["rule"], one["count"]) for one in dead]

@@ -9,6 +9,7 @@ import typer
 
 from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile, profile
+from clickreel.quantities import quantity
 
 if TYPE_CHECKING:
     from clickreel.insight.activity import Count, SessionFigures
@@ -176,7 +177,9 @@ def activity(
         [_cells(timespec.format_instant(count.begin_ms)[:19], count) for count in found.buckets]
         + [_cells("all", found.total)],
     )
-    print_err(f"last 5 minutes: {found.now.users:,} people, {found.now.events:,} events; {_lengths(found.sessions)}")
+    print_err(
+        f"last 5 minutes: {quantity(found.now.users, 'person', 'people')}, {quantity(found.now.events, 'event')}; {_lengths(found.sessions)}"
+    )
 
 
 def _lengths(sessions: SessionFigures) -> str:

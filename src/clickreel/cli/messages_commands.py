@@ -15,6 +15,7 @@ import typer
 from clickreel.cli.output import Json, print_err
 from clickreel.cli.target_options import ProfileFile, TopicName
 from clickreel.interrupts import end_requests
+from clickreel.quantities import quantity
 
 if TYPE_CHECKING:
     from clickreel.cli.progress_line import ProgressLine
@@ -202,7 +203,7 @@ class _Search:
         progress.update()
 
     def _progress(self) -> str:
-        return f"{self.looked_at:,} messages of {self.topic} looked at, {self.shown:,} shown; Ctrl-C ends"
+        return f"{quantity(self.looked_at, 'message')} of {self.topic} looked at, {self.shown:,} shown; Ctrl-C ends"
 
     def _print(self, views: Iterable[RecordView]) -> None:
         from clickreel.cli.output import is_utf8
@@ -225,8 +226,8 @@ class _Search:
         for partition, (bound, stable) in enumerate(zip(bounds, self.cluster.stable_offsets(self.topic), strict=False)):
             if stable < bound.high and (self.partitions is None or partition in self.partitions):
                 print_err(
-                    f"partition {partition} has an open transaction: {bound.high - stable:,} messages from offset {stable:,} on are "
-                    "shown when it is committed"
+                    f"partition {partition} has an open transaction; its commit will show "
+                    f"{quantity(bound.high - stable, 'message')} from offset {stable:,} on"
                 )
         if self.shown:
             return
@@ -235,6 +236,6 @@ class _Search:
                 f"{self.topic} holds no messages; to stream some: clickreel up, or clickreel produce --count 1000"
             )
         elif self.wanted is not None:
-            print_err(f"none of the {self.looked_at:,} messages looked at is wanted by --where")
+            print_err(f"none of the {quantity(self.looked_at, 'message')} looked at is wanted by --where")
         else:
             print_err(f"{self.topic} holds no messages from {start} on; the newest ones: clickreel messages")

@@ -11,6 +11,7 @@ import typer
 
 from clickreel.cli.output import Json, print_out
 from clickreel.cli.target_options import ProfileFile, TopicName
+from clickreel.quantities import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,7 +153,7 @@ def _landing(second: IntervalStats, landed: Standing) -> str:
     behind = landing_lag(second, landed)
     if landed is None or behind is None:
         return ""
-    text = f"  ingest {sum(behind.messages):,} messages behind"
+    text = f"  ingest {quantity(sum(behind.messages), 'message')} behind"
     if sum(behind.messages):
         known = behind.oldest_s
         text += f" ({'since before the watching began' if known is None else timespec.format_duration(1000 * known)})"

@@ -11,6 +11,7 @@ from clickreel.cli.output import Json, print_err, print_json, print_out, print_t
 from clickreel.cli.target_options import ProfileFile, TopicName
 from clickreel.cli.world_options import Flaws, Scenario
 from clickreel.foreign_text import printable
+from clickreel.quantities import quantity
 
 if TYPE_CHECKING:
     from clickreel.audit.realism import Columns, Ledger, RealismResult, Scorecard
@@ -287,7 +288,7 @@ def _worlds(
             years=film_years(made),
         )
         reports.append(judge(seen))
-        print_err(f"seed {seed}: {reports[-1].events:,} events, {reports[-1].summary()}")
+        print_err(f"seed {seed}: {quantity(reports[-1].events, 'event')}, {reports[-1].summary()}")
         if picture:
             draw(seen, picture)
             picture = None
@@ -317,8 +318,8 @@ def show_medians(medians: Medians) -> None:
 def show(report: Scorecard) -> None:
     """Print the table: one line a figure; notes and sources below."""
     print_err(
-        f"{report.events:,} events of {report.users:,} users in {report.sessions:,} sessions, "
-        f"{report.films:,} films, {report.days:.1f} days"
+        f"{quantity(report.events, 'event')} of {quantity(report.users, 'user')} in {quantity(report.sessions, 'session')}, "
+        f"{quantity(report.films, 'film')}, {report.days:.1f} days"
     )
     rows = [row for result in report.results for row in _rows(result)]
     print_table(("", "test", "figure", "value>", "band", "verdict"), rows)

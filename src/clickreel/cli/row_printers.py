@@ -14,6 +14,7 @@ from clickreel.cli.output import json_line, print_out
 from clickreel.flink.changelog import ChangelogView
 from clickreel.flink.workspace import Row
 from clickreel.foreign_text import printable
+from clickreel.quantities import quantity
 
 # Rows that are looked at before the widths of columns are chosen; a query that gives fewer is not waited for.
 _LOOK = 20
@@ -228,7 +229,9 @@ class LiveTable:
         self._drawn_at = time.monotonic()
         every = self._fold.rows()[: self._limit]
         shown = every[-height:]
-        caption = f"{len(every):,} rows" + (f", the last {len(shown):,} shown" if len(shown) < len(every) else "")
+        caption = f"{quantity(len(every), 'row')}" + (
+            f", the last {len(shown):,} shown" if len(shown) < len(every) else ""
+        )
         drawn = Table(box=None, pad_edge=False, header_style="bold", caption=caption, caption_justify="left")
         for name, number in zip(self._columns, self._numbers, strict=True):
             drawn.add_column(Text(printable(name)), justify="right" if number else "left", overflow="fold")

@@ -13,6 +13,7 @@ import typer
 
 from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.world_options import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
+from clickreel.quantities import quantity
 
 if TYPE_CHECKING:
     from clickreel.simulate.world import World
@@ -118,7 +119,9 @@ def _write_one(world: World, out: Path, span: tuple[int, int], count: int | None
     if json:
         print_json(answer)
     else:
-        print_err(f"{written:,} events of run {world.run} in {out} ({size_bytes / 1e6:,.1f} MB, {seconds:.1f} s)")
+        print_err(
+            f"{quantity(written, 'event')} of run {world.run} in {out} ({size_bytes / 1e6:,.1f} MB, {seconds:.1f} s)"
+        )
         if left_out:
             print_err(f"{left_out:,} malformed ones cannot stand in {out.suffix}; .jsonl holds them")
 
@@ -306,7 +309,7 @@ def explain(
         known[ids.run_tag(run)] = run
     if position.run_tag not in known:
         raise ClickreelError(
-            f"{event_id} is no event of the {len(known)} runs known here",
+            f"{event_id} is no event of the {quantity(len(known), 'run')} known here",
             hint="clickreel id explain UUID --run NAME, for a run that was produced elsewhere",
         )
     answer = {

@@ -11,6 +11,7 @@ import typer
 
 from clickreel.cli.output import Json, as_typed, print_err, print_error, print_json, print_out, print_table
 from clickreel.cli.world_options import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
+from clickreel.quantities import quantity
 
 if TYPE_CHECKING:
     from clickreel.errors import ClickreelError
@@ -374,7 +375,7 @@ def _remark(part: dict[str, Any]) -> str:
 def _landed(ingest: dict[str, Any]) -> str:
     """How ingest stands, in a line."""
     dead = sum(one["rows"] for one in ingest["dead"] if one["error"] != "gap")
-    text = f"landed {ingest['rows']:,} rows since its start, {dead:,} of them dead letters"
+    text = f"landed {quantity(ingest['rows'], 'row')} since its start, {dead:,} of them dead letters"
     if ingest.get("catching_up"):
         return f"{text}; catching up with the past"
     if "p99_ms" not in ingest:

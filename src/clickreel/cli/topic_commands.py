@@ -9,6 +9,7 @@ import typer
 
 from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile, TopicName
+from clickreel.quantities import quantity
 
 if TYPE_CHECKING:
     from clickreel.stream.topic_admin import TopicDrift, TopicSettings
@@ -121,7 +122,7 @@ def create(  # noqa: PLR0917 - one parameter an option
             }
         )
     else:
-        size = f"{state.partitions} partitions, replication {state.replication}"
+        size = f"{quantity(state.partitions, 'partition')}, replication {state.replication}"
         print_err(
             f"{state.name}: " + (f"created, {size}" if created else f"exists already, {size}; nothing was changed")
         )
@@ -157,7 +158,7 @@ def describe(topic: TopicName = None, profile: ProfileFile = None, json: Json = 
         )
         return
     print_err(
-        f"{name} at {cluster.address}: {state.partitions} partitions, replication {state.replication}, id {state.topic_id}"
+        f"{name} at {cluster.address}: {quantity(state.partitions, 'partition')}, replication {state.replication}, id {state.topic_id}"
     )
     shown = (
         "retention.ms",

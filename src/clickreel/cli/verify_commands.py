@@ -9,6 +9,7 @@ import typer
 from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile, TopicName
 from clickreel.cli.world_options import Films, Flaws, MeanRate, Rate, Scenario, Seed, Users
+from clickreel.quantities import quantity
 
 if TYPE_CHECKING:
     from clickreel.audit.regenerate import ExpectedRun
@@ -128,4 +129,4 @@ def _show(report: VerificationReport) -> None:
         print_err(f"  {note}")
     what = f"run {report.run}" if report.run else "a foreign stream"
     verdict = ("equal", "green") if report.ok else ("they differ", "red")
-    print_err(f"{what} in {report.topic}: {report.rows:,} rows in {report.seconds:.1f} s: ", verdict)
+    print_err(f"{what} in {report.topic}: {quantity(report.rows, 'row')} in {report.seconds:.1f} s: ", verdict)

@@ -10,6 +10,7 @@ import typer
 
 from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile, TopicName, profile
+from clickreel.quantities import quantity
 
 if TYPE_CHECKING:
     from clickreel.simulate.films import Catalogue
@@ -67,7 +68,7 @@ def films(
     if json:
         print_json({"database": client.database, "films": count})
         return
-    print_err(f"{count} films in {client.database}.ref_dim_film")
+    print_err(f"{quantity(count, 'film')} in {client.database}.ref_dim_film")
 
 
 def _catalogue(topic: str) -> Catalogue:

@@ -15,6 +15,7 @@ from clickreel.console.layout import page_frame
 from clickreel.console.markup import card, explain, link, table
 from clickreel.errors import ClickreelError
 from clickreel.foreign_text import printable
+from clickreel.quantities import quantity
 from clickreel.simulate import ids
 from clickreel.stream.saved_runs import list_runs
 from clickreel.timespec import format_duration, format_instant
@@ -161,7 +162,7 @@ class _Lookup:
             _show_events("Its session on a time line", found.session, highlight=self._given)
         elif found.events:
             beyond = f", the newest {_EVENTS_MAX} shown" if found.total > _EVENTS_MAX else ""
-            _show_events(f"{self._kind} {shown}: {found.total:,} events{beyond}", found.events)
+            _show_events(f"{self._kind} {shown}: {quantity(found.total, 'event')}{beyond}", found.events)
         for partition, offset, reason in found.dead:
             with card("A dead letter names it"):
                 link(

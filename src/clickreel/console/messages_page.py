@@ -22,6 +22,7 @@ from clickreel.contract.verdict import judge_record, payload
 from clickreel.contract.vocabulary import FIELDS
 from clickreel.errors import ClickreelError, UsageError
 from clickreel.foreign_text import printable
+from clickreel.quantities import quantity
 from clickreel.stream.filter_expression import Predicate, compile_filter
 from clickreel.stream.record_batch import Record
 from clickreel.stream.record_view import RecordView, read_records, start_offsets
@@ -246,7 +247,9 @@ class _Messages:
         self._table.explain_empty("Nothing from there on passes the filter." if scanned else "Nothing is there yet.")
         self._table.set(rows)
         looked = f" of {scanned:,} read" if scanned > len(rows) else ""
-        self._said.set_text(f"{len(rows):,} messages{looked} from {printable(self._shown_start())}, newest first")
+        self._said.set_text(
+            f"{quantity(len(rows), 'message')}{looked} from {printable(self._shown_start())}, newest first"
+        )
 
     def _shown_start(self) -> str:
         return (

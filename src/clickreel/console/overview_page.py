@@ -21,6 +21,7 @@ from clickreel.contract.vocabulary import FIELDS
 from clickreel.errors import ClickreelError
 from clickreel.foreign_text import printable
 from clickreel.ingest.freshness import read_status
+from clickreel.quantities import quantity
 from clickreel.stream.live_tail import LiveTail
 from clickreel.stream.saved_runs import list_runs
 from clickreel.timespec import format_duration, format_instant
@@ -145,7 +146,7 @@ class _Overview:
             self._show_inside(status)
         if self._ticks % _FLINK_EVERY == 0:
             running = await run.io_bound(count_running, self._context)
-            self._flink.set_text(f"Flink beside it: {running or 0:,} statements run")
+            self._flink.set_text(f"Flink beside it: {quantity(running or 0, 'statement')} run")
         self._ticks += 1
 
     def _show_newest(self) -> None:
@@ -171,14 +172,16 @@ class _Overview:
             second = tail.seconds[-1]
             held = sum(high - low for high, low in zip(second.highs, second.lows, strict=True))
             self._topic.figure.set_text(f"{held:,}")
-            self._topic.more.set_text(f"messages in {len(second.highs)} partitions")
+            self._topic.more.set_text(f"messages in {quantity(len(second.highs), 'partition')}")
             behind = count_behind(second.highs, status)
             self._consumed.above.set_text("" if behind is None else f"{behind:,} behind")
         running = bool(status.get("running"))
         for arrow in (self._consumed, self._inserted):
             arrow.box.classes(add="" if running else "arrow-stalled", remove="arrow-stalled" if running else "")
         self._ingest.figure.set_text("running" if running else "not running")
-        self._ingest.more.set_text(f"{status.get('rows', 0):,} rows since its start" if status else "clickreel ingest")
+        self._ingest.more.set_text(
+            f"{quantity(status.get('rows', 0), 'row')} since its start" if status else "clickreel ingest"
+        )
         if "p99_ms" in status:
             self._inserted.above.set_text(f"p50 {format_duration(status['p50_ms'])}")
             self._inserted.below.set_text(f"p99 {format_duration(status['p99_ms'])} to query")

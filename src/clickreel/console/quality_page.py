@@ -23,6 +23,7 @@ from clickreel.ingest.dead_letters import (
     list_dead_letters,
     replay,
 )
+from clickreel.quantities import quantity
 
 _SHOWN = 20
 
@@ -73,7 +74,7 @@ class _Quality:
         self._verdict.classes(add="good" if report.ok else "bad", remove="bad" if report.ok else "good")
         whose = f"run {report.run}" if report.run else "a stream of somebody else's: Kafka and ClickHouse only"
         remarks = [*report.notes, *(str(one.get("text", "")) for one in report.examples[:3])]
-        self._remark.set_text(printable("; ".join([f"{whose}, {report.rows:,} records compared", *remarks])))
+        self._remark.set_text(printable("; ".join([f"{whose}, {quantity(report.rows, 'record')} compared", *remarks])))
         names = (
             "partition",
             "expected",

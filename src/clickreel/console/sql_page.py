@@ -22,6 +22,7 @@ from clickreel.flink.statement_control import list_statements, stop_statement
 from clickreel.flink.statement_store import StatementRecord
 from clickreel.foreign_text import printable
 from clickreel.local.home import Home
+from clickreel.quantities import quantity
 
 _ENGINES = {"flink": "Flink, on the topic", "clickhouse": "ClickHouse, on the tables"}
 _ROWS_SHOWN = 200
@@ -147,7 +148,7 @@ class _SqlScreen:
             return
         shown = min(current.count, _ROWS_SHOWN)
         beyond = f", the first {shown:,} shown" if current.count > _ROWS_SHOWN else ""
-        self._said.set_text(f"{current.state}; {current.count:,} rows{beyond}")
+        self._said.set_text(f"{current.state}; {quantity(current.count, 'row')}{beyond}")
         self._notes.set_text(printable("\n".join(current.notes), lines=True))
         self._error.set_text(printable(current.error, lines=True))
         if current.version == self._shown:

@@ -13,6 +13,7 @@ from clickreel.contract.verdict import compiled, judge_record
 from clickreel.errors import ClickreelError
 from clickreel.flink.catalog import TopicTable
 from clickreel.profile import Profile
+from clickreel.quantities import quantity
 from clickreel.stream.cluster import Cluster
 from clickreel.stream.record_batch import Record
 
@@ -75,7 +76,7 @@ class BadRecordReport:
         scope = "" if self.is_complete else "first "
         more = [f"and {self.bad - len(self.first):,} more"] if self.bad > len(self.first) else []
         return [
-            f"of the {scope}{self.read:,} records looked at, {self.bad:,} were skipped",
+            f"skipped {self.bad:,} of the {scope}{quantity(self.read, 'record')} looked at",
             *map(str, self.first),
             *more,
         ]

@@ -28,6 +28,8 @@ RAW_DATABASE, SINK_DATABASE = "raw_records", "writable"
 ROWTIME, KEY = "$rowtime", "key"
 # A word of ours in the schema of a key: whether the key's newest record replaces those before (upsert) or is added to them (append).
 CHANGELOG_MODE = "x-changelog-mode"
+# How often a query looks for partitions that were added; Flink's default is five minutes.
+_DISCOVERY, _PARTITION_DISCOVERY = "scan.topic-partition-discovery.interval", "10 s"
 
 
 @dataclass(frozen=True)
@@ -173,17 +175,21 @@ def _rowtime(settings: FlinkSettings) -> tuple[str, str]:
 
 
 def _range(settings: FlinkSettings) -> dict[str, str]:
-    """Where reading begins, and where it ends."""
+    """Where reading begins, and where it ends; a reading without end notices partitions that are added."""
     start = "earliest-offset" if settings.start_from == "earliest" else "latest-offset"
-    bounds = {"scan.bounded.mode": "latest-offset"} if settings.until_now else {}
-    return {"scan.startup.mode": start, **bounds}
+    if settings.until_now:
+        return {"scan.startup.mode": start, "scan.bounded.mode": "latest-offset"}
+    return {"scan.startup.mode": start, _DISCOVERY: _PARTITION_DISCOVERY}
 
 
 def table_options(table: TopicTable, profile: Profile, settings: FlinkSettings) -> dict[str, str]:
     """The table's options: the connection out of the profile, and how its records are read."""
     scanned = _range(settings)
     if table.primary_key:
-        del scanned["scan.startup.mode"]  # such a table is read from its first record
+        # Such a table is read from its first record, and its connector has no option of its own for the partitions.
+        del scanned["scan.startup.mode"]
+        if scanned.pop(_DISCOVERY, ""):
+            scanned["properties.partition.discovery.interval.ms"] = "10000"
     if table.has_object_key:
         return {**created_table_options(table, profile), **scanned}
     strict = settings.bad_records == "fail"

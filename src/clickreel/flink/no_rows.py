@@ -8,6 +8,7 @@ import time
 from clickreel.errors import ClickreelError
 from clickreel.flink.flink_cluster import Vertex
 from clickreel.flink.workspace import Query, Workspace
+from clickreel.quantities import quantity
 from clickreel.stream.cluster import Cluster
 
 
@@ -41,7 +42,9 @@ def _of_topic(workspace: Workspace, topic: str) -> list[str]:
     if not any(high > low for low, high in marks):
         past = sum(high for _, high in marks)
         gone = f"; the {past:,} that were there were deleted by its retention" if past else ""
-        return [f"the topic {topic} is empty: no record in its {len(marks)} partitions{gone} (stream: clickreel up)"]
+        return [
+            f"the topic {topic} is empty: no record in its {quantity(len(marks), 'partition')}{gone} (stream: clickreel up)"
+        ]
     if workspace.settings.start_from == "latest":
         return [f"the statement reads {topic} from its end, and nothing new has arrived (all of it: --from earliest)"]
     return []
@@ -69,9 +72,9 @@ def _of_job(workspace: Workspace, query: Query) -> list[str]:
         found.append(_time([v for v in vertices if not v.is_source], read, workspace.settings.idle_partition_s))
     if passed == 0 and where:
         # A window may begin in the source's own chain and hold back what the WHERE let through: then both are possible.
-        found.insert(0 if not waits else 1, f"{read:,} records were read, and the WHERE let none of them through")
+        found.insert(0 if not waits else 1, f"read {quantity(read, 'record')}, and the WHERE let none through")
     return found or [
-        f"{read:,} records were read, {passed:,} went on, and the rest of the query has given none of them"
+        f"read {quantity(read, 'record')}, {passed:,} went on, and the rest of the query has given none of them"
     ]
 
 
@@ -83,9 +86,9 @@ def _time(waiting: list[Vertex], read: int, idle_s: float) -> str:
             if idle_s > 0
             else "SET 'table.exec.source.idle-timeout' = '5 s'"
         )
-        return f"{read:,} records were read, but there is no watermark yet: a partition without records holds it back ({remedy})"
+        return f"read {quantity(read, 'record')}, but there is no watermark yet: a partition without records holds it back ({remedy})"
     stands = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(min(marks) / 1000))
     return (
-        f"{read:,} records were read and the watermark stands at {stands}: no window has ended by then."
+        f"read {quantity(read, 'record')}, and the watermark stands at {stands}: no window has ended by then."
         " A window closes once a later event arrives (or read to the present end only: --until-now)"
     )

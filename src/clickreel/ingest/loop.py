@@ -42,6 +42,7 @@ from clickreel.ingest.insert_block import InsertBlock, build_insert_block
 from clickreel.ingest.landing_table import FencedError, FencingToken, LandingTable, OffsetRange, TableState
 from clickreel.ingest.settings import IngestSettings
 from clickreel.ingest.validate_batch import UNDECIDED, ValidatedBatch, validate_batch
+from clickreel.quantities import quantity
 from clickreel.stream.broker import Bounds
 from clickreel.stream.record_batch import RecordBatch
 from clickreel.stream.source import OutOfRangeError, Source
@@ -372,7 +373,7 @@ class IngestLoop:
             )
 
     def _start(self, partition: int, claim: FencingToken, landed: OffsetRange | None, bounds: Bounds) -> int:
-        """DeadLetterFilter a partition goes on."""
+        """Where a partition goes on."""
         start = claim.first_offset if landed is None else max(landed.last + 1, claim.first_offset)
         if bounds.low <= start <= bounds.high:
             return start
@@ -381,7 +382,7 @@ class IngestLoop:
             raise OutOfRangeError(
                 f"partition {partition} of {self.source.topic} must go on at offset {start}, but {held}: "
                 + (
-                    f"{bounds.low - start} events were deleted before they were landed"
+                    f"Kafka deleted {quantity(bounds.low - start, 'event')} before landing"
                     if start < bounds.low
                     else "Kafka has lost events that are landed"
                 ),
@@ -417,7 +418,7 @@ class IngestLoop:
         landed = self._landing.offset_ranges([partition])[partition]
         if landed.rows > landed.last - landed.first + 1:
             raise ClickreelError(
-                f"partition {partition} holds {landed.rows} rows for the offsets {landed.first} to {landed.last}: some are there twice",
+                f"partition {partition} holds {quantity(landed.rows, 'row')} for the offsets {landed.first} to {landed.last}: some are there twice",
                 hint="clickreel verify",
             )
 

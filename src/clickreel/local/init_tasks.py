@@ -12,6 +12,7 @@ from clickreel.local.home import Home
 from clickreel.local.local_profile import profile
 from clickreel.local.run_options import given_profile, remembered, streamed_run
 from clickreel.local.service import InitTask, StartContext
+from clickreel.quantities import quantity
 
 if TYPE_CHECKING:
     from clickreel.stream.topic_admin import TopicSettings
@@ -46,7 +47,7 @@ def _make_topic(where: StartContext) -> str:
         now_ms = wall_clock()
         raised = retention.keep_backfill(broker, state, timespec.instant_ms(str(start), now_ms, "--from"), now_ms)
         note += f", {raised}" if raised else ""
-    return f"{state.name}, {state.partitions} partitions{note}"
+    return f"{state.name}, {quantity(state.partitions, 'partition')}{note}"
 
 
 def drift(home: Home) -> list[str]:
@@ -99,7 +100,7 @@ def _load_films(where: StartContext) -> str:
         return "no run, no films"
     target = profile(where.home)
     loaded = film_dimension.load(connect(target), saved.films(), credentials=credentials(target))
-    return f"{loaded:,} films"
+    return quantity(loaded, "film")
 
 
 TOPIC = InitTask("topic", _make_topic, needs=("kafka",))

@@ -44,6 +44,7 @@ from clickreel.local.child import Child, ServiceRecord
 from clickreel.local.home import Home
 from clickreel.local.startup_diagnosis import explain_exit
 from clickreel.process import Process
+from clickreel.quantities import quantity
 
 # The pauses before the restarts of a service that does not stay up; two minutes in all. The sum is longer than a broker's session
 # time-outs, so that a writer whose predecessor still holds the lease is let in before this gives up.
@@ -195,7 +196,7 @@ class Supervisor:
             class_data_sharing.discard_archive(spec.argv)
             self._note(supervised, phase="failed", **last)
         elif supervised.tries >= len(PAUSES_S):
-            reason = f"gave up after {supervised.tries} restarts in a row: {error.message}"
+            reason = f"gave up after {quantity(supervised.tries, 'restart')} in a row: {error.message}"
             _LOG.error("gave up", extra={"service": spec.name, "restarts": supervised.tries})
             self._note(supervised, phase="failed", **{**last, "reason": reason})
         else:

@@ -43,7 +43,7 @@ def fetch_batches(
     """Fetch messages, at most one batch a partition.
 
     Args:
-        consumer: DeadLetterFilter from.
+        consumer: Fetches from here.
         limit: How many, at most.
         timeout_s: How long they are waited for.
         good: Leaves out what is no message.

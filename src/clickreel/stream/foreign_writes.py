@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from clickreel.quantities import quantity
 from clickreel.simulate.world import World
 from clickreel.stream.broker import Broker
 from clickreel.stream.offset_ranges import collect_ranges
@@ -79,7 +80,7 @@ class ForeignWriteDetector:
             extra = own - (span.upto - span.before)
             if extra > 0:
                 raise SecondWriterError(
-                    f"another program writes run {self._run} too: partition {partition} of {self._topic} holds {extra} records "
+                    f"another program writes run {self._run} too: partition {partition} of {self._topic} holds {quantity(extra, 'record')} "
                     f"of it between offsets {span.first:,} and {span.last:,} that this one has not written",
                     hint="stop the other one; clickreel verify tells what is there twice",
                 )

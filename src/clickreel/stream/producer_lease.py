@@ -31,6 +31,7 @@ from typing import Literal
 import psutil
 
 from clickreel.errors import ClickreelError, UnreachableError
+from clickreel.quantities import quantity
 from clickreel.stream.broker import Broker, Commit, LostError, TopicState
 from clickreel.stream.send_schedule import Clock, wall_clock
 
@@ -387,7 +388,7 @@ class ProducerLease:
             return deleted(self._topic.name, self._run)
         if now.partitions != self._topic.partitions:
             return SecondWriterError(
-                f"topic {self._topic.name} has {now.partitions} partitions now; run {self._run} was written to "
+                f"topic {self._topic.name} has {quantity(now.partitions, 'partition')} now; run {self._run} was written to "
                 f"{self._topic.partitions}, and its users would move",
                 hint="give the run another --run NAME, or write it to a new topic",
             )

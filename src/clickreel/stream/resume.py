@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from clickreel import timespec
 from clickreel.errors import ClickreelError
+from clickreel.quantities import quantity
 from clickreel.simulate import ids
 from clickreel.simulate.world import World
 from clickreel.stream.broker import Bounds, Broker, TopicState
@@ -136,7 +137,7 @@ class ResumePlanner:
                 open_ = [p for p in open_ if not len(out[p].own())]
             if open_ and depth > _SEARCH_MAX:
                 raise ClickreelError(
-                    f"run {self.world.run} is not among the newest {_SEARCH_MAX:,} records of partition {open_[0]} of "
+                    f"run {self.world.run} is not among the newest {quantity(_SEARCH_MAX, 'record')} of partition {open_[0]} of "
                     f"{self._state.name}, and older ones are not searched",
                     hint="give the run another --run NAME, and it begins anew",
                 )
@@ -258,9 +259,9 @@ class ResumePlanner:
             raise self._partitions_changed(None)
 
     def _partitions_changed(self, before: int | None) -> ClickreelError:
-        was = f"{before} partitions" if before else "another number of partitions"
+        was = quantity(before, "partition") if before else "another number of partitions"
         return ClickreelError(
-            f"topic {self._state.name} has {self._state.partitions} partitions, but run {self.world.run} was written to {was}: "
+            f"topic {self._state.name} has {quantity(self._state.partitions, 'partition')}, but run {self.world.run} was written to {was}: "
             "its users would move",
             hint="give the run another --run NAME, or write it to a new topic",
         )

@@ -14,6 +14,7 @@ from clickreel.audit.realism.bands import Evidence
 from clickreel.audit.realism.columns import EventTable
 from clickreel.contract.vocabulary import EVENT_TYPES
 from clickreel.errors import ClickreelError, UsageError
+from clickreel.quantities import quantity
 
 FORMATS = (".png", ".svg")
 INK, PALE, WARM = "#1f3a5f", "#9db4cf", "#d1495b"
@@ -133,6 +134,6 @@ def draw(evidence: Evidence, path: Path) -> None:
 
 def _caption(timeline: EventTable) -> str:
     return (
-        f"{len(timeline):,} events, {len(timeline.users):,} users, {len(timeline.sessions):,} sessions, "
-        f"{len(timeline.films):,} films, {timeline.days:.0f} days"
+        f"{quantity(len(timeline), 'event')}, {quantity(len(timeline.users), 'user')}, {quantity(len(timeline.sessions), 'session')}, "
+        f"{quantity(len(timeline.films), 'film')}, {timeline.days:.0f} days"
     )

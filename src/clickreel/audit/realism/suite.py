@@ -25,6 +25,7 @@ from clickreel.audit.realism.bands import Evidence, RealismResult, RealismTest
 from clickreel.audit.realism.columns import Columns, timeline
 from clickreel.audit.realism.ledger_reader import Ledger
 from clickreel.errors import UsageError
+from clickreel.quantities import quantity
 
 MODULES = (
     sessions, people, films, traffic_rhythm, learnable, flaws, bursts,
@@ -154,13 +155,13 @@ def score(columns: Columns, *, ledger: Ledger | None = None, floor: MinimumSize 
 
 def refuse_small(events: int, days: float, films_: int, floor: MinimumSize) -> None:
     """Raise in words when a stream is too small or too short to be judged."""
-    wanted = f"at least {floor.events:,} events over {floor.days:g} days and {floor.films:,} films"
+    wanted = f"at least {quantity(floor.events, 'event')} over {floor.days:g} days and {quantity(floor.films, 'film')}"
     if events < floor.events:
-        what = f"{events:,} events"
+        what = quantity(events, "event")
     elif days < floor.days:
         what = f"{days:.1f} days"
     elif films_ < floor.films:
-        what = f"{films_:,} films"
+        what = quantity(films_, "film")
     else:
         return
     raise UsageError(
