@@ -17,6 +17,8 @@ from pathlib import Path
 
 # On a machine that does ten things at once a start takes minutes; a test that waits longer than this waits for nothing.
 PATIENCE_S = 400
+# Of a command that prints without end only the beginning and what it has printed last is looked at while one waits.
+_HEAD_BYTES, _TAIL_PIECES = 4096, 16
 _CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]")
 
 
@@ -39,8 +41,15 @@ class Running:
     @property
     def printed(self) -> str:
         """What it has printed on both streams, in order, without colours and other control sequences."""
-        text = b"".join(self._printed).decode(errors="replace")
-        return _CONTROL_SEQUENCE.sub("", text).replace("\r", "\n").replace("\n\n", "\n")
+        return _readable(b"".join(self._printed))
+
+    @property
+    def latest(self) -> str:
+        """The beginning and the end of it, for commands that print without end."""
+        if len(self._printed) <= 2 * _TAIL_PIECES:
+            return self.printed
+        head = b"".join(self._printed[:_TAIL_PIECES])[:_HEAD_BYTES]
+        return _readable(head + b"\n" + b"".join(self._printed[-_TAIL_PIECES:]))
 
     def wait_for(self, is_enough: Callable[[str], bool]) -> None:
         """Wait until what it has printed is enough; an early end is a failure."""
@@ -48,7 +57,7 @@ class Running:
         while True:
             begun = time.monotonic()
             ended = self._process.poll()
-            if is_enough(self.printed):
+            if is_enough(self.latest):
                 return
             assert ended is None, f"ended with {ended} after printing:\n{self.printed}"
             assert time.monotonic() < deadline, f"printed only:\n{self.printed}"
@@ -69,6 +78,11 @@ class Running:
             raise AssertionError(f"did not end; it had printed:\n{self.printed}") from None
         self._reader.join(10)
         return code
+
+
+def _readable(screen: bytes) -> str:
+    text = screen.decode(errors="replace")
+    return _CONTROL_SEQUENCE.sub("", text).replace("\r", "\n").replace("\n\n", "\n")
 
 
 class Terminal:

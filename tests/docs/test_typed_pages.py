@@ -123,7 +123,7 @@ class Reader:
         code = running.interrupt()
         assert code in {0, 2, 130}, f"line {step.line}: {step.command} ended with {code} on Ctrl-C:\n{running.printed}"
         assert "Traceback" not in running.printed, running.printed
-        self._check(step, running.printed)
+        self._check(step, running.latest)
 
     def _check(self, step: Step, printed: str) -> None:
         assert "Traceback" not in printed, printed
