@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: up down test type-pages screens lint types build docs bench clean lock soak-simulate soak-producer soak-ingest soak-flink soak-console
+.PHONY: up down test type-pages clients screens lint types build docs bench clean lock soak-simulate soak-producer soak-ingest soak-flink soak-console
 
 up: $(VENV)/.ready
 	$(BIN)/clickreel up $(ARGS)
@@ -18,6 +18,10 @@ test: $(VENV)/.ready-dev
 # Every command of the README and of the streaming guide, in order on a fresh home: minutes.
 type-pages: $(VENV)/.ready-dev
 	CLICKREEL_TYPE_PAGES=1 $(BIN)/pytest -s tests/docs/test_typed_pages.py $(ARGS)
+
+# Other people's clients against the local ClickHouse, each fetched first: clickhouse-go, JDBC, the JavaScript client, dbt, clickhouse-connect.
+clients: $(VENV)/.ready-dev
+	CLICKREEL_CLIENTS=1 $(BIN)/pytest tests/clickhouse/test_go_client.py tests/clickhouse/test_jdbc.py tests/clickhouse/test_javascript.py tests/clickhouse/test_dbt.py tests/clickhouse/test_clients.py $(ARGS)
 
 # Every screen of the page in a browser, on a stack that streams, in both themes and two widths: ten minutes, pictures in build/console.
 screens: $(VENV)/.ready-dev

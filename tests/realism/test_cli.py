@@ -24,7 +24,7 @@ def test_a_small_stream_is_refused_in_words(small: Path, capsys: pytest.CaptureF
     """With what would be enough."""
     assert run(["realism", str(small)]) == 2
     err = capsys.readouterr().err
-    assert "30,000 events are too few to judge (at least 1,000,000 events over 13.9 days and 900 films)" in err
+    assert "too few to judge: 30,000 events (at least 1,000,000 events over 13.9 days and 900 films)" in err
 
 
 def test_a_figure_out_of_its_band_exits_with_six(small: Path, capsys: pytest.CaptureFixture[str]) -> None:

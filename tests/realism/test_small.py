@@ -33,9 +33,9 @@ def test_one_event_is_scored() -> None:
 @pytest.mark.parametrize(
     ("columns", "floor", "what"),
     [
-        (stream(ts_ms=[0]), MinimumSize(), "1 events are too few"),
-        (stream(ts_ms=[0, 1]), MinimumSize(events=2), "0.0 days are too few"),
-        (stream(ts_ms=[0, 10**10]), MinimumSize(events=2), "1 films are too few"),
+        (stream(ts_ms=[0]), MinimumSize(), "too few to judge: 1 event "),
+        (stream(ts_ms=[0, 1]), MinimumSize(events=2), "too few to judge: 0.0 days"),
+        (stream(ts_ms=[0, 10**10]), MinimumSize(events=2), "too few to judge: 1 film "),
         (stream(ts_ms=np.empty(0, np.int64)), ANY, "the stream holds no valid event"),
     ],
 )

@@ -64,7 +64,7 @@ def test_one_record_of_our_run_that_is_not_from_us_is_enough() -> None:
     hand.other(OURS, 1)
     hand.other(THEIRS, 9)
     hand.ours(1)
-    with pytest.raises(SecondWriterError, match="holds 1 records of it between offsets 5 and 29"):
+    with pytest.raises(SecondWriterError, match="holds 1 record of it between offsets 5 and 29"):
         hand.others.check(5_000)
 
 

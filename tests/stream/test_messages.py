@@ -142,6 +142,22 @@ def test_following_waits_for_more_and_notices_added_partitions(broker: Broker, t
     follower.close()
 
 
+def test_a_viewer_who_is_far_behind_skips_to_the_newest(broker: Broker, topic: str) -> None:
+    """What is left out is counted; a little behind is no reason."""
+    ensure_topic(broker, TopicSettings(name=topic, partitions=1, retention="forever"))
+    fill(broker, topic, [b"%d" % number for number in range(100)])
+    follower = TopicFollower(broker, topic, {0: 0})
+    assert follower.skip_ahead(50) == 0
+    assert follower.skip_ahead(10) == 90
+    seen: list[bytes | None] = []
+    deadline = time.monotonic() + 60
+    while len(seen) < 10 and time.monotonic() < deadline:
+        seen.extend(record.value for batch in follower.poll(100, 0.1) for record in batch.records())
+    assert seen == [b"%d" % number for number in range(90, 100)]
+    assert follower.skip_ahead(10) == 0
+    follower.close()
+
+
 def add_partition(broker: Broker, topic: str) -> None:
     """Raise a topic from one partition to two."""
     if isinstance(broker, MemoryBroker):
@@ -283,7 +299,7 @@ def test_messages_ends_at_an_open_transaction_and_says_so(
         assert run([*common, *options, "--json"]) == 0
         shown = capsys.readouterr()
         assert [orjson.loads(line)["offset"] for line in shown.out.splitlines()] == [2]
-        assert "partition 0 has an open transaction: 1 messages from offset 4 on" in shown.err
+        assert "partition 0 has an open transaction; its commit will show 1 message from offset 4 on" in shown.err
     producer.abort_transaction(30)
 
 

@@ -115,6 +115,10 @@ def _terminated() -> Iterator[threading.Event]:
         yield stop
 
 
+# Of each partition, while more comes than a person can read.
+_KEPT_RECORDS, _POLL_RECORDS = 200, 2_000
+
+
 @dataclass
 class _Search:
     """Reads records, prints those that are wanted, and says what a person has to know beside them."""
@@ -176,9 +180,16 @@ class _Search:
         if self.table is not None and sys.stderr.isatty():
             print_err(f"following {self.topic} from {start}; Ctrl-C ends")
         follower = TopicFollower(self.cluster, self.topic, begin, all_partitions=self.partitions is None)
+        # A person who looks at the newest wants to go on seeing the newest; a pipe, a filter and a beginning of one's own get every record.
+        skips = sys.stdout.isatty() and self.wanted is None and limit is None and record_view.is_latest(start)
+        records: list[Record] = []
         try:
             while not stop.is_set():
-                records = [record for batch in follower.poll(2_000, 0.2) for record in batch.records()]
+                if skips and len(records) >= _POLL_RECORDS and (left_out := follower.skip_ahead(_KEPT_RECORDS)):
+                    print_err(
+                        (f"{quantity(left_out, 'message')} left out: they come faster than they can be read", "dim")
+                    )
+                records = [record for batch in follower.poll(_POLL_RECORDS, 0.2) for record in batch.records()]
                 records.sort(key=lambda record: (record.timestamp_ms, record.partition, record.offset))
                 views = [view for view in map(self._view, records) if self._is_wanted(view)]
                 self._print(views if limit is None else views[: limit - self.shown])

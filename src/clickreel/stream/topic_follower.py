@@ -49,6 +49,24 @@ class TopicFollower:
             self.positions[batch.partition] = int(batch.offsets[-1]) + 1
         return batches
 
+    def skip_ahead(self, keep: int) -> int:
+        """Go near the end of the partitions that are far behind it, for a viewer who cannot see more; returns how many are left out.
+
+        Args:
+            keep: Records of each partition that are still read; twice as many are no reason to skip.
+        """
+        try:
+            bounds = self._broker.bounds(self._topic)
+        except UnreachableError:
+            return 0
+        ahead = {p: bounds[p].high - keep for p, at in self.positions.items() if bounds[p].high - at > 2 * keep}
+        left_out = sum(target - self.positions[p] for p, target in ahead.items())
+        if ahead:
+            self.positions |= ahead
+            self._reader.close()  # and with it what it has fetched ahead
+            self._reader = self._broker.reader(self._topic, self.positions)
+        return left_out
+
     def close(self) -> None:
         """Stop reading."""
         self._reader.close()

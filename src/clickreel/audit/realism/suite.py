@@ -165,6 +165,6 @@ def refuse_small(events: int, days: float, films_: int, floor: MinimumSize) -> N
     else:
         return
     raise UsageError(
-        f"{what} are too few to judge ({wanted})",
+        f"too few to judge: {what} ({wanted})",
         hint="clickreel simulate --out events.parquet --from 28d, or --anyway",
     )
