@@ -85,6 +85,11 @@ def _readable(screen: bytes) -> str:
     return _CONTROL_SEQUENCE.sub("", text).replace("\r", "\n").replace("\n\n", "\n")
 
 
+def _heed_interrupts() -> None:
+    """Where the tests run in the background of a shell, Ctrl-C is ignored, and their children would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """A shell whose folder and environment go from command to command, as in a terminal."""
 
@@ -104,6 +109,7 @@ class Terminal:
             stdout=end,
             stderr=end,
             start_new_session=True,
+            preexec_fn=_heed_interrupts,  # noqa: PLW1509 - one system call
         )
         os.close(end)
         return Running(process, screen)

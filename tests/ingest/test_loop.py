@@ -161,7 +161,9 @@ def test_deleted_offsets_stop_ingest_until_the_loss_is_accepted(topic: Topic, cl
     land(topic, client)
     topic.send(30)
     topic.broker.truncate(NAME, 1, 15)
-    with pytest.raises(OutOfRangeError, match="must go on at offset 10, but it holds 15 to 19: Kafka deleted 5 events before landing"):
+    with pytest.raises(
+        OutOfRangeError, match="must go on at offset 10, but it holds 15 to 19: Kafka deleted 5 events before landing"
+    ):
         land(topic, client)
     land(topic, client, accept_loss=True)
     topic.send(3)
