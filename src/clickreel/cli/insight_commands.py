@@ -13,6 +13,7 @@ from clickreel.quantities import quantity
 
 if TYPE_CHECKING:
     from clickreel.insight.activity import Count, SessionFigures
+    from clickreel.insight.film_trends import Trend
     from clickreel.insight.recommend import Recommendation
     from clickreel.insight.window import Window
     from clickreel.warehouse.client import Client
@@ -52,21 +53,26 @@ def trending(
     *,
     since: Annotated[str, typer.Option("--since", help="Length of the window: 1h, 3h, 1d.")] = "3h",
     until: Until = None,
+    by: Annotated[str, typer.Option("--by", help="What is judged: film or category.")] = "film",
     limit: Limit = 20,
     profile_file: ProfileFile = None,
     json: Json = False,
 ) -> None:
-    """Films that far more people open than their own last week makes one expect.
+    """Films, or categories, that draw far more people than their own last week makes one expect, since when, and why.
 
     Example: [bold]clickreel trending --since 3h[/bold]
 
-    A film trends when at least 10 people opened it in the window, three times as many as expected, and ten spreads more. What is
-    expected is its share of all openings in the week before. Without two days of baseline no verdict is given.
+    People are counted once a day and film, in the minute in which they first open it. What is expected is the film's share of all openings
+    in the week before, so hour and weekday cancel. A sequential test finds rises of any size, evaluated for each minute; its threshold gives
+    one false alarm a day over all films. Without two days of baseline no verdict is given. A film that is new trends too: it draws people.
     """
-    from clickreel.insight.film_trends import trends
+    from clickreel.errors import UsageError
+    from clickreel.insight.film_trends import ITEMS, trends
 
+    if by not in ITEMS:
+        raise UsageError(f"--by {by}", hint="allowed: film, category")
     client, window = _opened(profile_file, since, until)
-    found = trends(client, window, limit=limit)
+    found = trends(client, window, limit=limit, by=by)
     if json:
         print_json(found.as_json())
         return
@@ -74,20 +80,32 @@ def trending(
     if not found.ready:
         print_err(
             f"films were opened in {found.baseline_h} of the hours before the window, a verdict needs {found.needed_h}: "
-            "the films opened most, without a verdict"
+            "those opened most, without a verdict"
         )
-    rows = [
-        (
-            "▲" if film.trending else "",
-            film.film_id,
-            film.title,
-            film.viewers,
-            "" if film.expected is None else f"{film.expected:.1f}",
-            "" if film.sigmas is None else f"{film.sigmas:+.1f}",
-        )
-        for film in found.films
-    ]
-    print_table(("", "film>", "title", "people>", "expected>", "spreads>"), rows)
+    else:
+        print_err(f"a rise is one from {found.threshold:.1f} on in the last column (a log-likelihood ratio)")
+    print_table(
+        ("", "film>", "title", "people>", "expected>", "rising since", "people since>", "expected since>", "ratio>", "evidence>")
+        if by == "film"
+        else ("", "category", "people>", "expected>", "rising since", "people since>", "expected since>", "ratio>", "evidence>"),
+        [_trend_cells(trend, by) for trend in found.films],
+    )  # fmt: skip
+
+
+def _trend_cells(trend: Trend, by: str) -> tuple[object, ...]:
+    from clickreel import timespec
+
+    return (
+        "▲" if trend.trending else "",
+        *((trend.film_id, trend.title) if by == "film" else (trend.title or "(none)",)),
+        trend.viewers,
+        "" if trend.expected is None else f"{trend.expected:.1f}",
+        "" if trend.since_ms is None else timespec.format_instant(trend.since_ms)[:16],
+        "" if trend.people_since is None else trend.people_since,
+        "" if trend.expected_since is None else f"{trend.expected_since:.1f}",
+        "" if trend.ratio is None else f"{trend.ratio:.1f}",
+        "" if trend.statistic is None else f"{trend.statistic:.1f}",
+    )
 
 
 def funnel(

@@ -1,6 +1,7 @@
-"""When is a film trending: its count of the last hours against what its own baseline makes one expect.
+"""Bursts by the hour: a film's count of the last hours compared with what its own baseline makes one expect.
 
-One rule in two forms: over a matrix of hourly counts here, and as SQL with the same numbers::
+The realism test of bursts uses this rule, and ``trending --evaluate`` compares the detector with it; ``trending`` itself answers by
+:mod:`clickreel.insight.rise_detector`. Over a matrix of hourly counts::
 
     viewers  = people who opened the film in an hour: uniq(user_id) of its detail views by film_id, toStartOfHour(event_ts)
     recent   = sum of the film's viewers over the last `window_h` whole hours

@@ -1,4 +1,4 @@
--- Hours of the baseline in which any film was opened, counted back from the end of the window as trending.sql counts them.
+-- Hours of the baseline in which any film was opened, counted back from the end of the window.
 SELECT uniqExact(intDiv({end_ms:Int64} - 1 - toUnixTimestamp64Milli(event_ts), 3600000))
 FROM dvd_clicks_landing
 WHERE error = '' AND event_type = 'detail_view'
