@@ -131,6 +131,7 @@ def test_the_dashboard_draws_its_charts_with_their_sql(console: Console, page: A
     page.wait_for_selector(".poster")
     page.locator("summary[aria-label='SQL of Event funnel']").click()
     wait_for(page, "SELECT")
+    page.wait_for_selector("section:has-text('People by device') a.panel-rows[href*='SELECT']")
     assert page.locator("[role=alert]:visible").count() == 0
 
 
@@ -164,9 +165,9 @@ def test_a_message_by_hand_is_refused_with_the_field_or_arrives(console: Console
 
 
 def test_keys_lead_to_the_finder_and_to_the_screens(console: Console, page: Any) -> None:
-    """``/`` finds, ``g m`` goes to the messages."""
-    page.goto(f"{console.address}monitor")
-    page.wait_for_selector("h1")
+    """``/`` finds, ``g m`` goes to the messages; a link shows the stretch that it names."""
+    page.goto(f"{console.address}monitor?span=60")
+    page.wait_for_selector("button[aria-pressed=true]:has-text('1 min')")
     page.keyboard.press("/")
     page.keyboard.type("u_10")
     page.keyboard.press("Enter")

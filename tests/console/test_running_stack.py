@@ -29,6 +29,7 @@ SCREENS = {
     "monitor": "monitor",
     "contract": "contract",
     "sql": "sql?engine=clickhouse",
+    "flink": "sql",
     "dashboard": "dashboard",
     "quality": "quality",
     "drive": "drive",

@@ -15,30 +15,38 @@ are printed with its load, not judged.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import psutil
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
+import clickreel
 from clickreel.local.home import Home
 from clickreel.local.stack import Stack
+from clickreel.profile import Profile
+from clickreel.stream import topic_admin
+from clickreel.stream.cluster import Cluster
+from clickreel.stream.encoded_batch import encode_batch
 
 CHROMIUM = "/usr/bin/chromium"
-SERVICES = ("kafka", "registry", "clickhouse", "console", "producer")
+SERVICES = ("kafka", "console")
+TOPIC = "dvd_clicks"
 GROWTH_MAX = 1.25
-# The page reads the newest row's age at every frame; blocked input is what a timer of 20 ms comes late by.
+# The page gives the ages of the oldest and the newest row of every frame; blocked input is what a timer of 20 ms comes late by.
 WATCH = """
 window.late = 0; window.painted = [];
 let before = performance.now();
 setInterval(() => { const now = performance.now(); window.late = Math.max(window.late, now - before - 20); before = now; }, 20);
-new MutationObserver(() => window.painted.push(Number(document.querySelector(".mt").dataset.painted)))
+new MutationObserver(() => window.painted.push(document.querySelector(".mt").dataset.painted.split(" ").map(Number)))
   .observe(document.querySelector(".mt"), { attributes: true, attributeFilter: ["data-painted"] });
 """
 
@@ -69,31 +77,76 @@ def main() -> int:
 
 def _phases(stack: Stack, browser: Browser, seconds: float, viewers: int) -> dict[str, Any]:
     figures: dict[str, Any] = {"minutes": round(seconds / 60, 1), "processors": os.cpu_count()}
-    _stream(stack, 1_000)
+    stack.ensure(SERVICES, attached=True)
+    pump = _EventPump(stack.address("kafka"), 1_000)
     page = _open(stack, browser)
     figures["first_screen_ms"] = _first_screens(page)
     page.evaluate(WATCH)
     time.sleep(5)
     page.evaluate("window.painted = []")
     time.sleep(max(20.0, 0.15 * seconds))
-    ages = sorted(page.evaluate("window.painted"))
-    figures["painted_ms"] = {"frames": len(ages), **{f"p{q}": ages[len(ages) * q // 100] for q in (50, 95, 99)}}
+    frames = page.evaluate("window.painted")
+    for place, which in enumerate(("oldest", "newest")):
+        ages = sorted(frame[place] for frame in frames)
+        figures[f"painted_{which}_ms"] = {
+            "frames": len(ages),
+            **{f"p{q}": ages[len(ages) * q // 100] for q in (50, 95, 99)},
+        }
+    sys.stderr.write(f"{json.dumps(figures)}\n")
     figures["load"] = round(os.getloadavg()[0], 1)
-    _stream(stack, 5_000)
+    pump.rate = 5_000
     time.sleep(max(15.0, 0.05 * seconds))  # caches and rings are full
     figures |= _tail(page, stack, max(30.0, 0.65 * seconds))
+    sys.stderr.write(f"{json.dumps(figures)}\n")
     others = [_open(stack, browser) for _ in range(viewers - 1)]
     server = _server(stack)
     began, used = time.monotonic(), sum(server.cpu_times()[:2])
     time.sleep(max(15.0, 0.15 * seconds))
     cores = (sum(server.cpu_times()[:2]) - used) / (time.monotonic() - began)
     figures["server_cores"] = {"viewers": 1 + len(others), "cores": round(cores, 2)}
+    pump.close()
     return figures
 
 
-def _stream(stack: Stack, rate: int) -> None:
-    stack.choose_run({"rate": str(rate), "seed": "11"})
-    stack.ensure(SERVICES, attached=True)
+class _EventPump:
+    """Writes events of a run over and over, evenly, on a thread of its own: what is measured is the page and not the simulator.
+
+    Attributes:
+        rate: Events a second; may be changed at any time.
+    """
+
+    def __init__(self, address: str, rate: int) -> None:
+        self.rate = rate
+        self._cluster = Cluster(Profile({"bootstrap.servers": address}))
+        topic_admin.ensure_topic(self._cluster, topic_admin.TopicSettings(name=TOPIC))
+        world, start_ms = clickreel.make_world(seed=11, rate=20.0), 1_790_000_000_000
+        deliveries = world.cursor(start_ms).advance(start_ms + 1_000_000)
+        encoded = encode_batch(deliveries, start_ms, start_ms + 1_000_000, 1).encoded
+        self._events = itertools.cycle(zip(encoded.keys.to_pylist(), encoded.values.to_pylist(), strict=True))
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop writing."""
+        self._stop.set()
+        self._thread.join()
+        self._cluster.close()
+
+    def _run(self) -> None:
+        writer = self._cluster.writer(TOPIC, lambda *_: None)
+        partitions, before, owed = len(self._cluster.bounds(TOPIC)), time.monotonic(), 0.0
+        while not self._stop.wait(0.01):
+            now = time.monotonic()
+            owed, before = owed + self.rate * (now - before), now
+            for partition in range(partitions):
+                chosen = list(itertools.islice(self._events, int(owed) // partitions))
+                keys, values = [key for key, _ in chosen], [value for _, value in chosen]
+                writer.send(partition, keys, values, [round(time.time() * 1000)] * len(chosen))
+            owed -= int(owed) // partitions * partitions
+            writer.poll(0)
+        writer.flush(10)
+        writer.close()
 
 
 def _open(stack: Stack, browser: Browser) -> Page:
@@ -119,7 +172,8 @@ def _first_screens(page: Page) -> dict[str, float]:
 def _tail(page: Page, stack: Stack, seconds: float) -> dict[str, Any]:
     """Tail for so long, and measure in between."""
     protocol = page.context.new_cdp_session(page)
-    protocol.send("Performance.enable")
+    protocol.send("Performance.enable", {"timeDomain": "threadTicks"})
+    frame_ms = _frame_ms(page, protocol)
     heaps: list[float] = []
     servers: list[float] = []
     page.evaluate("window.late = 0")
@@ -129,17 +183,30 @@ def _tail(page: Page, stack: Stack, seconds: float) -> dict[str, Any]:
         time.sleep(min(10.0, seconds / 12))
         blocked.append(page.evaluate("window.late"))  # before the collection, which blocks
         protocol.send("HeapProfiler.collectGarbage")
-        metrics = {one["name"]: one["value"] for one in protocol.send("Performance.getMetrics")["metrics"]}
-        heaps.append(metrics["JSHeapUsedSize"] / 1e6)
+        heaps.append(_metrics(protocol)["JSHeapUsedSize"] / 1e6)
         servers.append(_server(stack).memory_info().rss / 1e6)
         page.evaluate("window.late = 0; window.painted = []")
     third = max(1, len(heaps) // 3)
     return {
+        "frame_cpu_ms": frame_ms,
         "input_blocked_ms": {"median": round(statistics.median(blocked)), "max": round(max(blocked))},
         "rows_in_page": page.locator(".mt-table tbody tr").count(),
         "browser_heap_mb": [round(statistics.median(part), 1) for part in (heaps[:third], heaps[-third:])],
         "server_mb": [round(statistics.median(part), 1) for part in (servers[:third], servers[-third:])],
     }
+
+
+def _metrics(protocol: CDPSession) -> dict[str, float]:
+    return {one["name"]: one["value"] for one in protocol.send("Performance.getMetrics")["metrics"]}
+
+
+def _frame_ms(page: Page, protocol: CDPSession) -> float:
+    """Processor time of the page's main thread a frame: other than the times, it hardly depends on the machine's load."""
+    page.evaluate("window.painted = []")
+    before = _metrics(protocol)["TaskDuration"]
+    time.sleep(15)
+    frames: int = page.evaluate("window.painted.length")
+    return round(1000 * (_metrics(protocol)["TaskDuration"] - before) / max(1, frames), 1)
 
 
 def _server(stack: Stack) -> psutil.Process:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from nicegui import run, ui
+from nicegui.elements.mixins.text_element import TextElement
 
 from clickreel.console.components.bar_chart import BarChart
 from clickreel.console.components.time_chart import ChartSeries, TimeChart
 from clickreel.console.context import ConsoleContext
 from clickreel.console.layout import PageState, page_frame
-from clickreel.console.markup import NOTHING, choice, explain, remember, stat, tag, text_field
+from clickreel.console.markup import NOTHING, choice, explain, link, remember, stat, tag, text_field
 from clickreel.errors import ClickreelError
 from clickreel.foreign_text import printable
 from clickreel.insight import charts
@@ -28,6 +31,10 @@ from clickreel.timespec import format_instant
 from clickreel.warehouse.client import Client
 
 _REFRESH_S = 2.0
+_LIMIT = 10
+# The links to the statements follow the stream at this pace: an address that changes under the pointer is no help.
+_LINKED_MS = 30_000
+_ADDRESS_MAX = 1_500
 _WINDOWS = (("15", "15 minutes"), ("60", "1 hour"), ("360", "6 hours"), ("1440", "1 day"), ("10080", "7 days"))
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -47,6 +54,22 @@ class _Job:
 
     read: Callable[[Client, Window], Any]
     show: Callable[[Any], None]
+
+
+def runnable_statement(query: str, span: Window) -> str:
+    """The statement of a chart with its values put in; where it has further places, the raw rows that it counts.
+
+    Args:
+        query: The file in ``insight/sql``.
+        span: The window.
+    """
+    sql = text(query)
+    for name, value in (*span.parameters.items(), ("limit", _LIMIT)):
+        sql = re.sub(rf"\{{{name}:\w+\}}", str(value), sql)
+    if re.search(r"\{\w+(:\w+)?\}", sql) is None and len(sql) < _ADDRESS_MAX:
+        return sql
+    begin, end = (format_instant(at) for at in (span.begin_ms, span.end_ms))
+    return f"SELECT *\nFROM dvd_clicks\nWHERE event_ts >= '{begin}' AND event_ts < '{end}'\nORDER BY event_ts DESC\nLIMIT 100"
 
 
 def _span(context: ConsoleContext, minutes: int) -> Window:
@@ -69,6 +92,8 @@ class _Dashboard:
                 name: stat(name) for name in ("people now", "people", "sessions", "events", "session, median")
             }
         self._charts: dict[str, BarChart] = {}
+        self._rows: dict[str, tuple[TextElement, ...]] = {}
+        self._linked_ms = 0
         with ui.element("div").classes("grid grid-wide"):
             self._lines = {
                 "Active users": self._add_line("Active users", "--series-1", "people"),
@@ -103,10 +128,10 @@ class _Dashboard:
         self._jobs = (
             _Job(activity, self._show_activity),
             _Job(charts.clicks_per_minute, self._show_minutes),
-            _Job(partial(charts.popular_films, limit=10), self._show_films),
+            _Job(partial(charts.popular_films, limit=_LIMIT), self._show_films),
             _Job(funnel, self._show_funnel),
             _Job(charts.devices, self._show_devices),
-            _Job(partial(charts.popular_categories, limit=10), self._show_categories),
+            _Job(partial(charts.popular_categories, limit=_LIMIT), self._show_categories),
             _Job(charts.device_event_types, self._show_links),
             _Job(charts.session_lengths, self._show_lengths),
             _Job(charts.hours_of_week, self._show_week),
@@ -123,6 +148,10 @@ class _Dashboard:
             with ui.element("details").classes("panel-sql"):
                 tag("summary", "SQL", props=f'aria-label="SQL of {title}"')
                 ui.label(text(query)).classes("mono pre")
+            rows = link(
+                "Run it on the rows, with this stretch put in", "/sql?engine=clickhouse", classes="link panel-rows"
+            )
+            self._rows[query] = (*self._rows.get(query, ()), rows)
         return section
 
     def _add(self, title: str, color: str, query: str) -> None:
@@ -166,6 +195,13 @@ class _Dashboard:
         self._said.set_text(
             f"{format_instant(span.begin_ms)} to {format_instant(span.end_ms)} UTC, every {_REFRESH_S:g} s"
         )
+        if span.end_ms - self._linked_ms > _LINKED_MS:
+            self._linked_ms = span.end_ms
+            for query, links in self._rows.items():
+                for one in links:
+                    one.props["href"] = (
+                        f"/sql?{urlencode({'engine': 'clickhouse', 'q': runnable_statement(query, span)})}"
+                    )
         median = found.sessions.length_s_p50
         values = (
             (f"{now.users:,}", "in the last five minutes"),

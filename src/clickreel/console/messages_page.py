@@ -31,6 +31,9 @@ from clickreel.timespec import format_instant
 # At most four frames a second, and as many rows in one as can be read in 1,000 a second.
 _FRAME_S = 0.25
 _FRAME_ROWS = 250
+# Frames that a browser has not said it has painted; more would only wait in memory. One that says nothing for so long has lost its answer.
+_FRAMES_IN_FLIGHT = 2
+_LOST_S = 5.0
 _STRIP_S = 300
 _RECORD_FIELDS = ("partition", "offset", "timestamp", "key", "value", "valid")
 _STARTS = {"": "live", "-100": "newest 100", "earliest": "oldest", "-5m": "5 minutes ago"}
@@ -60,6 +63,7 @@ class _Messages:
         self._sequence: int | None = None
         self._shown_ms = 0
         self._left_out = 0
+        self._in_flight, self._sent_s = 0, 0.0
         self._strip = TimeChart(
             [ChartSeries("messages", "--series-1", "/s")],
             label="Messages a second of the last five minutes; drag to read from there",
@@ -78,6 +82,7 @@ class _Messages:
         )
         self._table.on("choose", self._choose)
         self._table.on("pending", self._pending)
+        self._table.on("painted", self._painted)
         self._table.hide(self._hidden)
         self._drawer = ui.element("aside").classes("drawer").props('role="dialog" aria-label="One message"')
         self._drawer.set_visibility(False)
@@ -195,6 +200,9 @@ class _Messages:
         if not self._paused:
             self._said.set_text("")
 
+    def _painted(self, _: events.GenericEventArguments) -> None:
+        self._in_flight = max(0, self._in_flight - 1)
+
     def _pending(self, event: events.GenericEventArguments) -> None:
         waiting, lost = int(event.args["waiting"]), int(event.args["lost"])
         beyond = f"; {lost:,} more are read with a start further back" if lost else ""
@@ -215,12 +223,15 @@ class _Messages:
             self._strip.push([(one.at_ms, sum(one.messages) / one.seconds) for one in seconds])
         if self._start:
             return
+        if self._in_flight >= _FRAMES_IN_FLIGHT and time.monotonic() - self._sent_s < _LOST_S:
+            return  # a browser that is busy gets the newest rows later, and what it missed is counted
         frame = self._tail.frame(self._sequence, limit=_FRAME_ROWS)
         self._sequence = frame.sequence
         self._left_out += frame.left_out
         rows = [message_row(record) for record in frame.records if self._wants(record)]
         if rows:
             self._table.push(rows)
+            self._in_flight, self._sent_s = min(self._in_flight, _FRAMES_IN_FLIGHT - 1) + 1, time.monotonic()
         if seconds and not self._paused:
             rate = self._tail.rate_per_s()
             sampled = f"; {self._left_out:,} not shown: the page keeps up with 1,000 a second" if self._left_out else ""

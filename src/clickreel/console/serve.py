@@ -45,6 +45,9 @@ _PAGES = (
     drive_page,
     lookup_page,
 )
+# What a browser that was away for some seconds is sent again; beyond it the page is loaded anew. A thousand, the framework's own number, are
+# 200 MB of rows at 1,000 a second.
+_HISTORY_MESSAGES = 60
 _FAVICON = (
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'><circle cx='12' cy='12' r='11' fill='%23b3203a'/>"
     "<circle cx='12' cy='12' r='2' fill='white'/><circle cx='12' cy='6' r='2.4' fill='white'/><circle cx='17' cy='15' r='2.4' fill='white'/>"
@@ -83,6 +86,7 @@ def build_app(context: ConsoleContext, *, port: int, host: str = "127.0.0.1", to
         favicon=_FAVICON,
         binding_refresh_interval=None,
         reconnect_timeout=30,
+        message_history_length=_HISTORY_MESSAGES,
         show_welcome_message=False,
     )
     hosts = LOOPBACK_HOSTS if host in LOOPBACK_HOSTS else frozenset()
