@@ -15,7 +15,7 @@ down: $(VENV)/.ready
 test: $(VENV)/.ready-dev
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
-# Every command of the README and of the streaming guide, in order on a fresh home: minutes.
+# Every command of the README and of the streaming guide, in order on a fresh home, as a reader gets it: minutes. (`make test` types the guide.)
 type-pages: $(VENV)/.ready-dev
 	CLICKREEL_TYPE_PAGES=1 $(BIN)/pytest -s tests/docs/test_typed_pages.py $(ARGS)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 # On a machine that does ten things at once a start takes minutes; a test that waits longer than this waits for nothing.
 PATIENCE_S = 400
 # Of a command that prints without end only the beginning and what it has printed last is looked at while one waits.
-_HEAD_BYTES, _TAIL_PIECES = 4096, 16
+_WHOLE_PIECES, _HEAD_PIECES, _TAIL_PIECES = 2000, 4, 16
 _CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]")
 
 
@@ -46,10 +46,9 @@ class Running:
     @property
     def latest(self) -> str:
         """The beginning and the end of it, for commands that print without end."""
-        if len(self._printed) <= 2 * _TAIL_PIECES:
+        if len(self._printed) <= _WHOLE_PIECES:
             return self.printed
-        head = b"".join(self._printed[:_TAIL_PIECES])[:_HEAD_BYTES]
-        return _readable(head + b"\n" + b"".join(self._printed[-_TAIL_PIECES:]))
+        return _readable(b"".join([*self._printed[:_HEAD_PIECES], b"\n", *self._printed[-_TAIL_PIECES:]]))
 
     def wait_for(self, is_enough: Callable[[str], bool]) -> None:
         """Wait until what it has printed is enough; an early end is a failure."""

@@ -195,6 +195,22 @@ def test_a_view_of_the_contract_can_be_written_copied_and_shown(open_workspace: 
     assert (raised.value.line, raised.value.column) == (1, 31)
 
 
+def test_a_view_of_the_contract_takes_hints(open_workspace: Open, topics: Topics) -> None:
+    """OPTIONS of a table mean the topic behind the view: here, where reading begins; its rows are still the accepted ones."""
+    topic = topics.make(1)
+    topics.put([(b'"u_10"', GOOD.replace(b"331", b"%d" % film), 0) for film in (1, 2, 3)], topic)
+    topics.put([(b'"u_10"', b"no json", 0)], topic)
+    workspace = open_workspace(topic, bad_records="skip")
+    hint = (
+        "/*+ OPTIONS('scan.startup.mode'='specific-offsets', 'scan.startup.specific-offsets'='partition:0,offset:1') */"
+    )
+    for name in ("dvd_clicks", "`default`.`cluster_0`.dvd_clicks"):
+        assert rows(workspace, f"select film_id from {name} {hint} as t where t.film_id < 9") == [[2], [3]]
+    assert rows(workspace, f"select count(*) from dvd_clicks {hint}") == [[2]]
+    with pytest.raises(FlinkError, match="nope"):
+        rows(workspace, "select film_id from dvd_clicks /*+ OPTIONS('nope'='1') */")
+
+
 def test_a_trace_is_read_from_outside_in() -> None:
     """Frames, `... n more` and the server's frame around them are left out; messages keep their lines."""
     trace = (

@@ -121,12 +121,24 @@ def table_statements(table: TopicTable, profile: Profile, settings: FlinkSetting
     compiled = contract_sql.compile_contract() if table.has_contract else None
     if compiled is None:
         return [create_table_sql(table, profile, settings)]
-    raw = qualified_name(table.name, RAW_DATABASE)
-    view = contract_sql.view_sql(
-        compiled, qualified_name(table.name), raw, ends_at_refused=settings.bad_records == "fail"
-    )
     sink = create_table_sql(table, profile, settings, SINK_DATABASE)
-    return [_raw_table_sql(table, profile, settings), sink, view]
+    return [_raw_table_sql(table, profile, settings), sink, accepted_view_sql(table, settings)]
+
+
+def accepted_view_sql(table: TopicTable, settings: FlinkSettings, name: str = "", hint: str = "") -> str:
+    """The view of the records that the contract accepts, for a contract that has a form in SQL.
+
+    Args:
+        table: The topic's table.
+        settings: How it is read.
+        name: The view's name; by default the table's.
+        hint: A table hint, ``/*+ OPTIONS(...) */``, with which the topic is read.
+    """
+    compiled = contract_sql.compile_contract()
+    assert compiled is not None
+    source = f"{qualified_name(table.name, RAW_DATABASE)} {hint}".strip()
+    ends = settings.bad_records == "fail"
+    return contract_sql.view_sql(compiled, qualified_name(name or table.name), source, ends_at_refused=ends)
 
 
 def _raw_table_sql(table: TopicTable, profile: Profile, settings: FlinkSettings) -> str:

@@ -79,6 +79,8 @@ class Statement:
         Args:
             names: First token, last token and the name that stands there instead, in their order.
         """
+        if not names:
+            return self
         text, edits, begin = self.text, [], self.tokens[0].start
         shift = len(self.text) - (
             self.tokens[-1].start + len(self.tokens[-1].text) - begin

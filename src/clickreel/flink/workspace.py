@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.flink import catalog, create_table, films_view
+from clickreel.flink.contract_sql import compile_contract
 from clickreel.flink.flink_cluster import FlinkCluster, Vertex, find_cluster
 from clickreel.flink.gateway_client import Column, Gateway, Page, SessionLostError, format_timestamp
 from clickreel.flink.gateway_results import OperationResult, read_all, read_pages
@@ -252,6 +253,7 @@ class Workspace:
         self.gateway, self.profile, self.settings, self.statements = gateway, profile, settings, statements
         statements.touch()
         self.left_out: dict[str, str] = {}
+        self._hinted_views: dict[tuple[str, str], str] = {}
         known = catalog.profile_tables(profile, self.left_out.__setitem__) if tables is None else tables
         self.tables = {table.name: table for table in known}
         self.session = gateway.open_session(catalog.session_options(settings))
@@ -306,6 +308,7 @@ class Workspace:
             SqlError: The gateway refuses it.
         """
         self._bring_films(statement)
+        statement = statement.replaced(self._hinted(statement))
         entry = self.statements.begin(
             statement.text, "query", name=name, gateway=self.gateway.url, session=self.session
         )
@@ -322,7 +325,8 @@ class Workspace:
             FlinkError: It failed.
         """
         self._bring_films(statement)
-        statement = writable_names(statement, self._views())
+        places = [*writable_names(statement, self._views()), *self._hinted(statement)]
+        statement = statement.replaced(sorted(places))
         request = create_table.parse_request(statement)
         if request is not None:
             return self._create(statement, request)
@@ -421,8 +425,35 @@ class Workspace:
         self.tables[request.name] = table
         return StatementResult((), ())
 
+    def _hinted(self, statement: Statement) -> list[tuple[int, int, str]]:
+        """Where a view stands with a hint (``/*+ OPTIONS(...) */``), which Flink takes of tables alone, and the view that has it inside.
+
+        Returns:
+            First token, last token and the name to read instead, for each place.
+        """
+        found, tokens = [], statement.tokens
+        views = self._views()
+        for place, token in enumerate(tokens):
+            name = tokens[place - 1].identifier if place else ""
+            if token.kind != "hint" or name not in views:
+                continue
+            first = place - 1
+            while first > 1 and tokens[first - 1].text == ".":
+                first -= 2
+            key = name, token.text
+            if key not in self._hinted_views:
+                view = f"{name} hinted {len(self._hinted_views) + 1}"
+                try:
+                    self._ask(catalog.accepted_view_sql(self.tables[name], self.settings, view, token.text))
+                except FlinkError as exc:
+                    raise self.explained(exc, None) from exc
+                self._hinted_views[key] = catalog.qualified_name(view)
+            found.append((first, place, self._hinted_views[key]))
+        return found
+
     def _views(self) -> set[str]:
-        return {name for name, table in self.tables.items() if table.has_contract}
+        has_view = compile_contract() is not None
+        return {name for name, table in self.tables.items() if table.has_contract and has_view}
 
     def _bring_films(self, statement: Statement) -> None:
         """Make the view ``films`` the first time that a statement names it."""
@@ -446,6 +477,7 @@ class Workspace:
             return QueryShape(
                 append_only=True, row_limit=statement.limit
             )  # known without asking: 0.1 s sooner to the first row
+        statement = statement.replaced(self._hinted(statement))
         prefix = "EXPLAIN CHANGELOG_MODE "
         try:
             rows = self._ask(prefix + statement.text).rows
@@ -527,12 +559,15 @@ class Workspace:
         return self.profile.mask(_SECRET.sub(r"\1'********'", text))
 
 
-def writable_names(statement: Statement, views: Collection[str]) -> Statement:
-    """The statement with the table to write to in place of a view, where it writes, copies or shows a table.
+def writable_names(statement: Statement, views: Collection[str]) -> list[tuple[int, int, str]]:
+    """Where a statement writes, copies or shows a view, and the table to write to.
 
     Args:
         statement: What was written.
         views: Names of the topics that are views.
+
+    Returns:
+        First token, last token and the name to put there, for each place.
     """
     found, tokens = [], statement.tokens
     for place, token in enumerate(tokens[:-1]):
@@ -544,7 +579,7 @@ def writable_names(statement: Statement, views: Collection[str]) -> Statement:
             last += 2
         if tokens[last].identifier in views and tokens[last].kind != "string":
             found.append((place + 1, last, catalog.qualified_name(tokens[last].identifier, catalog.SINK_DATABASE)))
-    return statement.replaced(found) if found else statement
+    return found
 
 
 def _targets(statement: Statement) -> set[str]:
