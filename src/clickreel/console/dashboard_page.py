@@ -22,7 +22,7 @@ from clickreel.errors import ClickreelError
 from clickreel.foreign_text import printable
 from clickreel.insight import charts
 from clickreel.insight.activity import Activity, activity
-from clickreel.insight.film_trends import TrendingFilms, trends
+from clickreel.insight.film_trends import Trend, TrendingFilms, trends
 from clickreel.insight.funnel import Funnel, funnel
 from clickreel.insight.queries import text
 from clickreel.insight.recommend import Recommendation, film_of, for_film, for_user, user_of
@@ -105,7 +105,7 @@ class _Dashboard:
             self._add("Popular categories", "--series-6", "popular_categories")
             self._add("Activity by device", "--series-1", "device_event_types")
             self._add("Session lengths", "--series-2", "session_lengths")
-            with self._panel("Trending now", "trending"):
+            with self._panel("Trending now", "people_per_minute"):
                 self._trending = ui.element("div").classes("posters")
                 self._trend_note = ui.label("").classes("note")
             with self._panel("The week by hour, UTC", "hours_of_week"):
@@ -260,17 +260,10 @@ class _Dashboard:
         self._redraw("week", counts, lambda: _draw_week(self._week, counts))
 
     def _show_trending(self, found: TrendingFilms) -> None:
-        films = tuple(
-            (
-                one.film_id,
-                one.title,
-                f"{one.viewers:,} people" + (f", {one.expected:,.1f} expected" if one.expected is not None else ""),
-            )
-            for one in found.films
-        )
+        films = tuple((one.film_id, one.title, _trend_reason(one)) for one in found.films)
         self._redraw("trending", films, lambda: _draw_posters(self._trending, films))
         self._trend_note.set_text(
-            f"judged against {found.baseline_h:,.0f} h before"
+            f"judged against {found.baseline_h:,.0f} h before; {sum(one.trending for one in found.films):,} trend"
             if found.ready
             else f"opened most: a verdict needs more than the {found.baseline_h:,.1f} h there are before the window"
         )
@@ -313,6 +306,15 @@ class _Dashboard:
                 for one in found.films
             ],
         )
+
+
+def _trend_reason(one: Trend) -> str:
+    """Why a film trends, or how far it is from it."""
+    if one.trending and one.since_ms is not None and one.expected_since is not None:
+        since = format_instant(one.since_ms)[11:16]
+        return f"trends since {since} UTC: {one.people_since:,} people, {one.expected_since:,.1f} expected"
+    expected = f", {one.expected:,.1f} expected" if one.expected is not None else ""
+    return f"{one.viewers:,} people{expected}"
 
 
 def _recommendation(context: ConsoleContext, whom: str) -> Recommendation:
