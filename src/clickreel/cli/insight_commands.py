@@ -55,6 +55,12 @@ def trending(
     until: Until = None,
     by: Annotated[str, typer.Option("--by", help="What is judged: film or category.")] = "film",
     limit: Limit = 20,
+    evaluate: Annotated[
+        bool, typer.Option("--evaluate", help="Measure the rule on simulated worlds instead; needs no stack.")
+    ] = False,
+    seeds: Annotated[str, typer.Option("--seeds", help="Worlds of --evaluate, by seed: 1-5, or 1,3.")] = "1-5",
+    days: Annotated[int, typer.Option("--days", min=10, max=40, help="Days of each; the first week is baseline.")] = 28,
+    users: Annotated[int, typer.Option("--users", min=100, max=200_000, help="People of each.")] = 20_000,
     profile_file: ProfileFile = None,
     json: Json = False,
 ) -> None:
@@ -71,6 +77,9 @@ def trending(
 
     if by not in ITEMS:
         raise UsageError(f"--by {by}", hint="allowed: film, category")
+    if evaluate:
+        _trend_evaluation(seeds, days, users, json=json)
+        return
     client, window = _opened(profile_file, since, until)
     found = trends(client, window, limit=limit, by=by)
     if json:
@@ -90,6 +99,81 @@ def trending(
         else ("", "category", "people>", "expected>", "rising since", "people since>", "expected since>", "ratio>", "evidence>"),
         [_trend_cells(trend, by) for trend in found.films],
     )  # fmt: skip
+
+
+def _trend_evaluation(seeds: str, days: int, users: int, *, json: bool) -> None:
+    from clickreel.insight.trend_evaluation import evaluate_trending
+
+    found = evaluate_trending(_seeds(seeds), days=days, users=users, tell=print_err)
+    if json:
+        print_json(found.as_json())
+        return
+    judged = len(found.seeds) * (found.days - found.warm_up_days)
+    print_err(
+        f"seeds {seeds}, {users:,} people, {found.films:,} films, {found.bursts_per_week:g} bursts a week and launches, {judged} days judged; "
+        f"bound: Lorden's, ln({found.arl_h:,.0f}) over the information of the rise as it builds up"
+    )
+    print_table(
+        (
+            "rule",
+            "precision>",
+            "recall>",
+            "delay min>",
+            "bound min>",
+            "delay / bound>",
+            "false alarms a day>",
+            "alarms>",
+        ),
+        [
+            (
+                one.name,
+                _figure(one.precision, 2),
+                _figure(one.all_bursts.recall, 2),
+                _figure(one.all_bursts.delay_min, 0),
+                _figure(one.all_bursts.bound_min, 0),
+                _figure(one.all_bursts.ratio, 2),
+                _figure(one.false_alarms_per_day, 2),
+                f"{one.alarms:,}",
+            )
+            for one in found.methods
+        ],
+    )
+    print_table(
+        ("rule", "people more in 3 h", "bursts>", "recall>", "delay min>", "bound min>", "bound if at once>", "delay / bound>"),
+        [
+            (
+                one.name,
+                f"{part.least:g} to {part.most:g}",
+                part.bursts,
+                _figure(part.recall, 2),
+                _figure(part.delay_min, 0),
+                _figure(part.bound_min, 0),
+                _figure(part.constant_bound_min, 0),
+                _figure(part.ratio, 2),
+            )
+            for one in found.methods
+            for part in one.classes
+        ],
+    )  # fmt: skip
+
+
+def _figure(value: float, places: int) -> str:
+    import math
+
+    return "none" if math.isnan(value) else "never" if math.isinf(value) else f"{value:.{places}f}"
+
+
+def _seeds(text: str) -> list[int]:
+    from clickreel.errors import UsageError
+
+    try:
+        spans = [part.split("-") for part in text.split(",")]
+        found = [seed for span in spans for seed in range(int(span[0]), int(span[-1]) + 1)]
+    except ValueError:
+        found = []
+    if not 1 <= len(found) <= 50:
+        raise UsageError(f"--seeds {text}", hint="give 1-5, or 1,3: up to 50 seeds")
+    return found
 
 
 def _trend_cells(trend: Trend, by: str) -> tuple[object, ...]:

@@ -50,7 +50,7 @@ class RiseRule:
     warm_up_h: int = 48
     rises: tuple[float, ...] = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256)
     prior: float = 1.0
-    overshoot: float = 4.0
+    overshoot: float = 2.0
     items_min: int = 1000
     held: float = 100.0
 
