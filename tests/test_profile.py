@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer
 
+from clickreel.cli.app import run
 from clickreel.errors import UsageError
 from clickreel.profile import PLACEHOLDERS, Profile, mask_address, read
 from clickreel.stream.kafka_clients import create_client, read_profile
@@ -384,3 +385,26 @@ def test_a_client_certificate_is_translated_for_java(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=says):
             secured(tmp_path, **settings).java_properties()
+
+
+@pytest.mark.parametrize(
+    "command", [("trending",), ("funnel",), ("dead-letters", "list"), ("export", "flink"), ("export", "connect-sink")]
+)
+def test_no_command_prints_a_password_of_an_address(
+    command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody answers there, and the error names the address without it."""
+    path = write(
+        tmp_path, "bootstrap.servers=127.0.0.1:9\nclickhouse.url=http://127.0.0.1:9/?user=ann&password=Zx9Secret\n"
+    )
+    assert run([*command, "--profile", str(path)]) in {0, 4}
+    out, err = capsys.readouterr()
+    assert "127.0.0.1" in out + err
+    assert "Secret" not in out + err
+
+
+def test_a_port_that_is_none_is_a_usage_error_of_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """For every command, before anything is asked."""
+    path = write(tmp_path, "bootstrap.servers=127.0.0.1:9\nclickhouse.url=http://127.0.0.1:abc\n")
+    assert run(["trending", "--profile", str(path)]) == 2
+    assert f"{path} line 2: clickhouse.url holds 'http://127.0.0.1:abc'" in capsys.readouterr().err

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clickreel.cli.row_printers import printer_for
 from clickreel.cli.sql_runner import SqlOptions
 from clickreel.flink.statement_splitter import Statement, split_statements
 from clickreel.profile import Profile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # A result larger than this is cut: the prompt is for people, `export` and BI tools for the rest.
 _ROWS_MAX = 100_000
@@ -56,9 +59,36 @@ class ClickHouseRunner:
         numbers = [pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in answer.schema.types]
         printer = printer_for(self.options.form)
         printer.begin(answer.column_names, numbers)
-        rows = answer.slice(0, self.options.limit).to_pylist() if self.options.limit else answer.to_pylist()
-        printer.rows([("+I", [_cell(cell) for cell in row.values()]) for row in rows])
+        shown = answer.slice(0, self.options.limit) if self.options.limit else answer
+        columns = [_values(column) for column in shown.columns]
+        printer.rows([("+I", [_cell(cell) for cell in cells]) for cells in zip(*columns, strict=True)])
         printer.end()
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """A column's values; ClickHouse's texts may be no UTF-8, and its times beyond Python's calendar."""
+    try:
+        return list(column.to_pylist())
+    except (UnicodeDecodeError, ValueError, OverflowError):
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        return scalar.as_buffer().to_pybytes() if hasattr(scalar, "as_buffer") else _parts(scalar)
+    except (ValueError, OverflowError):
+        return str(scalar.cast(pa.string()).as_py()) if pa.types.is_temporal(scalar.type) else _parts(scalar)
+
+
+def _parts(scalar: Any) -> Any:
+    """A nested value, part by part."""
+    if hasattr(scalar, "items"):
+        return {str(name): _cell(_value(part)) for name, part in scalar.items()}
+    return [_cell(_value(part)) for part in scalar.values]
 
 
 def _cell(cell: Any) -> Any:
