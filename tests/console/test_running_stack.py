@@ -18,6 +18,8 @@ from clickreel.local.stack import Stack
 
 pytestmark = [
     pytest.mark.stack,
+    # The whole stack starts within the first test's time, and Flink within that of the first statement.
+    pytest.mark.timeout(900),
     pytest.mark.skipif(
         "CLICKREEL_SCREENS" not in os.environ, reason="a stack of its own and a browser for ten minutes: make screens"
     ),
