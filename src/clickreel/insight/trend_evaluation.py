@@ -45,7 +45,7 @@ class Method:
 
 
 def methods(films: int, rule: RiseRule | None = None) -> tuple[Method, ...]:
-    """Ours, and what it is compared with; thresholds of the rivals are of the seeds 11 to 14 and 1,000 films."""
+    """Ours, and what it is compared with; thresholds of the rivals are for 1,000 films."""
     rule = rule or RiseRule()
     return (
         Method(

@@ -1,7 +1,6 @@
 """Other rules for what is trending, each as a statistic by minute and film that is compared with a threshold.
 
-The thresholds give one false alarm a simulated day, or as near to it as the rule comes, on the worlds of seeds 11 to 14 (20,000 people, 1,000
-films, 28 days), which are not those that rules are judged on. ``docs/adr/0032`` has the figures.
+Where the thresholds come from, and what they give: ``docs/adr/0032``.
 """
 
 from __future__ import annotations
