@@ -23,6 +23,7 @@ from clickreel.warehouse.migrate import migrate
 from tests.clickhouse.process import ClickHouse
 from tests.conftest import Kafka
 from tests.ingest.messages import message, offsets
+from tests.warehouse.projections import check_projections
 
 PARTITIONS = 3
 ROWS = 3000
@@ -93,12 +94,13 @@ def stage(kafka: Kafka, clickhouse: ClickHouse, tmp_path: Path) -> Stage:
 
 
 def check(stage: Stage) -> None:
-    """Every offset is there once, and no event twice."""
+    """Every offset is there once, no event twice, and every minute is counted from the projections as from the rows."""
     each = stage.sent // PARTITIONS
     assert offsets(stage.client) == {partition: list(range(each)) for partition in range(PARTITIONS)}
     good = stage.client.rows("SELECT count(), uniqExact(event_id) FROM dvd_clicks")
     assert good == [(stage.sent - stage.sent // 100,) * 2]
     assert stage.client.command("SELECT count() FROM dvd_clicks_dead_letters") == stage.sent // 100
+    check_projections(stage.client)
 
 
 @pytest.mark.parametrize("point", [point for point in FAILPOINTS if point != "during-repair"])

@@ -40,10 +40,17 @@ def migrate(
     found = profile(profile_file)
     client = connect(found, create=not dry)
     report = migrations.migrate(client, credentials=credentials(found), dry=dry)
+    unfinished = migrations.unfinished_parts(client)
     if json:
-        print_json({"database": client.database, "migrations": [dataclasses.asdict(one) for one in report]})
+        listed = [dataclasses.asdict(one) for one in report]
+        print_json({"database": client.database, "migrations": listed, "unfinished_parts": unfinished})
         return
     print_table(["version>", "name", "state"], [(one.version, one.name, one.state) for one in report])
+    if unfinished:
+        print_err(
+            f"counts by minute and hour of {unfinished} parts are being written in the background: answers are right at once, and fast when "
+            "system.mutations shows the last of them done"
+        )
 
 
 def films(

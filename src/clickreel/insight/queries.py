@@ -1,14 +1,71 @@
-"""The statements behind the answers, as files: read, run and shown as they are."""
+"""The statements behind the answers, as files: read, run and shown as they are.
+
+A window begins and ends at any millisecond, the projections of the landing table (migration 0007) hold whole hours and minutes. So a chart
+asks twice: for the whole hours of its window, which ClickHouse reads from a projection, and for the rest of it, which it reads row by row.
+ClickHouse finds a projection by comparing expressions: the conditions here must stay word for word those of the projections.
+"""
 
 from __future__ import annotations
 
 import functools
 import importlib.resources
 
+_MINUTE_MS, _HOUR_MS, _DAY_MS = 60_000, 3_600_000, 86_400_000
+_FROM, _END = "{from_ms:Int64}", "{end_ms:Int64}"
+# A session lasts at most so long: who asks about those that begin in a window must know whether they began before it.
+_FROM_6H_EARLIER = f"({_FROM} - {6 * _HOUR_MS})"
+
+
+def _number(step_ms: int) -> str:
+    return f"intDiv(toUnixTimestamp64Milli(event_ts), {step_ms})"
+
+
+def _instant(ms: str) -> str:
+    return f"fromUnixTimestamp64Milli({ms}, 'UTC')"
+
+
+def _full(step_ms: int, begin: str = _FROM) -> str:
+    """The whole steps of a window."""
+    return (
+        f"{_number(step_ms)} >= intDiv({begin} + {step_ms - 1}, {step_ms}) "
+        f"AND {_number(step_ms)} < intDiv({_END}, {step_ms})"
+    )
+
+
+def _outside(step_ms: int, begin: str = _FROM) -> str:
+    """The rest of the window, before the first whole step and after the last; all of it when it has none."""
+    first = f"intDiv({begin} + {step_ms - 1}, {step_ms}) * {step_ms}"
+    last = f"intDiv({_END}, {step_ms}) * {step_ms}"
+    return (
+        f"(event_ts >= {_instant(begin)} AND event_ts < {_instant(f'least({first}, {_END})')} "
+        f"OR event_ts >= {_instant(f'greatest({first}, {last})')} AND event_ts < {_instant(_END)})"
+    )
+
+
+_PIECES = {
+    "minute": _number(_MINUTE_MS),
+    "hour": _number(_HOUR_MS),
+    "full_minutes": _full(_MINUTE_MS),
+    "outside_minutes": _outside(_MINUTE_MS),
+    "full_hours": _full(_HOUR_MS),
+    "outside_hours": _outside(_HOUR_MS),
+    "full_hours_6h_more": _full(_HOUR_MS, _FROM_6H_EARLIER),
+    "outside_hours_6h_more": _outside(_HOUR_MS, _FROM_6H_EARLIER),
+    # Beside whole hours, for projections that are ordered by day and film.
+    "days": (f"{_number(_DAY_MS)} >= intDiv({_FROM}, {_DAY_MS}) AND {_number(_DAY_MS)} <= intDiv({_END}, {_DAY_MS})"),
+    "hours_before_end": f"{_number(_HOUR_MS)} < intDiv({_END}, {_HOUR_MS})",
+    "rest_before_end": (
+        f"event_ts >= {_instant(f'intDiv({_END}, {_HOUR_MS}) * {_HOUR_MS}')} AND event_ts < {_instant(_END)}"
+    ),
+}
+
 
 @functools.cache
 def _file(name: str) -> str:
-    return importlib.resources.files(__package__).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+    sql = importlib.resources.files(__package__).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+    for piece, value in _PIECES.items():
+        sql = sql.replace(f"{{{piece}}}", value)
+    return sql
 
 
 def text(name: str, **pieces: str) -> str:

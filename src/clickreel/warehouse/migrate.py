@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from clickreel.errors import ClickreelError
-from clickreel.warehouse.client import Client
+from clickreel.warehouse.client import Client, RefusedError
 
 _FILE = re.compile(r"(?P<version>\d{4})_(?P<name>\w+)\.sql\Z")
 RECORDS = "clickreel_migrations"
 _LANDING = "dvd_clicks_landing"
+_PROJECTION_SETTINGS = re.compile(r"\s+WITH SETTINGS \([^)]*\)\s*\Z")
+_SYNTAX_ERROR = 62
 
 
 @dataclass(frozen=True)
@@ -97,10 +99,32 @@ def migrate(client: Client, *, credentials: str = "", dry: bool = False) -> list
             )
         if checksum is None and not dry:
             for statement in one.statements(client.database, credentials):
-                client.command(statement)
+                _run(client, statement)
             client.insert(RECORDS, ("version", "name", "checksum"), [(one.version, one.name, one.checksum)])
         report.append(Applied(one.version, one.name, "kept" if checksum else "pending" if dry else "applied"))
     return report
+
+
+def _run(client: Client, statement: str) -> None:
+    """Run a statement; a server that is too old for settings of a projection gets the projection without them, which is only slower."""
+    try:
+        client.command(statement)
+    except RefusedError as exc:
+        plain = _PROJECTION_SETTINGS.sub("", statement)
+        if exc.code != _SYNTAX_ERROR or plain == statement:
+            raise
+        client.command(plain)
+
+
+def unfinished_parts(client: Client) -> int:
+    """Parts of the landing table whose projections are still being written in the background; their rows are read until then."""
+    return int(
+        client.command(
+            "SELECT max(parts_to_do) FROM system.mutations WHERE database = currentDatabase() AND table = {table:String} "
+            "AND NOT is_done AND command LIKE '%MATERIALIZE PROJECTION%'",
+            {"table": _LANDING},
+        )
+    )
 
 
 def check(client: Client) -> None:

@@ -1,8 +1,16 @@
 -- Clicks and people by device; a person with two devices counts in both.
-SELECT device, count() AS clicks, uniqExact(user) AS people, clicks / sum(clicks) OVER () AS share
-FROM dvd_clicks_landing
-WHERE error = ''
-    AND event_ts >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
-    AND event_ts < fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC')
+SELECT device, sum(part_clicks) AS clicks, groupBitmapMerge(part_people) AS people, clicks / sum(clicks) OVER () AS share
+FROM
+(
+    SELECT device, count() AS part_clicks, groupBitmapState(user) AS part_people
+    FROM dvd_clicks_landing
+    WHERE error = '' AND {full_hours}
+    GROUP BY device
+    UNION ALL
+    SELECT device, count() AS part_clicks, groupBitmapState(user) AS part_people
+    FROM dvd_clicks_landing
+    WHERE error = '' AND {outside_hours}
+    GROUP BY device
+)
 GROUP BY device
 ORDER BY clicks DESC, device

@@ -6,19 +6,21 @@ WITH
         SELECT
             film_id,
             arrayDistinct(dictGetOrDefault('dvd_films', 'categories', toUInt64(film_id), emptyArrayString())) AS categories,
-            count() AS film_clicks
-        FROM dvd_clicks_landing
-        WHERE error = ''
-            AND event_ts >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
-            AND event_ts < fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC')
+            sum(part) AS film_clicks
+        FROM
+        (
+            SELECT film_id, count() AS part FROM dvd_clicks_landing WHERE error = '' AND {full_hours} AND {days} GROUP BY film_id
+            UNION ALL
+            SELECT film_id, count() AS part FROM dvd_clicks_landing WHERE error = '' AND {outside_hours} GROUP BY film_id
+        )
         GROUP BY film_id
     )
 SELECT
     arrayJoin(empty(categories) ? [''] : categories) AS category,
     sum(film_clicks) AS clicks,
     count() AS films,
-    clicks / (SELECT sum(film_clicks) FROM films) AS share
-FROM films
+    clicks / any(total) AS share
+FROM (SELECT *, sum(film_clicks) OVER () AS total FROM films)
 GROUP BY category
 ORDER BY clicks DESC, category
 LIMIT {limit:UInt32}

@@ -1,20 +1,41 @@
 -- Of the people whose first event lies in a period, how many are there again so many periods later; periods are counted from a Monday, UTC.
--- The first event is looked for in everything that landed, not only in the window.
+-- The first event is looked for in everything that landed, not only in the window. A period is a number of whole hours.
 WITH
     periods AS
     (
-        SELECT user, intDiv(toUnixTimestamp64Milli(event_ts) - 345600000, {period_s:Int64} * 1000) AS period
-        FROM dvd_clicks_landing
-        WHERE error = '' AND event_ts < fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC')
-        GROUP BY user, period
+        SELECT intDiv(hours - 96, intDiv({period_s:Int64}, 3600)) AS period, groupBitmapMergeState(seen) AS people
+        FROM
+        (
+            SELECT {hour} AS hours, groupBitmapState(user) AS seen
+            FROM dvd_clicks_landing
+            WHERE error = '' AND {hours_before_end}
+            GROUP BY hours
+            UNION ALL
+            SELECT {hour} AS hours, groupBitmapState(user) AS seen
+            FROM dvd_clicks_landing
+            WHERE error = '' AND {rest_before_end}
+            GROUP BY hours
+        )
+        GROUP BY period
     ),
-    people AS (SELECT min(period) AS cohort, arrayJoin(groupArray(period)) - cohort AS later FROM periods GROUP BY user)
+    cohorts AS
+    (
+        SELECT cohort, bitmapAndnot(met, known) AS people
+        FROM
+        (
+            SELECT
+                period AS cohort,
+                people AS met,
+                groupBitmapMergeState(people) OVER (ORDER BY period ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS known
+            FROM periods
+        )
+    )
 SELECT
     cohort * {period_s:Int64} * 1000 + 345600000 AS cohort_ms,
-    later,
-    count() AS people,
+    period - cohort AS later,
+    bitmapAndCardinality(cohorts.people, periods.people) AS people,
     people / max(people) OVER (PARTITION BY cohort) AS share
-FROM people
-WHERE cohort_ms >= {from_ms:Int64}
-GROUP BY cohort, later
+FROM cohorts
+CROSS JOIN periods
+WHERE cohort_ms >= {from_ms:Int64} AND later >= 0 AND people > 0
 ORDER BY cohort, later
