@@ -37,6 +37,8 @@ def test_json_of_every_answer(ask: Any) -> None:
         (("activity", "--since", "24h", "--step", "1h"), "buckets"),
         (("recommend", "u_1"), "films"),
         (("recommend", "--film", "1"), "films"),
+        (("recommend", "--session", "1,2"), "films"),
+        (("recommend", "--new-user"), "films"),
     ):
         code, answer, _ = ask(*arguments, "--json")
         assert code == 0
@@ -45,6 +47,14 @@ def test_json_of_every_answer(ask: Any) -> None:
     code, answer, _ = ask("recommend", "--evaluate", "--json")
     assert code == 0
     assert 0 < answer["next_hit_rate_10"] <= 1
+    assert {one["name"] for one in answer["comparison"]["methods"]} >= {
+        "POP",
+        "S-POP",
+        "rules",
+        "VSTAN",
+        "EASE",
+        "iALS",
+    }
 
 
 def test_tables_for_people(ask: Any) -> None:
@@ -68,6 +78,8 @@ def test_what_cannot_be_answered_is_a_usage_error(ask: Any) -> None:
     for arguments in (
         ("recommend",),
         ("recommend", "u_1", "--film", "2"),
+        ("recommend", "u_1", "--users", "100"),
+        ("recommend", "--session", "1,999999"),
         ("trending", "--since", "soon"),
         ("funnel", "--by", "colour"),
         ("funnel", "--steps", "view,buy"),

@@ -11,6 +11,8 @@ from clickreel.audit.realism import learnable
 from clickreel.contract.vocabulary import EVENT_TYPES
 from clickreel.errors import UsageError
 from clickreel.insight import recommend
+from clickreel.insight.recommenders.click_sessions import ClickSessions
+from clickreel.insight.recommenders.item_pairs import SequentialRules
 from clickreel.insight.window import Window, window
 from clickreel.warehouse.client import Client
 from tests.insight.conftest import DAYS, END_MS, Landed
@@ -78,11 +80,33 @@ def test_films_of_a_person(landed: Landed, span: Window) -> None:
             assert all(one.because_id in opened[user] and one.because for one in answer.films)
 
 
+def test_what_comes_next_in_a_session(landed: Landed, span: Window) -> None:
+    """The statement and the sequential rules in NumPy give the same films for the same session, each with the film that speaks for it most."""
+    opened = landed.events.take(landed.events.event_type == DETAIL)
+    clicks = ClickSessions.from_columns(
+        opened.session.astype(np.int64), opened.film.astype(np.int64), opened.ts_ms.astype(np.int64)
+    )
+    rules = SequentialRules().fit(clicks)
+    for row in np.flatnonzero(np.diff(clicks.session) > 0)[::400]:
+        session = clicks.so_far(int(row))
+        given = clicks.ids[session.opened].tolist()
+        answer = recommend.for_session(landed.client, given, span, limit=5)
+        score = rules.score(session)
+        assert answer.basis == "rules"
+        assert [one.score for one in answer.films] == pytest.approx(np.sort(score)[::-1][:5].tolist(), abs=1e-5)
+        assert all(one.because_id in given for one in answer.films)
+
+
 def test_strangers_get_the_popular_films(landed: Landed, span: Window) -> None:
     """Of whom nothing is known, the films opened in most sessions are recommended."""
     counts = Counter(film for films in _sessions(landed).values() for film in films)
     wanted = [film for film, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))][:10]
-    for answer in (recommend.for_user(landed.client, 10**9, span), recommend.for_film(landed.client, 10**6, span)):
+    for answer in (
+        recommend.for_user(landed.client, 10**9, span),
+        recommend.for_film(landed.client, 10**6, span),
+        recommend.for_session(landed.client, [10**6], span),
+        recommend.for_new_user(landed.client, span),
+    ):
         assert answer.basis == "popular"
         assert [one.film_id for one in answer.films] == wanted
 

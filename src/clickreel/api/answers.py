@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -82,11 +83,20 @@ class Answers:
         return activity.activity(self._client, self._window(since, until), step_s=step_s)
 
     def recommend(
-        self, *, user: str | None = None, film: int | str | None = None, since: str = "28d", limit: int = 10
+        self,
+        *,
+        user: str | None = None,
+        film: int | str | None = None,
+        session: Sequence[int] | None = None,
+        since: str = "28d",
+        limit: int = 10,
     ) -> recommend.Recommendation:
-        """What to watch next, for a user (``u_10``) or beside a film (an id or a title)."""
-        assert (user is None) != (film is None), "give a user or a film"
+        """What to watch next, for a user (``u_10``), beside a film (an id or a title), or in a session (its films' ids, the latest last)."""
+        assert sum(one is not None for one in (user, film, session)) == 1, "give a user, a film or a session"
         seen = self._window(since)
+        if session is not None:
+            films = [recommend.film_of(self._client, str(one)) for one in session]
+            return recommend.for_session(self._client, films, seen, limit=limit)
         if user is not None:
             return recommend.for_user(self._client, recommend.user_of(user), seen, limit=limit)
         return recommend.for_film(self._client, recommend.film_of(self._client, str(film)), seen, limit=limit)

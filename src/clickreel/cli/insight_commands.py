@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from clickreel.insight.activity import Count, SessionFigures
     from clickreel.insight.film_trends import Trend
     from clickreel.insight.recommend import Recommendation
+    from clickreel.insight.recommenders.next_item_evaluation import MethodComparison
     from clickreel.insight.window import Window
     from clickreel.warehouse.client import Client
 
@@ -305,30 +306,56 @@ def recommend(
     user: Annotated[str | None, typer.Argument(help="For whom: u_10 or 10.")] = None,
     *,
     film: Annotated[str | None, typer.Option("--film", help="Films like this one: its id or its title.")] = None,
+    session: Annotated[
+        str | None,
+        typer.Option("--session", help="What comes next in a session: its films' ids, the latest last: 12,331."),
+    ] = None,
+    new_user: Annotated[bool, typer.Option("--new-user", help="For somebody of whom nothing is known.")] = False,
     evaluate: Annotated[
-        bool, typer.Option("--evaluate", help="Measure the recommendations against popularity instead.")
+        bool, typer.Option("--evaluate", help="Measure the recommendations, and others, instead.")
     ] = False,
+    users: Annotated[
+        int | None,
+        typer.Option(
+            "--users", min=50, help="With --evaluate: measure on simulated worlds of so many people; needs no stack."
+        ),
+    ] = None,
+    seeds: Annotated[str, typer.Option("--seeds", help="Of those worlds: 1,2,3 or 1-5.")] = "1",
+    days: Annotated[int, typer.Option("--days", min=2, max=60, help="And how long they are.")] = 14,
     since: Annotated[str, typer.Option("--since", help="How much of the past is learnt from.")] = "28d",
     until: Until = None,
     limit: Limit = 10,
     profile_file: ProfileFile = None,
     json: Json = False,
 ) -> None:
-    """Films for a person, or films like a film: those opened in the same sessions.
+    """Films for a person, films like a film, or what comes next in a session.
 
-    Example: [bold]clickreel recommend u_10[/bold], or [bold]clickreel recommend --film 331[/bold]
+    Example: [bold]clickreel recommend u_10[/bold], [bold]clickreel recommend --film 331[/bold],
+    or [bold]clickreel recommend --evaluate --users 2000 --seeds 1-3[/bold]
     """
     from clickreel.errors import UsageError
     from clickreel.insight import recommend as answers
 
-    if (user is not None) + (film is not None) + evaluate != 1:
-        raise UsageError("one of USER, --film and --evaluate is needed", hint="clickreel recommend u_10")
+    if (user is not None) + (film is not None) + (session is not None) + new_user + evaluate != 1:
+        raise UsageError(
+            "one of USER, --film, --session, --new-user and --evaluate is needed", hint="clickreel recommend u_10"
+        )
+    if users is not None and not evaluate:
+        raise UsageError("--users goes with --evaluate", hint="clickreel recommend --evaluate --users 2000")
+    if users is not None:
+        _evaluate_worlds(users, seeds, days, json=json)
+        return
     number = answers.user_of(user) if user is not None else 0
     client, window = _opened(profile_file, since, until)
     if evaluate:
-        _evaluation(answers.evaluate(client, window), json=json)
+        _evaluation(client, window, json=json)
         return
-    if film is not None:
+    if session is not None:
+        films = [answers.film_of(client, part.strip()) for part in session.split(",")]
+        found = answers.for_session(client, films, window, limit=limit)
+    elif new_user:
+        found = answers.for_new_user(client, window, limit=limit)
+    elif film is not None:
         found = answers.for_film(client, answers.film_of(client, film), window, limit=limit)
     else:
         found = answers.for_user(client, number, window, limit=limit)
@@ -352,19 +379,23 @@ def _films(found: Recommendation) -> None:
         )
         for rank, film in enumerate(found.films, 1)
     ]
-    score = {"popular": "sessions>", "together": "probability>" if found.of == "film" else "score>"}[found.basis]
-    if found.of == "user" and found.basis == "together":
+    score = {
+        "popular": "sessions>", "rules": "score>", "together": "probability>" if found.of == "film" else "score>",
+    }[found.basis]  # fmt: skip
+    if found.of != "film" and found.basis != "popular":
         print_table((">", "film>", "title", score, "because of"), rows)
     else:
         print_table((">", "film>", "title", score), [row[:4] for row in rows])
 
 
-def _evaluation(found: object, *, json: bool) -> None:
-    from clickreel.insight.recommend import Evaluation
+def _evaluation(client: Client, window: Window, *, json: bool) -> None:
+    from clickreel.insight.recommend import evaluate
+    from clickreel.insight.recommenders.next_item_evaluation import clicks_of_warehouse, compare_methods
 
-    assert isinstance(found, Evaluation)
+    found = evaluate(client, window)
+    compared = compare_methods(clicks_of_warehouse(client, window))
     if json:
-        print_json(found.as_json())
+        print_json({**found.as_json(), "comparison": compared.as_json()})
         return
     print_err(f"learnt from the first four fifths of {_told(found.window)}, asked about the last")
     print_table(
@@ -376,6 +407,44 @@ def _evaluation(found: object, *, json: bool) -> None:
             ("", "", "MRR in 20", f"{found.next_mrr_20:.3f}", f"{found.popular_next_mrr_20:.3f}"),
             ("next new film of a person", f"{found.people:,}", "hit rate in 10",
              f"{found.people_hit_rate_10:.3f}", f"{found.popular_people_hit_rate_10:.3f}"),
+        ],
+    )  # fmt: skip
+    _methods(compared)
+
+
+def _evaluate_worlds(users: int, seeds: str, days: int, *, json: bool) -> None:
+    from clickreel.audit.realism.world_columns import seeds_of
+    from clickreel.insight.recommenders.next_item_evaluation import clicks_of_world, compare_methods
+    from clickreel.simulate.settings import WorldSettings
+
+    compared = {
+        seed: compare_methods(clicks_of_world(WorldSettings(seed=seed, users=users), days)) for seed in seeds_of(seeds)
+    }
+    if json:
+        print_json(
+            {
+                "users": users,
+                "days": days,
+                "worlds": [{"seed": seed, **one.as_json()} for seed, one in compared.items()],
+            }
+        )
+        return
+    for seed, one in compared.items():
+        print_err(f"a world of {users:,} people, {days} days, seed {seed}")
+        _methods(one)
+
+
+def _methods(found: MethodComparison) -> None:
+    print_err(f"next film of the session: {found.questions:,} asked, learnt from {found.clicks:,} clicks before them")
+    print_table(
+        ("method", "MRR@20>", "95 % interval>", "HR@10>", "HR@20>", "coverage>", "control / POP>"),
+        [
+            (
+                one.name, f"{one.mrr_20:.3f}", f"{one.mrr_20_low:.3f}-{one.mrr_20_high:.3f}", f"{one.hit_rate_10:.3f}",
+                f"{one.hit_rate_20:.3f}", f"{one.coverage:.2f}",
+                f"{found.control[one.name]:.2f}" if one.name in found.control else "",
+            )
+            for one in found.methods
         ],
     )  # fmt: skip
 

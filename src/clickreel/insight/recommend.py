@@ -12,11 +12,14 @@ fading by half .248, by 15 % .282, by 5 % .295, not at all .291; 50 films by 5 %
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from clickreel.errors import UsageError
 from clickreel.insight.queries import text
+from clickreel.insight.recommenders.item_pairs import CLICKS_GIVEN, LAGS
+from clickreel.insight.recommenders.item_pairs import FADE as SESSION_FADE
 from clickreel.insight.window import Window
 from clickreel.warehouse.client import Client
 
@@ -53,9 +56,9 @@ class Recommendation:
     """A ranked list.
 
     Attributes:
-        of: ``film`` or ``user``.
-        id: Whose.
-        basis: ``together``: films that share sessions; ``popular``: nothing is known, so the films opened most.
+        of: ``film``, ``user`` or ``session``.
+        id: Whose; of a session the film that was opened last, 0 for a new user.
+        basis: ``together``: films that share sessions; ``rules``: films that follow; ``popular``: nothing is known, so the films opened most.
         window: The stretch of time that was learnt from.
         films: The films, best first.
     """
@@ -176,11 +179,42 @@ def for_user(client: Client, user: int, window: Window, *, limit: int = 10) -> R
     rows = client.rows(text("recommend"), {**window.parameters, **_WEIGHT, "user": user, "limit": limit})
     if not rows:
         return Recommendation("user", user, "popular", window, _popular(client, window, user, limit))
-    films = tuple(
-        Film(int(film), str(title), float(score), int(because), str(because_title))
-        for film, title, score, because, because_title in rows
-    )
-    return Recommendation("user", user, "together", window, films)
+    return Recommendation("user", user, "together", window, tuple(_because(row) for row in rows))
+
+
+def for_session(client: Client, films: Sequence[int], window: Window, *, limit: int = 10) -> Recommendation:
+    """What comes next in a session, by sequential rules; the popular films when its films were never followed by any.
+
+    The film that was opened last may come again: people go back to compare.
+
+    Args:
+        client: The warehouse.
+        films: Films opened in the session, the latest last.
+        window: What is learnt from.
+        limit: How many films.
+    """
+    latest = list(films)[: -CLICKS_GIVEN - 1 : -1]
+    rules = {
+        "films": latest,
+        "weights": [SESSION_FADE**back for back in range(len(latest))],
+        "lags": LAGS,
+        "shrink": SHRINK,
+    }
+    rows = client.rows(text("next_in_session"), {**window.parameters, **rules, "limit": limit})
+    last = int(films[-1])
+    if not rows:
+        return Recommendation("session", last, "popular", window, _popular(client, window, 0, limit))
+    return Recommendation("session", last, "rules", window, tuple(_because(row) for row in rows))
+
+
+def for_new_user(client: Client, window: Window, *, limit: int = 10) -> Recommendation:
+    """For somebody of whom nothing is known: the films opened most."""
+    return Recommendation("user", 0, "popular", window, _popular(client, window, 0, limit))
+
+
+def _because(row: tuple[Any, ...]) -> Film:
+    film, title, score, because, because_title = row
+    return Film(int(film), str(title), float(score), int(because), str(because_title))
 
 
 def _popular(client: Client, window: Window, user: int, limit: int) -> tuple[Film, ...]:

@@ -1,0 +1,1 @@
+"""Recommenders of the next film, each behind one small protocol, and their evaluation."""
