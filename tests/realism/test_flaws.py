@@ -60,6 +60,15 @@ def test_rates_as_configured_and_ids_as_in_the_ledger() -> None:
     }
 
 
+def test_what_arrives_twice_around_the_beginning_of_the_stream_is_no_difference() -> None:
+    """Its first delivery is not in the stream: what there is of it is old, and stands once."""
+    order = [*range(20, 40), 3, *range(40, N)]
+    assert _found(order, _ledger([("duplicate_same", 3)]))["not in both"] == 0
+    # The same later on is one delivery too few, and a row behind that the ledger does not know.
+    order = [*range(20, 500), *range(501, 520), 500, *range(520, N)]
+    assert _found(order, _ledger([("duplicate_same", 500)]))["not in both"] == 2
+
+
 def test_a_rate_that_misses_its_target_is_told() -> None:
     """Half of what was configured."""
     values = _found([*range(N), 1, 2], _ledger([("duplicate_same", 1), ("duplicate_same", 2)], duplicate=0.004))

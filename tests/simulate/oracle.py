@@ -117,7 +117,7 @@ class Browser:
         if number == 0:
             way = find(list_visits.FIRST_CUMULATIVE[self.entry], draw(self.key, SessionStream.LANDING))
             page = int(list_visits.FIRST_PAGES[way])
-        if number == 0 or draw(key, at.SWITCH) >= list_visits.INTEREST_LASTS:
+        if number == 0 or draw(key, at.SWITCH) >= self.world.settings.interest_lasts:
             self.begun = (number, key, self._interest(key))
         assert self.begun is not None
         begun_at, begun_key, interest = self.begun

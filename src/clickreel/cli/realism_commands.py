@@ -166,11 +166,10 @@ def fit(
 
     Example: [bold]clickreel fit clicks.csv --out world.toml[/bold]
 
-    Lengths, gaps, repeats and the hour are fitted on one half of the sessions and judged on the other; popularity and drift are told beside them. Exits
-    with 6 when a fitted statistic is off by more than a tenth. From STATS.json, which holds one half, the fit is judged by what it was fitted on.
+    Lengths, gaps, repeats, popularity, the rhythm of day and week and the returns of users (where the log names them) are fitted on
+    one half of the users, or of the sessions, and judged on the other; drift is told beside them. Exits with 6 when a fitted statistic is off by
+    more than a tenth. From STATS.json, which holds one half, the fit is judged by what it was fitted on.
     """
-    from dataclasses import asdict
-
     from clickreel.audit.realism.click_files import read_clicks
     from clickreel.audit.realism.fitting import KNOBS, LogStatistics, fit_world
     from clickreel.errors import VerificationError
@@ -182,24 +181,25 @@ def fit(
         clicks = read_clicks(log)
         half, other = (LogStatistics.from_log(clicks.half(part)) for part in (0, 1))
     if statistics is not None:
-        write_json(statistics, asdict(half))
+        write_json(statistics, half.as_json())
     found = fit_world(half, other, progress=print_err)
     if out is not None:
         out.write_text(found.toml(), encoding="utf-8")
     if json:
         print_json(found.as_json())
     else:
-        told = {name: knob for name, knob, _, _ in KNOBS}
-        ours, theirs = asdict(found.ours), asdict(found.theirs)
+        told = {knob.statistic: knob.setting for knob in KNOBS}
+        ours, theirs = found.ours.as_json(), found.theirs.as_json()
         rows = [
             (
                 name,
-                f"{theirs[name]:.4g}",
-                f"{ours[name]:.4g}",
-                f"{ours[name] / theirs[name] - 1:+.1%}",
+                f"{there:.4g}",
+                f"{here:.4g}",
+                f"{here / there - 1:+.1%}",
                 told.get(name, "told"),
             )
-            for name in theirs
+            for name, there in theirs.items()
+            if there and (here := ours[name]) is not None
         ]
         print_table(("statistic", "log>", "world>", "off by>", "setting"), rows)
         if out is None:

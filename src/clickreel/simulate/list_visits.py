@@ -55,7 +55,6 @@ LATER_CUMULATIVE = np.cumsum([0.15, 0.30, 0.30, 0.25])
 LATER_PAGE = np.array([HOME, BROWSE, SEARCH, RECOMMENDATIONS], np.uint8)
 OWN_CATEGORY = 0.80  # share of the browse visits that go to the category of the interest
 
-INTEREST_LASTS = 0.68  # chance that the next list serves the same interest
 FIRST_TASTE, SECOND_TASTE, BY_HOUR = 0.38, 0.20, 0.24  # what an interest is drawn from; the rest is anything
 FAVOURITES = 8
 FAVOURITE_ANCHOR = 0.25  # share of the sessions that begin with one of the person's favourites
@@ -203,7 +202,7 @@ def list_visits(
     start_ms = episodes.start_ms[episode]
     first_taste, second_taste = (column[episode] for column in tastes_of(episodes.person, taste))
 
-    changes = (number == 0) | (draw(key, VisitStream.SWITCH) >= INTEREST_LASTS)
+    changes = (number == 0) | (draw(key, VisitStream.SWITCH) >= settings.interest_lasts)
     begins = np.maximum.accumulate(np.where(changes, np.arange(len(key)), 0))
     interest = _interests(key, person, start_ms, (first_taste, second_taste), taste=taste, settings=settings)[begins]
 

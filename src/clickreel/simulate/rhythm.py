@@ -44,7 +44,8 @@ class Rhythm:
         self._zones = settings.zones
         self._zone_cumulative = np.cumsum([share for _, share in self._zones])
         self._profiles = [[_profile(settings, weekday, hours) for hours, _ in self._zones] for weekday in range(7)]
-        sizes = (WEEKDAYS if settings.weekly else np.ones(7)) * [
+        week = WEEKDAYS**settings.week_swing if settings.weekly else np.ones(7)
+        sizes = week * [
             sum(share * profile[1] for (_, share), profile in zip(self._zones, day, strict=True))
             for day in self._profiles
         ]
@@ -114,9 +115,9 @@ class Rhythm:
         # Ten years of growth: the session numbers of a world must not change with the date.
         growth = (1 + max(settings.growth, 0.0)) ** 10
         weather = float(np.exp(3 * settings.weather))
-        return float(
-            HOURS.max() / HOURS.mean() * WEEKDAYS.max() * settings.evening_factor * _HOLIDAY_FACTOR * growth * weather
-        )
+        hours, week = HOURS**settings.day_swing, WEEKDAYS**settings.week_swing
+        busiest = float(hours.max() / hours.mean() * week.max() / week.mean())
+        return busiest * settings.evening_factor * _HOLIDAY_FACTOR * growth * weather
 
 
 def zones_of(cumulative: F64, person: U64) -> NDArray[np.int64]:
@@ -145,8 +146,9 @@ def _profile(settings: WorldSettings, weekday: int, zone_h: float) -> tuple[F64,
     """The profile of a day in a time zone: its cumulative share at each quarter hour of UTC, and its size over the mean day."""
     quarter = (np.arange(96) + 0.5) / 4 + settings.time_zone_h + zone_h
     local = quarter % 24
-    density = np.interp(local, np.arange(-0.5, 25), np.concatenate([HOURS[-1:], HOURS, HOURS[:1]]))
+    hours = HOURS**settings.day_swing
+    density = np.interp(local, np.arange(-0.5, 25), np.concatenate([hours[-1:], hours, hours[:1]]))
     local_weekday = (weekday + np.floor(quarter / 24)) % 7
     density = np.where((local_weekday == 4) & (local >= 18), density * settings.evening_factor, density)
     cumulative = np.concatenate([[0.0], np.cumsum(density)])
-    return cumulative / cumulative[-1], float(cumulative[-1] / (HOURS.mean() * 96))
+    return cumulative / cumulative[-1], float(cumulative[-1] / (hours.mean() * 96))

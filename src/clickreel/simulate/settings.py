@@ -16,8 +16,6 @@ from clickreel.simulate.intervention import parse_change
 # The next number is due whenever the same settings begin to give other events; runs are named after it too.
 MODEL_VERSION = 3
 USERS_MAX = 20_000_000
-# Events a person makes on a day when nothing else is said: a little over 5 M events in 28 days for 20,000 people.
-EVENTS_PER_USER_DAY = 9.2
 # Nothing given: some seven thousand people, each of whom comes more than once a day, so that sessions can be watched. In five minutes
 # of messages (600) some seventy sessions are seen, most of them from several events.
 MEAN_RATE_DEFAULT = 2.0
@@ -32,10 +30,10 @@ class WorldSettings:
 
     * ``rate``: a flat day, evenly spaced; ``mean_rate``: the rhythm of day and week, with this mean. The audience is made to fit;
     * ``users`` with one of the two: so many people, who come as often as the rate needs;
-    * ``users`` alone: so many people, nine events a day each;
+    * ``users`` alone: so many people, ``events_per_user`` a day each;
     * none: ``mean_rate = 2`` and ``users = 7000``.
 
-    A rate alone means 9.2 events a person and day: 20 events a second are 188,000 people.
+    A rate alone means ``events_per_user`` a person and day: at its 9.2, 20 events a second are 188,000 people.
 
     Raises:
         UsageError: Values that cannot go together.
@@ -56,6 +54,12 @@ class WorldSettings:
     )
     mean_rate: float | None = setting(
         None, "Events a second on the mean, with the rhythm of day and week.", minimum=0.001, maximum=1_000_000
+    )
+    events_per_user: float = setting(
+        9.2,
+        "Events a person makes a day, unless people and a rate are both given: 5 M events in 28 days for 20,000 people.",
+        minimum=0.01,
+        maximum=500.0,
     )
     activity_sigma: float = setting(
         2.4, "Spread of people's lasting activity: sigma of a log-normal; phases come on top of it.",
@@ -86,6 +90,24 @@ class WorldSettings:
     )
     page_again: float = setting(
         0.22, "Chance that after a film's page it, or one opened before, is opened again.", minimum=0.0, maximum=0.9
+    )
+    interest_lasts: float = setting(
+        0.68,
+        "Chance that the next list serves the same interest: the lower, the faster it drifts.",
+        minimum=0.0,
+        maximum=0.98,
+    )
+    popularity: float = setting(
+        1.0,
+        "Scales the exponents by which popularity falls with rank: 0 is none, 2 is steep.",
+        minimum=0.0,
+        maximum=3.0,
+    )
+    day_swing: float = setting(
+        1.0, "Scales the rhythm of the day, on the logarithm: 0 is flat, 2 doubles it.", minimum=0.0, maximum=2.0
+    )
+    week_swing: float = setting(
+        1.0, "Scales the rhythm of the week, on the logarithm; below 0 weekends are quieter.", minimum=-5.0, maximum=5.0
     )
     time_zone_h: float = setting(0.0, "Hours by which the people's clock is ahead of UTC.", minimum=-12.0, maximum=14.0)
     time_zones: str = setting(

@@ -18,7 +18,7 @@ from clickreel.simulate.draws import F64
 from clickreel.simulate.list_visits import looks
 from clickreel.simulate.population import Population, bot_people
 from clickreel.simulate.rhythm import DAY_MS, Rhythm
-from clickreel.simulate.settings import EVENTS_PER_USER_DAY, USERS_DEFAULT, USERS_MAX, WorldSettings
+from clickreel.simulate.settings import USERS_DEFAULT, USERS_MAX, WorldSettings
 from clickreel.simulate.timeline import WorldModel
 from clickreel.simulate.traffic import (
     BOT_VISITS,
@@ -128,7 +128,7 @@ def _people(settings: WorldSettings, most: float) -> tuple[int, float]:
     target = settings.target_rate
     people = USERS_DEFAULT if settings.nothing_given else settings.users
     if people is not None:
-        per_day = EVENTS_PER_USER_DAY if target is None else target * _DAY_S / people
+        per_day = settings.events_per_user if target is None else target * _DAY_S / people
         if per_day > most:
             raise UsageError(
                 f"{people} users cannot make {target:g} events a second (at most {people * most / _DAY_S:.3g})",
@@ -136,7 +136,7 @@ def _people(settings: WorldSettings, most: float) -> tuple[int, float]:
             )
         return people, per_day
     assert target is not None
-    people = max(1, round(target * _DAY_S / min(EVENTS_PER_USER_DAY, most)))
+    people = max(1, round(target * _DAY_S / min(settings.events_per_user, most)))
     if people > _PEOPLE_WANTED_MAX:
         people = max(_PEOPLE_WANTED_MAX, round(target * _DAY_S / (0.8 * most)))
     if people > USERS_MAX:

@@ -62,8 +62,14 @@ class Taste:
     has_category: NDArray[np.bool_]
 
 
-def taste(seed: int, catalogue: Catalogue) -> Taste:
-    """The taste of a world: a function of its seed and its films."""
+def taste(seed: int, catalogue: Catalogue, steepness: float = 1.0) -> Taste:
+    """The taste of a world: a function of its seed and its films.
+
+    Args:
+        seed: Of the world.
+        catalogue: Its films.
+        steepness: Factor of the exponents by which popularity falls with rank.
+    """
     count = len(catalogue)
     names = catalogue.category_names()
     place = {name: i for i, name in enumerate(names)}
@@ -71,7 +77,7 @@ def taste(seed: int, catalogue: Catalogue) -> Taste:
     for film, of_film in enumerate(catalogue.categories):
         has[[place[name] for name in of_film], film] = True
     main = np.array([place[of_film[0]] for of_film in catalogue.categories])
-    weight = _popularity(seed, catalogue)
+    weight = _popularity(seed, catalogue, steepness)
     segment, segment_category = _segments(seed, catalogue, main, weight)
     log_liking = np.log(weight) + _affinity(seed, segment, segment_category, main, has)
     share = np.bincount(segment, weight, len(segment_category))
@@ -91,7 +97,7 @@ def taste(seed: int, catalogue: Catalogue) -> Taste:
     )
 
 
-def _popularity(seed: int, catalogue: Catalogue) -> F64:
+def _popularity(seed: int, catalogue: Catalogue, steepness: float) -> F64:
     """The broken power law over ranks dealt out by the seed."""
     count = len(catalogue)
     rank = np.empty(count)
@@ -107,6 +113,7 @@ def _popularity(seed: int, catalogue: Catalogue) -> F64:
     rank[np.lexsort((keys, chance))] = np.arange(1, count + 1)
     broken_at = max(count / 10, 1.0)
     weight: F64 = np.where(rank <= broken_at, rank**-_HEAD, broken_at ** (_TAIL - _HEAD) * rank**-_TAIL)
+    weight **= steepness
     weight /= weight.sum()
     return weight
 

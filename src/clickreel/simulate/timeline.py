@@ -74,7 +74,7 @@ class WorldModel:
             settings = replace(settings, ranker=self.change.value)
         self.settings = settings
         self.catalogue = catalogue
-        self.taste: Taste = taste(settings.seed, catalogue)
+        self.taste: Taste = taste(settings.seed, catalogue, settings.popularity)
         film = np.flatnonzero(catalogue.film_id == self.change.film_id)
         self.placed = (int(film[0]), int(self.change.value)) if self.change.kind == "place" and len(film) else None
         more = [added_burst(int(film[0]), self.change)] if self.change.kind == "burst" and len(film) else []

@@ -1,4 +1,4 @@
-"""Click logs of anybody, from files: a session, an item and a time in each row, under whatever names."""
+"""Click logs of anybody, from files: a session, an item and a time in each row, perhaps a user, under whatever names."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ NAMES = {
     "item": ("filmid", "itemid", "item", "aid", "articleid", "productid", "productskuhash", "film"),
     "time": ("eventts", "tsms", "timestamp", "servertimestampepochms", "ts", "time", "eventtime", "eventdate"),
 }
+USER_NAMES = ("userid", "user", "visitorid")
 _HEADLESS = ("session", "timestamp", "item", "category")  # yoochoose-clicks.dat, from which RSC15 is made
 _SUFFIXES = (".parquet", ".csv", ".jsonl", ".dat")
 
@@ -80,8 +81,12 @@ def log_from_table(table: pa.Table, what: str) -> ClickLog:
             table = table.filter(pc.equal(kind, "detail_view"))
     session, item, time = (table[found[part]] for part in ("session", "item", "time"))
     known = pc.and_(pc.and_(pc.is_valid(session), pc.is_valid(item)), pc.is_valid(time))
+    user = next((plain[name] for name in USER_NAMES if name in plain and plain[name] != found["session"]), None)
     return ClickLog.from_columns(
-        _codes(session.filter(known)), _codes(item.filter(known)), _times_ms(time.filter(known))
+        _codes(session.filter(known)),
+        _codes(item.filter(known)),
+        _times_ms(time.filter(known)),
+        None if user is None else _codes(table[user].filter(known)),
     )
 
 

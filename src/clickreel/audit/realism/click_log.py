@@ -35,14 +35,21 @@ class ClickLog:
         session: Code of the session, never falling (int64[n]).
         item: Code of the item (int64[n]).
         ts_ms: Time (int64[n]).
+        user: Number of the user (int64[n]); ``None`` where the log does not say.
     """
 
     session: NDArray[np.int64]
     item: NDArray[np.int64]
     ts_ms: NDArray[np.int64]
+    user: NDArray[np.int64] | None = None
 
     @staticmethod
-    def from_columns(session: NDArray[np.int64], item: NDArray[np.int64], ts_ms: NDArray[np.int64]) -> ClickLog:
+    def from_columns(
+        session: NDArray[np.int64],
+        item: NDArray[np.int64],
+        ts_ms: NDArray[np.int64],
+        user: NDArray[np.int64] | None = None,
+    ) -> ClickLog:
         """Sort and number clicks, given in any order; sessions of one click say nothing here and are left out (Hidasi et al. do so too)."""
         codes, session = np.unique(session, return_inverse=True)
         kept = np.bincount(session, minlength=len(codes))[session] >= 2
@@ -53,14 +60,18 @@ class ClickLog:
         session, ts_ms = session[order], ts_ms[order]
         dense = np.zeros(len(session), np.int64)
         dense[1:] = np.cumsum(session[1:] != session[:-1])
-        return ClickLog(dense, np.unique(item[order], return_inverse=True)[1].astype(np.int64), ts_ms)
+        items = np.unique(item[order], return_inverse=True)[1].astype(np.int64)
+        return ClickLog(dense, items, ts_ms, None if user is None else user[kept][order])
 
     @staticmethod
     def from_timeline(timeline: EventTable) -> ClickLog:
         """The detail views of a stream."""
         rows = np.flatnonzero(timeline.event_type == EVENT_TYPES.index("detail_view"))
         return ClickLog.from_columns(
-            timeline.session[rows].astype(np.int64), timeline.film[rows].astype(np.int64), timeline.ts_ms[rows]
+            timeline.session[rows].astype(np.int64),
+            timeline.film[rows].astype(np.int64),
+            timeline.ts_ms[rows],
+            timeline.user[rows].astype(np.int64),
         )
 
     def __len__(self) -> int:
@@ -102,9 +113,10 @@ class ClickLog:
         return np.log(np.maximum(np.diff(self.ts_ms)[self.inner] / 1000.0, _SHORTEST_S))
 
     def half(self, part: int) -> ClickLog:
-        """The sessions with an even (0) or odd (1) number: halves that differ by chance only."""
-        rows = self.session % 2 == part
-        return ClickLog.from_columns(self.session[rows], self.item[rows], self.ts_ms[rows])
+        """The users, or where they are not known the sessions, with an even (0) or odd (1) number: halves that differ by chance only."""
+        rows = (self.session if self.user is None else self.user) % 2 == part
+        user = None if self.user is None else self.user[rows]
+        return ClickLog.from_columns(self.session[rows], self.item[rows], self.ts_ms[rows], user)
 
     def features(self) -> F64:
         """What is known of each session without knowing the items: :data:`FEATURES` (float64[sessions, 9]); NaN where there is none."""
