@@ -160,6 +160,24 @@ def test_records_of_others_are_counted_apart(streamed: Streamed) -> None:
     assert figures(report, "foreign") == [(3,), (3,), (3,)]
 
 
+def test_broken_records_of_others_do_not_move_ours(client: Client) -> None:
+    """However close together they stand: between any two of ours, by twos and threes, and behind the last one."""
+    streamed = Streamed(client)
+    log = streamed.logs[1]
+    broken = [log[0]._replace(value=b"not json %d" % number) for number in range(70)]
+    ours, log[:] = list(log), []
+    for place, record in enumerate(ours):
+        log.append(record)
+        if 100 <= place < 130 or place == len(ours) - 1:
+            log += [broken.pop() for _ in range(1 + place % 3)]
+    streamed.renumber()
+    streamed.land()
+    report = streamed.verify()
+    assert figures(report, "missing", "doubled", "out_of_place") == [(0, 0, 0)] * 3
+    assert report.partitions[1].foreign == len(log) - len(ours) > 30
+    assert report.ok
+
+
 def test_rows_of_others_are_not_counted_as_landed(streamed: Streamed) -> None:
     """The figure is that of the run."""
     streamed.topic.send(9)

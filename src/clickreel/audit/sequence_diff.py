@@ -138,6 +138,11 @@ class SequenceDiff:
             short = (len(expected) < WINDOW and not expected_end) or (len(found) < WINDOW and not found_end)
             if short:
                 break
+            strangers = self._strangers(expected, found)
+            if strangers.any():
+                self._surplus(found.part(strangers))
+                found = found.part(~strangers)
+                continue
             left, right = _agreement(expected.name[:WINDOW], found.name[:WINDOW])
             if right == len(found) and found_end and not complete:
                 left = 0  # nothing found agrees any more: what is expected may still come
@@ -151,6 +156,15 @@ class SequenceDiff:
             self._surplus(found)
             found = found.part(slice(0, 0))
         self._expected, self._found = [expected], [found]
+
+    @staticmethod
+    def _strangers(expected: SequenceRows, found: SequenceRows) -> NDArray[np.bool_]:
+        """Found rows without an id that are not expected soon: somebody else's broken records, which stand in nobody's way (bool[n])."""
+        unknown = found.id_lo[:WINDOW] == 0
+        out = np.zeros(len(found), bool)
+        if unknown.any():
+            out[:WINDOW] = unknown & ~np.isin(found.name[:WINDOW], expected.name[:WINDOW])
+        return out
 
     def _begin(
         self, expected: SequenceRows, found: SequenceRows, *, found_end: bool

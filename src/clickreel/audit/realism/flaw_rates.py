@@ -72,7 +72,8 @@ def _first_delivered_before(
     begin = columns.ts_ms[:_BEGINNING].max(initial=0)
     old = np.intersect1d(prints[behind & (columns.ts_ms < begin)], doubled)
     values, counts = np.unique(prints[np.isin(prints, old)], return_counts=True)
-    return values[counts == 1]
+    once: NDArray[np.uint64] = values[counts == 1]
+    return once
 
 
 def flaws(evidence: Evidence) -> Measurement:
