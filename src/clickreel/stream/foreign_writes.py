@@ -13,9 +13,8 @@ from typing import NamedTuple
 from clickreel.quantities import quantity
 from clickreel.simulate.world import World
 from clickreel.stream.broker import Broker
-from clickreel.stream.offset_ranges import collect_ranges
 from clickreel.stream.producer_lease import SecondWriterError
-from clickreel.stream.tail import tail
+from clickreel.stream.tail import read_tails
 
 # So long after the start every gap is read at once, because a killed predecessor may be the cause; afterwards one now and then.
 _SUSPICION_MS = 30_000
@@ -75,8 +74,8 @@ class ForeignWriteDetector:
         self._looked_ms = now_ms
         spans, self._spans = self._spans, {}
         wanted = {p: (span.first, span.last + 1) for p, span in spans.items()}
-        for partition, records in collect_ranges(self._broker, self._topic, wanted).items():
-            span, own = spans[partition], len(tail(records, self._run_tag).own())
+        for partition, seen in read_tails(self._broker, self._topic, wanted, self._run_tag).items():
+            span, own = spans[partition], len(seen.own())
             extra = own - (span.upto - span.before)
             if extra > 0:
                 raise SecondWriterError(

@@ -86,12 +86,19 @@ class RecordBatch:
         """Size of the keys and values, and of where they begin."""
         return int(self.keys.nbytes + self.values.nbytes)
 
-    def records(self) -> list[Record]:
-        """The same one by one."""
-        columns = (self.offsets.tolist(), self.timestamps_ms.tolist(), self.keys.to_pylist(), self.values.to_pylist())
+    def records(self, rows: NDArray[np.intp] | None = None) -> list[Record]:
+        """The same one by one, or some rows of it."""
+        chosen = np.arange(len(self)) if rows is None else rows
+        columns = (
+            chosen.tolist(),
+            self.offsets[chosen].tolist(),
+            self.timestamps_ms[chosen].tolist(),
+            self.keys.take(pa.array(chosen)).to_pylist(),
+            self.values.take(pa.array(chosen)).to_pylist(),
+        )
         return [
             Record(self.partition, offset, timestamp, key, value, self.headers.get(row, ()))
-            for row, (offset, timestamp, key, value) in enumerate(zip(*columns, strict=True))
+            for row, offset, timestamp, key, value in zip(*columns, strict=True)
         ]
 
     def key(self, row: int) -> bytes | None:

@@ -29,11 +29,11 @@ from clickreel.simulate import ids
 from clickreel.simulate.world import World
 from clickreel.stream.broker import Bounds, Broker, TopicState
 from clickreel.stream.encoded_batch import DeliveryBuffer, EncodedBatch, PartitionPosition, encode_batch
-from clickreel.stream.offset_ranges import collect_ranges
+from clickreel.stream.offset_ranges import Ranges
 from clickreel.stream.partition import partitions
 from clickreel.stream.producer_lease import CommitMetadata
 from clickreel.stream.record_batch import Record
-from clickreel.stream.tail import FOREIGN, OWN, UNREADABLE, Tail, event_ids, tail
+from clickreel.stream.tail import OWN, UNREADABLE, Tail, event_ids, read_tails
 
 # So many of the run's records in a row fix the position beyond doubt; two stretches this long are never equal, duplicates included.
 _ENOUGH = 32
@@ -127,9 +127,9 @@ class ResumePlanner:
         open_, depth = wanted, _WINDOW
         while open_:
             spans = {p: self._span(p, depth) for p in open_}
-            for p, records in collect_ranges(self._broker, self._state.name, spans).items():
-                out[p] = tail(records, self.world.run_tag)
-                self._refuse_misplaced(p, out[p])
+            for p, seen in self._read(spans).items():
+                out[p] = seen
+                self._refuse_misplaced(p, seen)
             open_ = [p for p in open_ if len(out[p].own()) < _ENOUGH and spans[p][0] > self._floor(p)]
             depth *= 8
             # Some of the run's records are enough to stop a long search: what is missing is read where it stands.
@@ -143,6 +143,9 @@ class ResumePlanner:
                 )
         return out
 
+    def _read(self, spans: Ranges) -> dict[int, Tail]:
+        return read_tails(self._broker, self._state.name, spans, self.world.run_tag)
+
     def _span(self, partition: int, depth: int) -> tuple[int, int]:
         high = self._bounds[partition].high
         return max(self._floor(partition), high - depth), high
@@ -150,11 +153,11 @@ class ResumePlanner:
     def window(self, partition: int, before: int, records: int) -> Tail:
         """The tail from ``records`` before an offset on."""
         span = max(self._floor(partition), before - records), self._bounds[partition].high
-        return tail(collect_ranges(self._broker, self._state.name, {partition: span})[partition], self.world.run_tag)
+        return self._read({partition: span})[partition]
 
     def reaches_first_record(self, partition: int, seen: Tail) -> bool:
         """Whether the tail reaches back to the first record that the run can have in the partition."""
-        return bool(seen.records) and seen.records[0].offset <= self._floor(partition)
+        return seen.start <= self._floor(partition)
 
     # Step 2: the run's own deliveries
 
@@ -239,9 +242,7 @@ class ResumePlanner:
         at = 0
         while True:
             span = (at, min(at + 4 * _WINDOW, self._bounds[partition].high))
-            seen = tail(
-                collect_ranges(self._broker, self._state.name, {partition: span})[partition], self.world.run_tag
-            )
+            seen = self._read({partition: span})[partition]
             if len(own := seen.own()):
                 return seen.records[own[0]], int(seen.ts_ms[own[0]])
             at = span[1]
@@ -315,7 +316,7 @@ class TailMatcher:
             if not self._planner.reaches_first_record(self._partition, self._seen):
                 own = self._seen.own()
                 offset = self._seen.records[own[-1]].offset
-                self._seen = self._planner.window(self._partition, offset, 8 * len(self._seen.records))
+                self._seen = self._planner.window(self._partition, offset, 8 * (offset + 1 - self._seen.start))
                 return None
             # All that the run has here fits in several places (a first event and its duplicate): it began at the first.
             sure = sure[:1]
@@ -376,8 +377,6 @@ class Alignment:
         """Compare backwards from the last own record, then forwards over unreadable ones."""
         at, matched, complete = row - 1, 1, True
         for index in range(last - 1, -1, -1):
-            if seen.kind[index] == FOREIGN:
-                continue
             if at < 0:
                 complete = complete and seen.kind[index] != OWN
             elif (seen.records[index].key, seen.records[index].value) == buffer[at]:

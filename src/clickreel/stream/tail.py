@@ -10,24 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickreel.simulate import ids
+from clickreel.stream.broker import Broker
+from clickreel.stream.offset_ranges import Ranges, read_ranges
 from clickreel.stream.record_batch import Record
 
 # A flaw may break the value around its id; whatever still shows one is believed, the rest is recognised by its bytes.
 _ID = re.compile(rb'"event_id"\s*:\s*"([0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})"')
 
-FOREIGN, UNREADABLE, OWN = 0, 1, 2
+UNREADABLE, OWN = 0, 1
 
 
 @dataclass(frozen=True)
 class Tail:
-    """Consecutive records of a partition.
+    """What a stretch of a partition holds that is a run's, or may be.
 
     Attributes:
-        records: The records, by offset.
-        kind: ``OWN`` where the id names the run, ``FOREIGN`` where it names another, ``UNREADABLE`` where there is none (uint8[n]).
+        start: Offset at which the stretch begins; it ends with the partition.
+        records: The records without an id of another run, by offset.
+        kind: ``OWN`` where the id names the run, ``UNREADABLE`` where there is none (uint8[n]).
         ts_ms: Event time out of the id, where there is one (int64[n]).
     """
 
+    start: int
     records: Sequence[Record]
     kind: NDArray[np.uint8]
     ts_ms: NDArray[np.int64]
@@ -49,9 +53,27 @@ def event_ids(values: Sequence[bytes | None]) -> tuple[NDArray[np.bool_], NDArra
     return known, hi, lo
 
 
-def tail(records: Sequence[Record], run_tag: int) -> Tail:
-    """Tell a run's records from others."""
-    known, hi, lo = event_ids([record.value for record in records])
-    tags, ts_ms, _, _ = ids.read(hi, lo)
-    kind = np.where(known, np.where(tags == run_tag, OWN, FOREIGN), UNREADABLE).astype(np.uint8)
-    return Tail(records, kind, ts_ms)
+def read_tails(broker: Broker, topic: str, ranges: Ranges, run_tag: int) -> dict[int, Tail]:
+    """Read ranges and keep what is a run's own or shows no id; raises as :func:`~clickreel.stream.offset_ranges.read_ranges` does.
+
+    Other runs may have written millions of records since: only their ids are looked at.
+    """
+    records: dict[int, list[Record]] = {partition: [] for partition in ranges}
+    kinds: dict[int, list[NDArray[np.uint8]]] = {partition: [] for partition in ranges}
+    times: dict[int, list[NDArray[np.int64]]] = {partition: [] for partition in ranges}
+    for batch in read_ranges(broker, topic, ranges):
+        known, hi, lo = event_ids(batch.values.to_pylist())
+        tags, ts_ms, _, _ = ids.read(hi, lo)
+        kept = np.flatnonzero(~known | (tags == run_tag))
+        records[batch.partition] += batch.records(kept)
+        kinds[batch.partition].append(np.where(known[kept], OWN, UNREADABLE).astype(np.uint8))
+        times[batch.partition].append(ts_ms[kept])
+    return {
+        partition: Tail(
+            start,
+            records[partition],
+            np.concatenate([np.empty(0, np.uint8), *kinds[partition]]),
+            np.concatenate([np.empty(0, np.int64), *times[partition]]),
+        )
+        for partition, (start, _) in ranges.items()
+    }
