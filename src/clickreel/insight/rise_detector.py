@@ -39,7 +39,7 @@ class RiseRule:
             the nearer one loses a few hundredths of its information.
         prior: Openings that each film is given beforehand, so that two people make no trend of a film that nobody opened for a week.
         overshoot: By how much the mean time to a false alarm is longer than the threshold; measured on worlds that are used for nothing
-            else (``docs/adr/0032``).
+            else (``docs/adr/0033``).
         items_min: So many are taken to be watched at least: among two films one false alarm a day would be a statistic that the mere
             passing of a day or two reaches.
         held: How many times the threshold a statistic is kept at most, so that a rise that is over is over soon.

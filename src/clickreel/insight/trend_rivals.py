@@ -1,6 +1,6 @@
 """Other rules for what is trending, each as a statistic by minute and film that is compared with a threshold.
 
-Where the thresholds come from, and what they give: ``docs/adr/0032``.
+Where the thresholds come from, and what they give: ``docs/adr/0033``.
 """
 
 from __future__ import annotations
