@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,8 @@ from clickreel.cli.target_options import ProfileFile, profile
 from clickreel.quantities import quantity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from clickreel.insight.activity import Count, SessionFigures
     from clickreel.insight.film_trends import Trend
     from clickreel.insight.recommend import Recommendation
@@ -19,10 +21,20 @@ if TYPE_CHECKING:
     from clickreel.insight.window import Window
     from clickreel.warehouse.client import Client
 
+DAY_MS = 86_400_000
+
 Until = Annotated[
     str | None, typer.Option("--until", help="End of the window: a time, or a span ago. [default: the newest event]")
 ]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many films.")]
+
+Prove = Annotated[
+    bool,
+    typer.Option(
+        "--prove",
+        help="The same numbers from the run simulated again, from raw rows and as answered; 6 when they differ.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -45,6 +57,58 @@ def _opened(path: Path | None, since: str, until: str | None) -> tuple[Client, W
     return client, window(client, length_ms, now_ms=now_ms, end_ms=end_ms)
 
 
+def _proved(
+    path: Path | None,
+    since: str,
+    until: str | None,
+    ask: Callable[[Client, Window], Mapping[str, Any]],
+    *,
+    before_ms: int,
+    json: bool,
+) -> None:
+    """Prove an answer and end with 6 unless it holds. Without --until the last minute, which may be on its way, is left out."""
+    import time
+
+    from clickreel import timespec
+    from clickreel.audit.answer_proof import prove
+    from clickreel.cli.target_options import topic_name
+    from clickreel.cli.verify_commands import find_run
+    from clickreel.ingest.run_ingest import credentials
+    from clickreel.insight.window import window
+
+    client, newest = _opened(path, since, None)
+    now_ms = int(time.time() * 1000)
+    end_ms = newest.end_ms - 60_000 if until is None else timespec.instant_ms(until, now_ms, "--until")
+    asked = window(client, timespec.span_ms(since, "--since"), now_ms=now_ms, end_ms=end_ms)
+    found_profile = profile(path)
+    proof = prove(
+        found_profile,
+        find_run(topic_name(None), None, {}, (None, None, None)),
+        lambda one: ask(one, asked),
+        begin_ms=asked.begin_ms - before_ms,
+        end_ms=asked.end_ms,
+        delivered_ms=newest.end_ms,
+        credentials=credentials(found_profile),
+    )
+    if json:
+        print_json(proof.as_json())
+    else:
+        print_err(f"{_told(asked)}, run {proof.run}: {proof.simulated:,} events simulated again")
+        print_table(
+            ("number", "truth>", "raw rows>", "answer>", ""),
+            [
+                (one.name, _cell(one.truth), _cell(one.raw), _cell(one.answer), "equal" if one.ok else "differs")
+                for one in proof.numbers
+            ],
+        )
+        if proof.foreign:
+            print_err(f"{proof.foreign:,} rows are not of this run: the truth cannot know them")
+        differing = sum(not one.ok for one in proof.numbers)
+        print_err("proved" if proof.ok else f"{differing} of {len(proof.numbers)} numbers differ")
+    if not proof.ok:
+        raise typer.Exit(6)
+
+
 def _told(window: Window) -> str:
     names = window.as_json()
     return f"{names['from'][:19]} to {names['until'][:19]} UTC"
@@ -62,6 +126,7 @@ def trending(
     seeds: Annotated[str, typer.Option("--seeds", help="Worlds of --evaluate, by seed: 1-5, or 1,3.")] = "1-5",
     days: Annotated[int, typer.Option("--days", min=10, max=40, help="Days of each; the first week is baseline.")] = 28,
     users: Annotated[int, typer.Option("--users", min=100, max=200_000, help="People of each.")] = 20_000,
+    prove: Prove = False,
     profile_file: ProfileFile = None,
     json: Json = False,
 ) -> None:
@@ -80,6 +145,17 @@ def trending(
         raise UsageError(f"--by {by}", hint="allowed: film, category")
     if evaluate:
         _trend_evaluation(seeds, days, users, json=json)
+        return
+    if prove:
+        # The baseline's days, and the day before the last one from which on the detector runs.
+        _proved(
+            profile_file,
+            since,
+            until,
+            lambda client, window: trends(client, window, limit=limit, by=by).as_json(),
+            before_ms=10 * DAY_MS,
+            json=json,
+        )
         return
     client, window = _opened(profile_file, since, until)
     found = trends(client, window, limit=limit, by=by)
@@ -203,6 +279,7 @@ def funnel(
     by: Annotated[
         str | None, typer.Option("--by", help="Split: device, referrer, page, category or hour (UTC).")
     ] = None,
+    prove: Prove = False,
     profile_file: ProfileFile = None,
     json: Json = False,
 ) -> None:
@@ -212,12 +289,20 @@ def funnel(
 
     What is counted is a meeting of a session with a film. "in order" took every step before; "at all" has the event, on whatever way.
     """
-    from clickreel.contract.vocabulary import EVENT_TYPES
     from clickreel.insight.funnel import funnel as ask
 
+    if prove:
+        _proved(
+            profile_file,
+            since,
+            until,
+            lambda client, window: ask(client, window, steps=_steps(steps), by=by).as_json(),
+            before_ms=DAY_MS,
+            json=json,
+        )
+        return
     client, window = _opened(profile_file, since, until)
-    wanted = tuple(step.strip() for step in steps.split(",")) if steps else EVENT_TYPES
-    found = ask(client, window, steps=wanted, by=by)
+    found = ask(client, window, steps=_steps(steps), by=by)
     if json:
         print_json(found.as_json())
         return
@@ -239,6 +324,12 @@ def funnel(
     print_table((*((by,) if by else ()), *head), rows)
 
 
+def _steps(text: str | None) -> tuple[str, ...]:
+    from clickreel.contract.vocabulary import EVENT_TYPES
+
+    return tuple(step.strip() for step in text.split(",")) if text else EVENT_TYPES
+
+
 def activity(
     *,
     since: Annotated[str, typer.Option("--since", help="Length of the window: 15m, 24h, 14d.")] = "24h",
@@ -246,6 +337,7 @@ def activity(
     step: Annotated[
         str | None, typer.Option("--step", help="Length of a bucket: 1m, 1h, 1d. [default: at most 60 buckets]")
     ] = None,
+    prove: Prove = False,
     profile_file: ProfileFile = None,
     json: Json = False,
 ) -> None:
@@ -257,6 +349,16 @@ def activity(
     from clickreel.insight.activity import activity as ask
 
     step_s = max(1, timespec.span_ms(step, "--step") // 1000) if step else None
+    if prove:
+        _proved(
+            profile_file,
+            since,
+            until,
+            lambda client, window: ask(client, window, step_s=step_s).as_json(),
+            before_ms=DAY_MS,
+            json=json,
+        )
+        return
     client, window = _opened(profile_file, since, until)
     found = ask(client, window, step_s=step_s)
     if json:
@@ -458,6 +560,7 @@ def chart(
     until: Until = None,
     limit: Limit = 20,
     sql: Annotated[bool, typer.Option("--sql", help="Print its statement instead.")] = False,
+    prove: Prove = False,
     profile_file: ProfileFile = None,
     json: Json = False,
 ) -> None:
@@ -477,6 +580,16 @@ def chart(
     asked = chart_named(name)
     if sql:
         typer.echo(asked.sql, nl=False)
+        return
+    if prove:
+        _proved(
+            profile_file,
+            since or asked.since,
+            until,
+            lambda client, window: asked.answer(client, window, limit=limit).as_json(),
+            before_ms=DAY_MS,
+            json=json,
+        )
         return
     client, window = _opened(profile_file, since or asked.since, until)
     found = asked.answer(client, window, limit=limit).as_json()

@@ -69,7 +69,7 @@ def verify(  # noqa: PLR0917 - one parameter an option
         "flaws": flaws,
     }
     name = topic_name(topic)
-    found = None if foreign else _run(name, run, options, (start, until, count))
+    found = None if foreign else find_run(name, run, options, (start, until, count))
     report = audit.verify(profile(profile_file), name, found, complete=found is not None and found.ends, wait_s=wait)
     if json:
         print_json(audit.summary(report))
@@ -79,7 +79,7 @@ def verify(  # noqa: PLR0917 - one parameter an option
         raise typer.Exit(6)
 
 
-def _run(
+def find_run(
     topic: str, name: str | None, options: dict[str, Any], span: tuple[str | None, str | None, int | None]
 ) -> ExpectedRun:
     """The run that is meant: from the flags when they say where it begins, else as it was saved when it was produced."""
