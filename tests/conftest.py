@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ os.environ.pop("CLICKREEL_PROFILE", None)
 os.environ.pop("CLICKREEL_PROJECT", None)
 # A run of a test begins where the test says; what `up` does by itself has tests of its own.
 os.environ["CLICKREEL_LOCAL_PAST"] = "now"
+# A shell ignores Ctrl-C for what it starts in the background, and every process that a test starts would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ class ClassScore:
 
 
 @dataclass(frozen=True)
-class MethodScore:
+class DetectorScore:
     """What a method makes of all bursts.
 
     Attributes:
@@ -125,7 +125,7 @@ class TrendEvaluation:
     films: int
     bursts_per_week: float
     arl_h: float
-    methods: tuple[MethodScore, ...]
+    methods: tuple[DetectorScore, ...]
 
     def as_json(self) -> dict[str, Any]:
         """All of it, for ``--json``; what is infinite is null."""
@@ -213,7 +213,7 @@ def spells(above: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.stack([film[first], minute[first], minute[last]], axis=1).astype(np.int64)
 
 
-def _score(name: str, found: list[_Judged], truths: list[list[BurstTruth]], arl_h: float, days: int) -> MethodScore:
+def _score(name: str, found: list[_Judged], truths: list[list[BurstTruth]], arl_h: float, days: int) -> DetectorScore:
     every = [truth for group in truths for truth in group]
     delay = np.array([one for judged in found for one in judged.delays])
     bound = np.array([truth.bound_min(arl_h) for truth in every])
@@ -235,7 +235,7 @@ def _score(name: str, found: list[_Judged], truths: list[list[BurstTruth]], arl_
             median(delay[within] / bound[within]),
         )
 
-    return MethodScore(
+    return DetectorScore(
         name,
         right / (right + wrong) if right + wrong else np.nan,
         right + wrong,

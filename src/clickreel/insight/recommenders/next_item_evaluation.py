@@ -35,7 +35,7 @@ _DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)
-class MethodScore:
+class RecommenderScore:
     """What a recommender reached.
 
     Attributes:
@@ -70,7 +70,7 @@ class MethodComparison:
 
     questions: int
     clicks: int
-    methods: tuple[MethodScore, ...]
+    methods: tuple[RecommenderScore, ...]
     control: dict[str, float]
 
     def as_json(self) -> dict[str, Any]:
@@ -160,10 +160,10 @@ def _reciprocal(ranks: I64) -> NDArray[np.float64]:
     return np.where(ranks <= DEPTH, 1.0 / ranks, 0.0)
 
 
-def _score(split: NextItemSplit, method: Recommender) -> MethodScore:
+def _score(split: NextItemSplit, method: Recommender) -> RecommenderScore:
     ranks, recommended = _ranks(split, method)
     low, high = _interval(_reciprocal(ranks), split.clicks.session[split.asked])
-    return MethodScore(
+    return RecommenderScore(
         name=method.name,
         mrr_20=float(_reciprocal(ranks).mean()),
         mrr_20_low=low,
