@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clickreel.cli.answer_proofs import DAY_MS, Prove, open_warehouse, show_proof, told
 from clickreel.cli.output import Json, print_err, print_json, print_table
-from clickreel.cli.target_options import ProfileFile, profile
+from clickreel.cli.target_options import ProfileFile
 from clickreel.quantities import quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from clickreel.insight.activity import Count, SessionFigures
     from clickreel.insight.film_trends import Trend
     from clickreel.insight.recommend import Recommendation
@@ -21,97 +19,17 @@ if TYPE_CHECKING:
     from clickreel.insight.window import Window
     from clickreel.warehouse.client import Client
 
-DAY_MS = 86_400_000
 
 Until = Annotated[
     str | None, typer.Option("--until", help="End of the window: a time, or a span ago. [default: the newest event]")
 ]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many films.")]
 
-Prove = Annotated[
-    bool,
-    typer.Option(
-        "--prove",
-        help="The same numbers from the run simulated again, from raw rows and as answered; 6 when they differ.",
-    ),
-]
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     for command in (trending, funnel, activity, recommend, chart):
         app.command()(command)
-
-
-def _opened(path: Path | None, since: str, until: str | None) -> tuple[Client, Window]:
-    import time
-
-    from clickreel import timespec
-    from clickreel.insight.window import window
-    from clickreel.warehouse.client import connect
-
-    length_ms = timespec.span_ms(since, "--since")
-    now_ms = int(time.time() * 1000)
-    end_ms = None if until is None else timespec.instant_ms(until, now_ms, "--until")
-    client = connect(profile(path))
-    return client, window(client, length_ms, now_ms=now_ms, end_ms=end_ms)
-
-
-def _proved(
-    path: Path | None,
-    since: str,
-    until: str | None,
-    ask: Callable[[Client, Window], Mapping[str, Any]],
-    *,
-    before_ms: int,
-    json: bool,
-) -> None:
-    """Prove an answer and end with 6 unless it holds. Without --until the last minute, which may be on its way, is left out."""
-    import time
-
-    from clickreel import timespec
-    from clickreel.audit.answer_proof import prove
-    from clickreel.cli.target_options import topic_name
-    from clickreel.cli.verify_commands import find_run
-    from clickreel.ingest.run_ingest import credentials
-    from clickreel.insight.window import window
-
-    client, newest = _opened(path, since, None)
-    now_ms = int(time.time() * 1000)
-    end_ms = newest.end_ms - 60_000 if until is None else timespec.instant_ms(until, now_ms, "--until")
-    asked = window(client, timespec.span_ms(since, "--since"), now_ms=now_ms, end_ms=end_ms)
-    found_profile = profile(path)
-    proof = prove(
-        found_profile,
-        find_run(topic_name(None), None, {}, (None, None, None)),
-        lambda one: ask(one, asked),
-        begin_ms=asked.begin_ms - before_ms,
-        end_ms=asked.end_ms,
-        delivered_ms=newest.end_ms,
-        credentials=credentials(found_profile),
-    )
-    if json:
-        print_json(proof.as_json())
-    else:
-        print_err(f"{_told(asked)}, run {proof.run}: {proof.simulated:,} events simulated again")
-        print_table(
-            ("number", "truth>", "raw rows>", "answer>", ""),
-            [
-                (one.name, _cell(one.truth), _cell(one.raw), _cell(one.answer), "equal" if one.ok else "differs")
-                for one in proof.numbers
-            ],
-        )
-        if proof.foreign:
-            print_err(f"{proof.foreign:,} rows are not of this run: the truth cannot know them")
-        differing = sum(not one.ok for one in proof.numbers)
-        print_err("proved" if proof.ok else f"{differing} of {len(proof.numbers)} numbers differ")
-    if not proof.ok:
-        raise typer.Exit(6)
-
-
-def _told(window: Window) -> str:
-    names = window.as_json()
-    return f"{names['from'][:19]} to {names['until'][:19]} UTC"
 
 
 def trending(
@@ -148,7 +66,7 @@ def trending(
         return
     if prove:
         # The baseline's days, and the day before the last one from which on the detector runs.
-        _proved(
+        show_proof(
             profile_file,
             since,
             until,
@@ -157,12 +75,12 @@ def trending(
             json=json,
         )
         return
-    client, window = _opened(profile_file, since, until)
+    client, window = open_warehouse(profile_file, since, until)
     found = trends(client, window, limit=limit, by=by)
     if json:
         print_json(found.as_json())
         return
-    print_err(_told(window))
+    print_err(told(window))
     if not found.ready:
         print_err(
             f"films were opened in {found.baseline_h} of the hours before the window, a verdict needs {found.needed_h}: "
@@ -292,7 +210,7 @@ def funnel(
     from clickreel.insight.funnel import funnel as ask
 
     if prove:
-        _proved(
+        show_proof(
             profile_file,
             since,
             until,
@@ -301,12 +219,12 @@ def funnel(
             json=json,
         )
         return
-    client, window = _opened(profile_file, since, until)
+    client, window = open_warehouse(profile_file, since, until)
     found = ask(client, window, steps=_steps(steps), by=by)
     if json:
         print_json(found.as_json())
         return
-    print_err(_told(window))
+    print_err(told(window))
     rows = [
         (
             *((step.part or "(none)",) if by else ()),
@@ -350,7 +268,7 @@ def activity(
 
     step_s = max(1, timespec.span_ms(step, "--step") // 1000) if step else None
     if prove:
-        _proved(
+        show_proof(
             profile_file,
             since,
             until,
@@ -359,12 +277,12 @@ def activity(
             json=json,
         )
         return
-    client, window = _opened(profile_file, since, until)
+    client, window = open_warehouse(profile_file, since, until)
     found = ask(client, window, step_s=step_s)
     if json:
         print_json(found.as_json())
         return
-    print_err(_told(window))
+    print_err(told(window))
     print_table(
         (
             "UTC",
@@ -448,7 +366,7 @@ def recommend(
         _evaluate_worlds(users, seeds, days, json=json)
         return
     number = answers.user_of(user) if user is not None else 0
-    client, window = _opened(profile_file, since, until)
+    client, window = open_warehouse(profile_file, since, until)
     if evaluate:
         _evaluation(client, window, json=json)
         return
@@ -468,7 +386,7 @@ def recommend(
 
 
 def _films(found: Recommendation) -> None:
-    print_err(f"learnt from {_told(found.window)}")
+    print_err(f"learnt from {told(found.window)}")
     if found.basis == "popular":
         print_err(f"nothing is known of {found.of} {found.id}: the films opened most")
     rows = [
@@ -499,7 +417,7 @@ def _evaluation(client: Client, window: Window, *, json: bool) -> None:
     if json:
         print_json({**found.as_json(), "comparison": compared.as_json()})
         return
-    print_err(f"learnt from the first four fifths of {_told(found.window)}, asked about the last")
+    print_err(f"learnt from the first four fifths of {told(found.window)}, asked about the last")
     print_table(
         ("question", "asked>", "figure", "together>", "popular>"),
         [
@@ -582,7 +500,7 @@ def chart(
         typer.echo(asked.sql, nl=False)
         return
     if prove:
-        _proved(
+        show_proof(
             profile_file,
             since or asked.since,
             until,
@@ -591,23 +509,15 @@ def chart(
             json=json,
         )
         return
-    client, window = _opened(profile_file, since or asked.since, until)
+    client, window = open_warehouse(profile_file, since or asked.since, until)
     found = asked.answer(client, window, limit=limit).as_json()
     if json:
         print_json(found)
         return
-    print_err(f"{asked.title}, {_told(window)}")
+    print_err(f"{asked.title}, {told(window)}")
     rows = found["rows"]
     if not rows:
         print_err("nothing in this window")
         return
     numeric = {key for key, value in rows[0].items() if not isinstance(value, str)}
-    print_table([f"{key}>" if key in numeric else key for key in rows[0]], [map(_cell, row.values()) for row in rows])
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "not known"
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    return str(value)
+    print_table([f"{key}>" if key in numeric else key for key in rows[0]], [map(cell, row.values()) for row in rows])

@@ -179,7 +179,7 @@ def fit(
         half = other = LogStatistics.from_json(log)
     else:
         clicks = read_clicks(log)
-        half, other = (LogStatistics.from_log(clicks.half(part)) for part in (0, 1))
+        half, other = (LogStatistics.from_log(clicks.half_of_users(part)) for part in (0, 1))
     if statistics is not None:
         write_json(statistics, half.as_json())
     found = fit_world(half, other, progress=print_err)

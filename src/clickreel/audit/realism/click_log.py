@@ -113,8 +113,14 @@ class ClickLog:
         return np.log(np.maximum(np.diff(self.ts_ms)[self.inner] / 1000.0, _SHORTEST_S))
 
     def half(self, part: int) -> ClickLog:
-        """The users, or where they are not known the sessions, with an even (0) or odd (1) number: halves that differ by chance only."""
-        rows = (self.session if self.user is None else self.user) % 2 == part
+        """The sessions with an even (0) or odd (1) number: halves that differ by chance only."""
+        return self._part(self.session % 2 == part)
+
+    def half_of_users(self, part: int) -> ClickLog:
+        """The sessions of the users with an even (0) or odd (1) number; where users are not known, a half of the sessions."""
+        return self.half(part) if self.user is None else self._part(self.user % 2 == part)
+
+    def _part(self, rows: NDArray[np.bool_]) -> ClickLog:
         user = None if self.user is None else self.user[rows]
         return ClickLog.from_columns(self.session[rows], self.item[rows], self.ts_ms[rows], user)
 
