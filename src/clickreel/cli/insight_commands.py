@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clickreel.cli.answer_proofs import DAY_MS, Prove, open_warehouse, show_proof, told
+from clickreel.cli.answer_proofs import DAY_MS, Prove, cell, open_warehouse, show_proof, told
 from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile
 from clickreel.quantities import quantity
