@@ -193,7 +193,17 @@ class Soak:
                 self.figures.supervised += 1
                 break
             time.sleep(0.05)
-        self.stack.ensure([victim], attached=True)
+        deadline = time.monotonic() + ANSWER_S
+        while True:
+            try:
+                self.stack.ensure([victim], attached=True)
+                return
+            except ClickreelError:
+                # A second ingest that took the place of the dead one holds it until it has caught up.
+                if time.monotonic() > deadline:
+                    self.tell_logs()
+                    raise
+                time.sleep(0.5)
 
     def round(self, events: int) -> VerificationReport:
         """Events, one to three kills among them, and the proof."""
