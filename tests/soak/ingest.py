@@ -197,13 +197,14 @@ class Soak:
         while True:
             try:
                 self.stack.ensure([victim], attached=True)
-                return
             except ClickreelError:
                 # A second ingest that took the place of the dead one holds it until it has caught up.
                 if time.monotonic() > deadline:
                     self.tell_logs()
                     raise
                 time.sleep(0.5)
+            else:
+                return
 
     def round(self, events: int) -> VerificationReport:
         """Events, one to three kills among them, and the proof."""
