@@ -61,7 +61,9 @@ def shell(
     """A shell whose topic holds a run."""
     monkeypatch.setenv("CLICKREEL_HOME", str(home.path))
     shell = Shell(kafka, clickhouse, tmp_path, capsys, home)
-    code, made = shell("produce", "--count", "3000", "--seed", "7", "--flaws", FLAWS, "--run", shell.topic)
+    code, made = shell(
+        "produce", "--from", "2h", "--count", "3000", "--seed", "7", "--flaws", FLAWS, "--run", shell.topic
+    )
     assert (code, made["acknowledged"]) == (0, 3000)
     code, landed = shell("ingest", "--until-caught-up", "--group", shell.topic, "--metrics-port", "-1")
     assert (code, landed["rows"]) == (0, 3000)
