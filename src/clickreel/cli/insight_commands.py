@@ -412,20 +412,21 @@ def _evaluation(client: Client, window: Window, *, json: bool) -> None:
     from clickreel.insight.recommend import evaluate
     from clickreel.insight.recommenders.next_item_evaluation import clicks_of_warehouse, compare_methods
 
-    found = evaluate(client, window)
-    compared = compare_methods(clicks_of_warehouse(client, window))
+    clicks = clicks_of_warehouse(client, window)
+    found = evaluate(client, window, clicks)
+    compared = compare_methods(clicks)
     if json:
         print_json({**found.as_json(), "comparison": compared.as_json()})
         return
     print_err(f"learnt from the first four fifths of {told(found.window)}, asked about the last")
     print_table(
-        ("question", "asked>", "figure", "together>", "popular>"),
+        ("question", "asked>", "figure", "ours>", "popular>"),
         [
-            ("next film in the session", f"{found.next_questions:,}", "hit rate in 10",
+            ("next film in the session (item-kNN)", f"{found.next_questions:,}", "hit rate in 10",
              f"{found.next_hit_rate_10:.3f}", f"{found.popular_next_hit_rate_10:.3f}"),
             ("", "", "hit rate in 20", f"{found.next_hit_rate_20:.3f}", f"{found.popular_next_hit_rate_20:.3f}"),
             ("", "", "MRR in 20", f"{found.next_mrr_20:.3f}", f"{found.popular_next_mrr_20:.3f}"),
-            ("next new film of a person", f"{found.people:,}", "hit rate in 10",
+            ("next new film of a person (rules)", f"{found.people:,}", "hit rate in 10",
              f"{found.people_hit_rate_10:.3f}", f"{found.popular_people_hit_rate_10:.3f}"),
         ],
     )  # fmt: skip
@@ -436,10 +437,10 @@ def _evaluate_worlds(users: int, seeds: str, days: int, *, json: bool) -> None:
     from clickreel.audit.realism.world_columns import seeds_of
     from clickreel.insight.recommenders.next_item_evaluation import clicks_of_world, compare_methods
     from clickreel.simulate.settings import WorldSettings
+    from clickreel.simulate.world import World
 
-    compared = {
-        seed: compare_methods(clicks_of_world(WorldSettings(seed=seed, users=users), days)) for seed in seeds_of(seeds)
-    }
+    worlds = {seed: World(WorldSettings(seed=seed, users=users)) for seed in seeds_of(seeds)}
+    compared = {seed: compare_methods(clicks_of_world(world, days), world=world) for seed, world in worlds.items()}
     if json:
         print_json(
             {
@@ -457,14 +458,14 @@ def _evaluate_worlds(users: int, seeds: str, days: int, *, json: bool) -> None:
 def _methods(found: MethodComparison) -> None:
     print_err(f"next film of the session: {found.questions:,} asked, learnt from {found.clicks:,} clicks before them")
     print_table(
-        ("method", "MRR@20>", "95 % interval>", "HR@10>", "HR@20>", "coverage>", "control / POP>"),
+        ("method", "MRR@20>", "95 % interval>", "of oracle>", "HR@10>", "HR@20>", "coverage>", "control / POP>"),
         [
             (
-                one.name, f"{one.mrr_20:.3f}", f"{one.mrr_20_low:.3f}-{one.mrr_20_high:.3f}", f"{one.hit_rate_10:.3f}",
-                f"{one.hit_rate_20:.3f}", f"{one.coverage:.2f}",
+                one.name, f"{one.mrr_20:.3f}", f"{one.mrr_20_low:.3f}-{one.mrr_20_high:.3f}",
+                "" if one.share_of_oracle is None else f"{one.share_of_oracle:.0%}", f"{one.hit_rate_10:.3f}", f"{one.hit_rate_20:.3f}", f"{one.coverage:.2f}",
                 f"{found.control[one.name]:.2f}" if one.name in found.control else "",
             )
-            for one in found.methods
+            for one in (*found.methods, *((found.oracle,) if found.oracle else ()))
         ],
     )  # fmt: skip
 

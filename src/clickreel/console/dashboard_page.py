@@ -295,9 +295,11 @@ class _Dashboard:
             return
         if found is None:
             return
-        basis = (
-            "films that share sessions" if found.basis == "together" else "nothing is known, so the films opened most"
-        )
+        basis = {
+            "together": "films that share sessions",
+            "rules": "films that follow what was opened",
+            "popular": "nothing is known, so the films opened most",
+        }[found.basis]
         self._recommend_note.set_text(f"{found.of} {found.id}: {basis}, learnt from 7 days")
         _draw_posters(
             self._recommended,

@@ -217,6 +217,13 @@ def _not_opened(session: NDArray[np.int64], film: NDArray[np.int32], chain: U64)
     return ~again | (((chain >> np.uint64(16)) & _LOW16) < OPEN_AGAIN)
 
 
+def films_of_lists(visits: ListVisits, lists: RankedLists) -> NDArray[np.int32]:
+    """The films of lists from rank 1 to their depth, one list after the other, as places in the catalogue."""
+    visit = np.repeat(np.arange(len(visits.depth)), visits.depth)
+    rank = np.arange(1, len(visit) + 1) - (np.cumsum(visits.depth) - visits.depth)[visit]
+    return _films(visits, lists, visit, rank)[0]
+
+
 def _films(
     visits: ListVisits, lists: RankedLists, visit: NDArray[np.int64], rank: NDArray[np.int64]
 ) -> tuple[NDArray[np.int32], NDArray[np.intp]]:

@@ -218,7 +218,7 @@ def list_visits(
     about = _about(key, page, interest, anchor, favourite, segments=len(lists.related), bot=bot)
     day = (start_ms / DAY_MS + draw(person, PersonStream.LIST)).astype(np.int64)
     list_key = list_keys(person, page.astype(np.int64), about, day)
-    pools = _pools(list_key, page, about, (first_taste, second_taste), lists)
+    pools = list_pools(list_key, page, about, (first_taste, second_taste), lists)
 
     landing = page == DETAIL
     random = (draw(key, VisitStream.RANDOM) < settings.random_lists) & ~landing & (bot == 0)
@@ -311,6 +311,14 @@ def _interests(
     )
 
 
+def interest_law(taste: Taste, tastes: tuple[int, int], daypart: int) -> F64:
+    """Chance of each segment when an interest begins, for a person of two tastes in a part of the day (float64[k])."""
+    law: F64 = BY_HOUR * taste.daypart_share[daypart] + (1 - FIRST_TASTE - SECOND_TASTE - BY_HOUR) * taste.segment_share
+    law[tastes[0]] += FIRST_TASTE
+    law[tastes[1]] += SECOND_TASTE
+    return law
+
+
 def _favourites(person: U64, key: U64, first_taste: NDArray[np.int64], lists: RankedLists) -> NDArray[np.int64]:
     """For each list one of its person's favourites: a few films of the first taste."""
     which = (draw(key, VisitStream.FAVOURITE) * FAVOURITES).astype(np.int64)
@@ -340,7 +348,7 @@ def _about(
     )
 
 
-def _pools(
+def list_pools(
     list_key: U64,
     page: NDArray[np.uint8],
     about: NDArray[np.int64],

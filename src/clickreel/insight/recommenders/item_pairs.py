@@ -12,7 +12,14 @@ from clickreel.insight.recommenders.protocol import F64, ScoringRecommender
 LAGS = 10  # clicks that a click is counted as coming before
 CLICKS_GIVEN = 8  # last clicks of a session that are looked at
 FADE = 0.55  # what each click of the session counts against the one after it
-SHRINK = 5.0  # an item of few clicks speaks as softly as if it had so many more: what was met once is chance
+# What follows an item is believed as if so many clicks more, spread as all clicks are, had followed it: what was met once is chance. Without this the
+# control falls to .8 of POP; 30 cost nothing (1 to 2 % of MRR@20), 100 cost a tenth.
+SHRINK = 30.0
+MET_SHRINK = 60.0  # the same for sessions shared with an item
+# Of a person: tried over 1,060 people of two worlds of 2,000, hit rate in the first 10: popularity .216; 8 clicks fading by .55 .234, 20 by .9 .272,
+# 50 by .95 .286, 50 by .98 .290, 200 by .99 .292. Co-visitation over the last 50 films by .95 has .259.
+MEMORY = 50
+MEMORY_FADE = 0.98
 LIST_WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
 LIST_WEIGHT = 8.0  # before anything was learnt
 _ASKED_FOR_WEIGHT = 1_000
@@ -79,11 +86,29 @@ class SequentialRules(ScoringRecommender):
         return self
 
     def score(self, session: SessionSoFar) -> F64:
-        """Popularity stands behind the votes."""
-        score = self.popularity * 1e-6
-        for back, item in enumerate(session.opened[: -CLICKS_GIVEN - 1 : -1]):
-            second, weight = self.pairs.row(int(item))
-            score[second] += weight * (self.fade**back / (self.count[item] + self.shrink))
+        """The votes of the last clicks, each beside what popularity says."""
+        return self.votes(session.opened, CLICKS_GIVEN, self.fade) + self.popularity * 1e-6
+
+    def votes(self, opened: I64, clicks: int, fade: float) -> F64:
+        """Votes of the last ``clicks`` of some items, each counting ``fade`` of the one after it (float64[items])."""
+        latest = opened[: -clicks - 1 : -1]
+        weight = fade ** np.arange(len(latest)) / (self.count[latest] + self.shrink)
+        votes: F64 = self.popularity * (self.shrink * weight.sum())
+        for item, of_item in zip(latest.tolist(), weight.tolist(), strict=True):
+            second, times = self.pairs.row(item)
+            votes[second] += times * of_item
+        return votes
+
+
+class PersonalRules(SequentialRules):
+    """The same rules over the last clicks of a person, in whatever session; what they have opened is left out."""
+
+    name = "personal rules"
+
+    def score(self, session: SessionSoFar) -> F64:
+        """Only of items that are new to the person."""
+        score = self.votes(session.opened, MEMORY, MEMORY_FADE)
+        score[session.opened] = 0.0
         return score
 
 
@@ -154,11 +179,11 @@ class CoVisitation(ScoringRecommender):
         return self
 
     def score(self, session: SessionSoFar) -> F64:
-        """Sessions shared with the last item."""
-        score = np.zeros(self.items)
+        """Sessions shared with the last item, beside what popularity says."""
+        score = MET_SHRINK * self.popularity
         if len(session.opened):
             last = int(session.opened[-1])
             second, weight = self.pairs.row(last)
-            score[second] = weight
+            score[second] += weight
             score[last] = 0.0
         return score

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,11 @@ from clickreel.insight.queries import text
 from clickreel.insight.recommenders.click_sessions import I64, ClickSessions, NextItemSplit
 from clickreel.insight.recommenders.item_pairs import CoVisitation, RulesAndList, SequentialRules
 from clickreel.insight.recommenders.matrix_models import ITEMS_MAX, Ease, ImplicitAls
+from clickreel.insight.recommenders.oracle import NextFilmOracle
 from clickreel.insight.recommenders.popular_items import Popularity, SessionPopularity
-from clickreel.insight.recommenders.protocol import Recommender
+from clickreel.insight.recommenders.protocol import Recommender, best
 from clickreel.insight.recommenders.session_neighbours import SessionNeighbours
 from clickreel.insight.window import Window
-from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from clickreel.warehouse.client import Client
 
@@ -46,6 +47,7 @@ class RecommenderScore:
         hit_rate_10: Share of the next films that were among the first 10.
         hit_rate_20: Among the first 20.
         coverage: Share of the films that stood in anybody's first 20.
+        share_of_oracle: Its MRR@20 over that of the oracle; None where the world is not known.
     """
 
     name: str
@@ -55,6 +57,7 @@ class RecommenderScore:
     hit_rate_10: float
     hit_rate_20: float
     coverage: float
+    share_of_oracle: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,14 @@ class MethodComparison:
         questions: Next films asked for.
         clicks: Clicks learnt from.
         methods: One score for each.
+        oracle: What knowing the world's own model reaches; None where the world is not known.
         control: MRR@20 of each over that of POP when films are dealt out anew: near 1, or something leaks.
     """
 
     questions: int
     clicks: int
     methods: tuple[RecommenderScore, ...]
+    oracle: RecommenderScore | None
     control: dict[str, float]
 
     def as_json(self) -> dict[str, Any]:
@@ -90,9 +95,8 @@ def recommenders(items: int) -> tuple[Recommender, ...]:
     return (*simple, RulesAndList(), *sessions, *matrices)
 
 
-def clicks_of_world(settings: WorldSettings, days: int) -> ClickSessions:
+def clicks_of_world(world: World, days: int) -> ClickSessions:
     """The clicks of a world made on the spot, and the lists they were made in."""
-    world = World(settings)
     parts = [
         _clicks_and_views(world.timeline.between(START_MS + day * _DAY_MS, START_MS + (day + 1) * _DAY_MS))
         for day in range(days)
@@ -120,8 +124,15 @@ def clicks_of_warehouse(client: Client, window: Window) -> ClickSessions:
     )
 
 
-def compare_methods(clicks: ClickSessions, *, questions_max: int = QUESTIONS_MAX) -> MethodComparison:
+def compare_methods(
+    clicks: ClickSessions, *, world: World | None = None, questions_max: int = QUESTIONS_MAX
+) -> MethodComparison:
     """Ask all recommenders the same questions.
+
+    Args:
+        clicks: The clicks.
+        world: The world they are of: the oracle is asked too.
+        questions_max: Questions asked at most.
 
     Raises:
         UsageError: There are too few questions to say anything.
@@ -132,25 +143,45 @@ def compare_methods(clicks: ClickSessions, *, questions_max: int = QUESTIONS_MAX
             f"{len(split.asked)} next films to ask about; {QUESTIONS_MIN} are needed",
             hint="a longer --since, or more --users and --days",
         )
-    scores = tuple(_score(split, method) for method in recommenders(clicks.items))
-    control = NextItemSplit.from_clicks(clicks.shuffled(), questions_max=questions_max)
+    scores = tuple(_score(split, method.name, *_ranks(split, method)) for method in recommenders(clicks.items))
+    oracle = None
+    if world is not None:
+        oracle = _score(split, NextFilmOracle.name, *_oracle_ranks(split, NextFilmOracle(world)))
+        scores = tuple(dataclasses.replace(one, share_of_oracle=one.mrr_20 / oracle.mrr_20) for one in scores)
+    return MethodComparison(
+        len(split.asked), len(split.train), scores, oracle, control(clicks, questions_max=questions_max)
+    )
+
+
+def control(clicks: ClickSessions, *, questions_max: int = QUESTIONS_MAX) -> dict[str, float]:
+    """MRR@20 of each method over that of POP when films are dealt out anew."""
+    split = NextItemSplit.from_clicks(clicks.shuffled(), questions_max=questions_max)
     chance = {
-        method.name: float(_reciprocal(_ranks(control, method)[0]).mean())
+        method.name: float(_reciprocal(_ranks(split, method)[0]).mean())
         for method in (Popularity(), CoVisitation(), SequentialRules(), RulesAndList())
     }
-    by_chance = {name: value / chance["POP"] for name, value in chance.items() if name != "POP"}
-    return MethodComparison(len(split.asked), len(split.train), scores, by_chance)
+    return {name: value / chance["POP"] for name, value in chance.items() if name != "POP"}
 
 
 def _ranks(split: NextItemSplit, method: Recommender) -> tuple[I64, int]:
     """The rank of each wanted film, ``DEPTH + 1`` where it is none of the first; and how many films were recommended to anybody."""
     method.fit(split.train)
+    return _places(
+        split, ((question, method.rank(split.given(question), DEPTH)) for question in range(len(split.asked)))
+    )
+
+
+def _oracle_ranks(split: NextItemSplit, oracle: NextFilmOracle) -> tuple[I64, int]:
+    """The same of the oracle."""
+    return _places(split, ((question, best(chance, DEPTH)) for question, chance in oracle.chances(split)))
+
+
+def _places(split: NextItemSplit, lists: Iterable[tuple[int, I64]]) -> tuple[I64, int]:
     ranks = np.full(len(split.asked), DEPTH + 1)
-    recommended = np.zeros(split.clicks.items, bool)
-    for question, wanted in enumerate(split.wanted):
-        films = method.rank(split.given(question), DEPTH)
+    recommended, wanted = np.zeros(split.clicks.items, bool), split.wanted
+    for question, films in lists:
         recommended[films] = True
-        place = np.flatnonzero(films == wanted)
+        place = np.flatnonzero(films == wanted[question])
         if len(place):
             ranks[question] = place[0] + 1
     return ranks, int(recommended.sum())
@@ -160,11 +191,10 @@ def _reciprocal(ranks: I64) -> NDArray[np.float64]:
     return np.where(ranks <= DEPTH, 1.0 / ranks, 0.0)
 
 
-def _score(split: NextItemSplit, method: Recommender) -> RecommenderScore:
-    ranks, recommended = _ranks(split, method)
+def _score(split: NextItemSplit, name: str, ranks: I64, recommended: int) -> RecommenderScore:
     low, high = _interval(_reciprocal(ranks), split.clicks.session[split.asked])
     return RecommenderScore(
-        name=method.name,
+        name=name,
         mrr_20=float(_reciprocal(ranks).mean()),
         mrr_20_low=low,
         mrr_20_high=high,
