@@ -65,6 +65,13 @@ class Process:
         return True
 
 
+def own_beginning() -> float:
+    """When this process was started, in seconds; to be compared with that of other processes and with no clock."""
+    import psutil
+
+    return float(psutil.Process().create_time())
+
+
 def _look_up(pid: int) -> tuple[str | None, bool]:
     """Start time of the process with this id (``None`` when there is none), and whether it is paused."""
     if pid <= 0:

@@ -224,6 +224,23 @@ def test_down_interrupts_an_up_that_is_still_starting(cli: Cli) -> None:
     assert not any(one.alive() for one in cli.processes())
 
 
+def test_a_down_that_overtakes_an_up_is_heeded(cli: Cli) -> None:
+    """Typed in this order; the first is not as far as the lock when the second has done its work."""
+    cli.home.mkdir(exist_ok=True)
+    up = cli.start("up", "--detach", "--only", "clickhouse")
+    up.send_signal(signal.SIGSTOP)
+    down = cli("down")
+    assert down.returncode == 0, down.stderr
+    up.send_signal(signal.SIGCONT)
+    _, said = up.communicate(timeout=120)
+    assert (up.returncode, said.splitlines()[0]) == (
+        1,
+        "error: clickreel down was typed after this up: nothing was started",
+    )
+    assert cli.status()["parts"]["clickhouse"]["state"] == "stopped"
+    assert cli("up", "--detach", "--only", "clickhouse").returncode == 0
+
+
 def test_a_second_up_asks_the_first_ones_supervisor(cli: Cli) -> None:
     """Whoever starts a service, one process supervises all of them: the death of any leaves the others alone."""
     assert cli("up", "--detach", "--only", "clickhouse").returncode == 0

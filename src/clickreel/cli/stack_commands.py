@@ -11,10 +11,10 @@ import typer
 
 from clickreel.cli.output import Json, as_typed, print_err, print_error, print_json, print_out, print_table
 from clickreel.cli.world_options import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
+from clickreel.errors import ClickreelError
 from clickreel.quantities import quantity
 
 if TYPE_CHECKING:
-    from clickreel.errors import ClickreelError
     from clickreel.local.liveness import ServiceStatus
     from clickreel.local.stack import Stack
 
@@ -88,6 +88,10 @@ def up(  # noqa: PLR0917 - one parameter an option
     with ended_by_signal():
         try:
             with stack.home.locked("up"):
+                if stack.home.was_ended_since_beginning():
+                    raise ClickreelError(
+                        "clickreel down was typed after this up: nothing was started", hint="clickreel up"
+                    )
                 wanted = _wanted(only, console=console)
                 _choose_run(stack, _with_past(stack, options, wanted, _check(options)), quiet=json)
                 error = _start(stack, wanted, attached=not detach)
@@ -117,7 +121,6 @@ def _wanted(only: list[str] | None, *, console: bool) -> tuple[str, ...]:
 def _start(stack: Stack, names: tuple[str, ...], *, attached: bool) -> ClickreelError | None:
     """Start what is missing. An error comes back instead of being raised when Kafka serves: what runs is of use without the rest."""
     from clickreel.cli.checklist import Checklist
-    from clickreel.errors import ClickreelError
     from clickreel.local.run_options import past_under_way, provided
     from clickreel.local.task_graph import StepEvent
 

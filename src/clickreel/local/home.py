@@ -33,10 +33,13 @@ from typing import Any
 
 from clickreel.errors import MissingError, UnreachableError, UsageError
 from clickreel.json_files import read_json, write_json
-from clickreel.process import Process
+from clickreel.process import Process, own_beginning
 
 # The homes whose lock this process holds: a lock that is asked for twice on the way down must not wait for itself.
 _HELD: set[Path] = set()
+_DOWN_FILE = "down.json"
+# How long another holder of the lock is waited for: a first start with its downloads can be long.
+_LOCK_WAIT_S = 900.0
 # 104 bytes on macOS, 108 on Linux, the closing zero included.
 _SOCKET_PATH_BYTES = 100
 
@@ -170,12 +173,12 @@ class Home:
         write_json(self.path / name, value)
 
     @contextlib.contextmanager
-    def locked(self, doing: str = "up", *, wait_s: float = 900.0, reentrant: bool = False) -> Iterator[None]:
+    def locked(self, doing: str = "up", *, wait_s: float = _LOCK_WAIT_S, reentrant: bool = False) -> Iterator[None]:
         """Hold the home's lock: one process at a time starts or stops services.
 
         Args:
             doing: What the holder does, for those who wait: ``up`` or ``down``.
-            wait_s: How long another holder is waited for; a first start with its downloads can be long.
+            wait_s: How long another holder is waited for.
             reentrant: Go on at once when this process holds it already.
 
         Raises:
@@ -209,6 +212,18 @@ class Home:
             finally:
                 _HELD.discard(self.path)
                 (self.path / "lock.json").unlink(missing_ok=True)
+
+    def note_down(self) -> None:
+        """Leave word that this process ends the stack, for an ``up`` that was typed before it and is not as far as the lock."""
+        self.write(_DOWN_FILE, {"began": own_beginning()})
+
+    def was_ended_since_beginning(self) -> bool:
+        """Whether a ``down`` was typed after this process began; said once, so that a clock set back does no harm for long."""
+        ahead_s = float(self.read(_DOWN_FILE).get("began") or 0) - own_beginning()
+        if not 0 < ahead_s < _LOCK_WAIT_S:
+            return False
+        (self.path / _DOWN_FILE).unlink(missing_ok=True)
+        return True
 
     def lock_holder(self) -> tuple[str, Process] | None:
         """What the process that holds the lock is doing, and that process; ``None`` when nobody holds it."""

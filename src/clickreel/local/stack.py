@@ -40,6 +40,7 @@ CONTENTS = (
     "data",
     "work",
     "supervisor.json",
+    "down.json",
     "supervisor.lock",
     "supervisor.sock",
     "token",
@@ -368,6 +369,7 @@ class Stack:
         """
         if not self.home.path.exists():
             return StopResult(())
+        self.home.note_down()
         holder = self.home.lock_holder()
         if holder is not None and holder[0] == "up" and holder[1].pid != os.getpid():
             holder[1].signal(signal.SIGTERM)
