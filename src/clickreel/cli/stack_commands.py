@@ -88,10 +88,7 @@ def up(  # noqa: PLR0917 - one parameter an option
     with ended_by_signal():
         try:
             with stack.home.locked("up"):
-                if stack.home.was_ended_since_beginning():
-                    raise ClickreelError(
-                        "clickreel down was typed after this up: nothing was started", hint="clickreel up"
-                    )
+                _heed_down(stack)
                 wanted = _wanted(only, console=console)
                 _choose_run(stack, _with_past(stack, options, wanted, _check(options)), quiet=json)
                 error = _start(stack, wanted, attached=not detach)
@@ -104,6 +101,11 @@ def up(  # noqa: PLR0917 - one parameter an option
             raise
     if error is not None:
         raise error
+
+
+def _heed_down(stack: Stack) -> None:
+    if stack.home.was_ended_since_beginning():
+        raise ClickreelError("clickreel down was typed after this up: nothing was started", hint="clickreel up")
 
 
 def _wanted(only: list[str] | None, *, console: bool) -> tuple[str, ...]:
