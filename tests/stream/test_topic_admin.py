@@ -94,3 +94,10 @@ def test_the_commands_tell_the_same_in_json(
     assert (code, shown["records"], shown["topic"]) == (0, 0, topic)
     code, changed = answer("alter", "--retention", "30d")
     assert (code, changed["changed"]) == (0, {"retention.ms": {"before": "604800000", "now": "2592000000"}})
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a b", "a/b", "\x1b[2J", "x" * 250])
+def test_a_name_that_kafka_would_refuse_is_refused_before_anything_is_asked(name: str) -> None:
+    """Also where only a text is made of it, such as an export."""
+    with pytest.raises(UsageError, match="a topic cannot be called"):
+        TopicSettings(name=name)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from clickreel import timespec
-from clickreel.errors import ClickreelError
+from clickreel.errors import ClickreelError, UsageError
 from clickreel.settings import setting
 from clickreel.stream.broker import Broker, TopicState
 from clickreel.stream.kafka_errors import missing
@@ -36,6 +37,18 @@ class TopicSettings:
     )
     retention: str = setting("7d", "How long records are kept; a backfill and the longest outage must fit in.")
     retention_bytes: int = setting(-1, "Bytes kept per partition; -1 is no limit.", minimum=-1)
+
+    def __post_init__(self) -> None:
+        """A name that Kafka would refuse is refused before anything is asked or written.
+
+        Raises:
+            UsageError: The name is none of a topic.
+        """
+        if not re.fullmatch(r"[a-zA-Z0-9._-]{1,249}", self.name) or self.name in {".", ".."}:
+            raise UsageError(
+                f"a topic cannot be called {self.name!r}",
+                hint="letters, digits, dot, underscore and hyphen, at most 249",
+            )
 
     @property
     def retention_ms(self) -> int:
