@@ -218,7 +218,7 @@ def test_a_gateway_that_dies_under_a_query_is_named_comes_back_and_ends_when_idl
     assert "ended while bereft ran" in said
     assert "run the statement again" in said
     again = command("sql", "-e", "select 1", "--csv")
-    answer, said = again.communicate(timeout=90)
+    answer, said = again.communicate(timeout=240)
     assert answer == "EXPR$0\n1\n", said
     assert stack.address("flink") == gateway.url
     assert state(home, "bereft") == LOST
@@ -236,7 +236,7 @@ def test_a_gateway_that_dies_under_a_query_is_named_comes_back_and_ends_when_idl
     # That one may be the supervisor's. The next is told to end after five seconds without a statement, and to leave nothing.
     stack.stop("flink")
     brief = command("sql", "-e", "select 1", "--csv", CLICKREEL_FLINK_IDLE_STOP_S="5")
-    answer, said = brief.communicate(timeout=90)
+    answer, said = brief.communicate(timeout=240)
     assert answer == "EXPR$0\n1\n", said
     idle = stack.record("flink")
     assert idle is not None

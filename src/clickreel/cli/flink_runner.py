@@ -168,16 +168,13 @@ class FlinkRunner:
 
     def _report_bad_records(self, query: Query) -> None:
         """Say which records were left out, where they do not end the query."""
-        if self.workspace.settings.bad_records != "skip":
-            return
         from clickreel.flink import bad_records
 
-        until = query.offsets()
-        for table in self.workspace.read_tables(query.statement):
-            if table.name in query.statement.names():
-                found = bad_records.count_bad_records(self.workspace.profile, table, until)
-                for line in found.lines() if found else ():
-                    print_err(("bad records:", "yellow"), f" {line}")
+        workspace = self.workspace
+        skips = workspace.settings.bad_records == "skip"
+        named = [table for table in workspace.tables.values() if table.name in query.statement.names()]
+        for line in bad_records.report_bad_records(workspace.profile, query, named, skips=skips):
+            print_err(("bad records:", "yellow"), f" {line}")
 
     def _named(self, exc: UnreadableError | RefusedRecordError, statement: Statement) -> ClickreelError:
         """The error with the record's place in Kafka."""
@@ -185,8 +182,8 @@ class FlinkRunner:
 
         tables, profile = self.workspace.read_tables(statement), self.workspace.profile
         if isinstance(exc, RefusedRecordError):
-            under_contract = [table for table in tables if table.has_contract]
-            places = [bad_records.read_record(profile, table, exc.partition, exc.offset) for table in under_contract]
+            judged = [table for table in tables if table.accepted is not None]
+            places = [bad_records.read_record(profile, table, exc.partition, exc.offset) for table in judged]
             place = next((place for place in places if place is not None and place.why), None)
         else:
             place = bad_records.find_record(profile, tables, exc.text)

@@ -247,11 +247,9 @@ class SqlRun:
             self._report_bad_records(workspace, query)
 
     def _report_bad_records(self, workspace: Workspace, query: Query) -> None:
-        until = query.offsets()
-        for table in workspace.read_tables(query.statement):
-            if table.name in query.statement.names():
-                found = bad_records.count_bad_records(workspace.profile, table, until)
-                self.notes += [f"left out: {line}" for line in (found.lines() if found else ())]
+        named = [table for table in workspace.tables.values() if table.name in query.statement.names()]
+        skips = workspace.settings.bad_records == "skip"
+        self.notes += bad_records.report_bad_records(workspace.profile, query, named, skips=skips)
 
     def _begin(self, names: Sequence[str], types: Sequence[str]) -> None:
         with self._lock:

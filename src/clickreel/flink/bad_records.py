@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from clickreel.contract import schema_registry
@@ -12,6 +12,7 @@ from clickreel.contract.schema_lookup import SchemaLookup
 from clickreel.contract.verdict import compiled, judge_record
 from clickreel.errors import ClickreelError
 from clickreel.flink.catalog import TopicTable
+from clickreel.flink.workspace import Query
 from clickreel.profile import Profile
 from clickreel.quantities import quantity
 from clickreel.stream.cluster import Cluster
@@ -60,12 +61,14 @@ class BadRecordReport:
         bad: How many of them are refused.
         first: The first of these.
         is_complete: Whether all that the statement read was looked at.
+        are_left_out: Whether they are no rows; where a table's schema has no form in SQL, Flink's reader makes rows of some of them.
     """
 
     read: int = 0
     bad: int = 0
     first: list[RecordLocation] = field(default_factory=list)
     is_complete: bool = True
+    are_left_out: bool = True
 
     def __bool__(self) -> bool:
         """Whether there is anything to say."""
@@ -75,8 +78,10 @@ class BadRecordReport:
         """What there is to say, one line a record behind the first line."""
         scope = "" if self.is_complete else "first "
         more = [f"and {self.bad - len(self.first):,} more"] if self.bad > len(self.first) else []
+        counted = f"{self.bad:,} of the {scope}{quantity(self.read, 'record')} looked at"
+        verdict = f"{counted} break the registered schema; what Flink could read of them is in the rows"
         return [
-            f"skipped {self.bad:,} of the {scope}{quantity(self.read, 'record')} looked at",
+            f"skipped {counted}" if self.are_left_out else verdict,
             *map(str, self.first),
             *more,
         ]
@@ -143,6 +148,25 @@ def find_record(profile: Profile, tables: Sequence[TopicTable], text: str) -> Re
     return None
 
 
+def report_bad_records(profile: Profile, query: Query, tables: Iterable[TopicTable], *, skips: bool) -> list[str]:
+    """What to say of the bad records of a query that has ended, a line each; nothing where they would have ended it.
+
+    Args:
+        profile: Where Kafka is.
+        query: The query.
+        tables: The tables that it names.
+        skips: Whether bad records are left out instead of ending it.
+    """
+    lines: list[str] = []
+    until: Mapping[tuple[str, int], int] | None = None
+    for table in tables:
+        if skips or table.accepted is None:
+            until = query.offsets() if until is None else until
+            found = count_bad_records(profile, table, until)
+            lines += found.lines() if found else ()
+    return lines
+
+
 def count_bad_records(profile: Profile, table: TopicTable, until: Mapping[tuple[str, int], int]) -> BadRecordReport:
     """Count what a statement that skips bad records left out of a topic.
 
@@ -152,7 +176,7 @@ def count_bad_records(profile: Profile, table: TopicTable, until: Mapping[tuple[
         until: The offsets that the statement had reached, by topic and partition; those absent are taken as read to the end.
     """
     topic, judge = table.topic or table.name, judge_of(table, profile)
-    report = BadRecordReport(is_complete=False)
+    report = BadRecordReport(is_complete=False, are_left_out=table.accepted is not None)
     ends = {partition: (0, end) for (name, partition), end in until.items() if name == topic}
     begun = time.monotonic()
     for record in _records(profile, topic, ends, whole_topic=True):

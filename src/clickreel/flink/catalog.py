@@ -16,6 +16,7 @@ from clickreel.contract.ddl import flink_type as scalar_type
 from clickreel.contract.schema import as_object
 from clickreel.errors import ClickreelError, ContractError, UnreachableError
 from clickreel.flink import contract_sql
+from clickreel.flink.contract_sql import ContractSql, compile_contract, compile_schema
 from clickreel.flink.settings import FlinkSettings
 from clickreel.profile import Profile
 
@@ -43,7 +44,8 @@ class TopicTable:
         topic: The topic, where it has another name.
         primary_key: Fields by which a newer record replaces an older one; empty where records are only added.
         distributed_by: Fields that are the record's key where records are only added.
-        has_contract: Whether its records are under the contract, so that its rows are those that the contract accepts.
+        has_contract: Whether its records are under the contract.
+        accepted: Which records are its rows, where its contract or schema has a form in SQL; None where Flink's reader decides.
     """
 
     name: str
@@ -53,6 +55,7 @@ class TopicTable:
     primary_key: tuple[str, ...] = ()
     distributed_by: tuple[str, ...] = ()
     has_contract: bool = False
+    accepted: ContractSql | None = None
 
     @property
     def has_object_key(self) -> bool:
@@ -71,7 +74,7 @@ def table_from_schema(topic: str, value: Mapping[str, Any], key: Mapping[str, An
     Args:
         topic: The topic.
         value: A JSON schema of type object.
-        key: The key's JSON schema where it is an object too.
+        key: The key's JSON schema; without one, or with one of no object, the key is text.
 
     Raises:
         ValueError: A property's name cannot be a column.
@@ -83,12 +86,16 @@ def table_from_schema(topic: str, value: Mapping[str, Any], key: Mapping[str, An
     columns = tuple((name, flink_type(rules)) for name, rules in properties.items() if name not in {KEY, ROWTIME})
     fields = tuple((key or {}).get("properties", {}))
     mode = (key or {}).get(CHANGELOG_MODE) if fields and set(fields) <= set(properties) else None
+    has_contract = value == schema.current("value").body and key == schema.current("key").body
+    accepted = compile_contract() if has_contract else compile_schema(value)
     return TopicTable(
         topic,
         columns,
         frozenset(value.get("required", ())),
         primary_key=fields if mode == "upsert" else (),
         distributed_by=fields if mode == "append" else (),
+        has_contract=has_contract,
+        accepted=None if mode or {KEY, ROWTIME} & set(properties) else accepted,
     )
 
 
@@ -109,24 +116,23 @@ def flink_type(rules: Mapping[str, Any]) -> str:
 
 def contract_table() -> TopicTable:
     """The table of the contract's own topic."""
-    return replace(table_from_schema(schema.TOPIC, schema.current("value").body), has_contract=True)
+    return table_from_schema(schema.TOPIC, schema.current("value").body, schema.current("key").body)
 
 
 def table_statements(table: TopicTable, profile: Profile, settings: FlinkSettings) -> list[str]:
     """The statements that make a topic a table. They hold the profile's secrets: never print them.
 
-    A topic under the contract is three things: a table of its raw bytes, a view of the records that the contract accepts, and a table
-    to write to, both tables in databases of their own.
+    A topic whose contract has a form in SQL is three things: a table of its raw bytes, a view of the records that the contract accepts,
+    and a table to write to, both tables in databases of their own.
     """
-    compiled = contract_sql.compile_contract() if table.has_contract else None
-    if compiled is None:
+    if table.accepted is None:
         return [create_table_sql(table, profile, settings)]
     sink = create_table_sql(table, profile, settings, SINK_DATABASE)
     return [_raw_table_sql(table, profile, settings), sink, accepted_view_sql(table, settings)]
 
 
 def accepted_view_sql(table: TopicTable, settings: FlinkSettings, name: str = "", hint: str = "") -> str:
-    """The view of the records that the contract accepts, for a contract that has a form in SQL.
+    """The view of the accepted records, for a table whose contract has a form in SQL.
 
     Args:
         table: The topic's table.
@@ -134,11 +140,10 @@ def accepted_view_sql(table: TopicTable, settings: FlinkSettings, name: str = ""
         name: The view's name; by default the table's.
         hint: A table hint, ``/*+ OPTIONS(...) */``, with which the topic is read.
     """
-    compiled = contract_sql.compile_contract()
-    assert compiled is not None
+    assert table.accepted is not None
     source = f"{qualified_name(table.name, RAW_DATABASE)} {hint}".strip()
     ends = settings.bad_records == "fail"
-    return contract_sql.view_sql(compiled, qualified_name(name or table.name), source, ends_at_refused=ends)
+    return contract_sql.view_sql(table.accepted, qualified_name(name or table.name), source, ends_at_refused=ends)
 
 
 def _raw_table_sql(table: TopicTable, profile: Profile, settings: FlinkSettings) -> str:
@@ -294,9 +299,9 @@ def registered_tables(profile: Profile, left_out: LeftOut = lambda _topic, _why:
         subjects = known.subjects()
         for topic in sorted(name.removesuffix("-value") for name in subjects if name.endswith("-value")):
             try:
-                value = _object_schema(known, f"{topic}-value")
-                key = _object_schema(known, f"{topic}-key") if f"{topic}-key" in subjects else None
-                if value is not None:
+                value = _json_schema(known, f"{topic}-value")
+                key = _json_schema(known, f"{topic}-key") if f"{topic}-key" in subjects else None
+                if value is not None and value.get("type") == "object":
                     found.append(table_from_schema(topic, value, key))
             except UnreachableError:
                 raise
@@ -305,17 +310,34 @@ def registered_tables(profile: Profile, left_out: LeftOut = lambda _topic, _why:
     return found
 
 
-def _object_schema(known: Registry, subject: str) -> Mapping[str, Any] | None:
-    """The newest schema of a subject; None when it is no JSON schema of an object (Protobuf, Avro, a bare text)."""
+def _json_schema(known: Registry, subject: str) -> Mapping[str, Any] | None:
+    """The newest schema of a subject; None when it is no JSON schema with rules (Protobuf, Avro, ``true``)."""
     latest = known.schema(subject)
     rules = latest.rules if latest is not None else None
-    return rules if isinstance(rules, dict) and rules.get("type") == "object" else None
+    return rules if isinstance(rules, dict) else None
+
+
+def with_registered_versions(table: TopicTable, profile: Profile) -> TopicTable:
+    """The contract's table, which also takes records that name another registered version of the topic's schema and keep it."""
+    if not profile.registry_url:
+        return table
+    from clickreel.contract import schema_registry
+
+    found: dict[int, Any] = {}
+    subject = schema.subject("value", table.topic or table.name)
+    with contextlib.suppress(ClickreelError), schema_registry.connect(profile) as known:
+        for number in known.versions(subject):
+            version = known.schema(subject, number)
+            if version is not None and version.id is not None:
+                found[version.id] = version.rules
+    return replace(table, accepted=compile_contract(found)) if found else table
 
 
 def profile_tables(profile: Profile, left_out: LeftOut = lambda _topic, _why: None) -> list[TopicTable]:
     """The tables of a profile: the contract's own, then those of further topics with a registered schema."""
     own = contract_table()
-    return [own, *(table for table in registered_tables(profile, left_out) if table.name != own.name)]
+    further = [table for table in registered_tables(profile, left_out) if table.name != own.name]
+    return [with_registered_versions(table, profile) if table.has_contract else table for table in (own, *further)]
 
 
 def qualified_name(name: str, database: str = DATABASE) -> str:

@@ -15,7 +15,6 @@ from typing import Any, Self
 
 from clickreel.errors import ClickreelError, UnreachableError
 from clickreel.flink import catalog, create_table, films_view
-from clickreel.flink.contract_sql import compile_contract
 from clickreel.flink.flink_cluster import FlinkCluster, Vertex, find_cluster
 from clickreel.flink.gateway_client import Column, Gateway, Page, SessionLostError, format_timestamp
 from clickreel.flink.gateway_results import OperationResult, read_all, read_pages
@@ -452,8 +451,7 @@ class Workspace:
         return found
 
     def _views(self) -> set[str]:
-        has_view = compile_contract() is not None
-        return {name for name, table in self.tables.items() if table.has_contract and has_view}
+        return {name for name, table in self.tables.items() if table.accepted is not None}
 
     def _bring_films(self, statement: Statement) -> None:
         """Make the view ``films`` the first time that a statement names it."""
