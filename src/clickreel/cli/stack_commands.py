@@ -88,7 +88,6 @@ def up(  # noqa: PLR0917 - one parameter an option
     with ended_by_signal():
         try:
             with stack.home.locked("up"):
-                _heed_down(stack)
                 wanted = _wanted(only, console=console)
                 _choose_run(stack, _with_past(stack, options, wanted, _check(options)), quiet=json)
                 error = _start(stack, wanted, attached=not detach)
@@ -101,11 +100,6 @@ def up(  # noqa: PLR0917 - one parameter an option
             raise
     if error is not None:
         raise error
-
-
-def _heed_down(stack: Stack) -> None:
-    if stack.home.was_ended_since_beginning():
-        raise ClickreelError("clickreel down was typed after this up: nothing was started", hint="clickreel up")
 
 
 def _wanted(only: list[str] | None, *, console: bool) -> tuple[str, ...]:
@@ -148,9 +142,11 @@ def _with_past(stack: Stack, options: dict[str, Any], wanted: tuple[str, ...], e
 
 
 def _choose_run(stack: Stack, options: dict[str, Any], *, quiet: bool) -> None:
-    """Set the run to stream, and say what becomes of the one before."""
+    """Set the run to stream, and say what becomes of the one before; nothing is done for an `up` that a `down` has overtaken."""
     from clickreel.local import run_options
 
+    if stack.home.was_ended_since_beginning():
+        raise ClickreelError("clickreel down was typed after this up: nothing was started", hint="clickreel up")
     before, name = run_options.remembered(stack.home), run_options.streamed_run(stack.home)
     ended = stack.choose_run(options)
     if name and before != run_options.remembered(stack.home) and not quiet:
