@@ -31,6 +31,14 @@ EVENTS = 400
 """So many events of a run stand in the console's topic before a page is opened."""
 
 
+STOP_AND_TIME = """() => { const begun = performance.now(); window.stopped = new Promise((done) => {
+  new MutationObserver((_, all) => {
+    if (document.body.innerText.includes("stopped after")) { all.disconnect(); done(performance.now() - begun); }
+  }).observe(document.body, { subtree: true, childList: true, characterData: true });
+}); [...document.querySelectorAll("button")].find((one) => one.innerText === "Stop").click(); }"""
+"""Presses Stop; ``window.stopped`` becomes the time until the page says so, ms."""
+
+
 @dataclass(frozen=True)
 class Console:
     """A console that is served by this process.

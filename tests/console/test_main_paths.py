@@ -12,7 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from clickreel.stream.record_view import read_records
-from tests.console.conftest import EVENTS, Console
+from tests.console.conftest import EVENTS, STOP_AND_TIME, Console
 
 pytestmark = pytest.mark.stack
 
@@ -101,13 +101,7 @@ def test_clickhouse_answers_explains_and_stops(console: Console, page: Any) -> N
     wait_for(page, "line 2, column 3")
     run_sql(page, "SELECT count() FROM numbers(100000000000000)")
     wait_for(page, "running; 0 rows")
-    page.evaluate(
-        """() => { const begun = performance.now(); window.stopped = new Promise((done) => {
-          new MutationObserver((_, all) => {
-            if (document.body.innerText.includes("stopped after")) { all.disconnect(); done(performance.now() - begun); }
-          }).observe(document.body, { subtree: true, childList: true, characterData: true });
-        }); [...document.querySelectorAll("button")].find((one) => one.innerText === "Stop").click(); }"""
-    )
+    page.evaluate(STOP_AND_TIME)
     assert page.evaluate("window.stopped") < 10_000  # a tenth of a second on an idle machine; the soak prints it
 
 
@@ -133,6 +127,34 @@ def test_the_dashboard_draws_its_charts_with_their_sql(console: Console, page: A
     wait_for(page, "SELECT")
     page.wait_for_selector("section:has-text('People by device') a.panel-rows[href*='SELECT']")
     assert page.locator("[role=alert]:visible").count() == 0
+
+
+@pytest.mark.timeout(600)  # a simulation at the lowest priority
+def test_a_chart_is_proved_by_the_run_simulated_again(console: Console, page: Any) -> None:
+    """A click: the same numbers from the simulator, from the raw rows and on the chart."""
+    page.goto(f"{console.address}dashboard?minutes=15")
+    page.get_by_role("button", name="Prove Event funnel").click()
+    said = page.wait_for_selector("text=numbers, each equal: run", timeout=280_000).inner_text()
+    assert said.startswith("✓ ")
+    assert f"run {console.run}, " in said
+    rows = page.locator("section:has-text('Event funnel') .proof-numbers tbody tr").all_inner_texts()
+    views = next(row.split("\t") for row in rows if row.replace("[ ", "[").startswith("steps[view].reached"))
+    assert views[1] == views[2] == views[3]
+    assert int(views[1]) > 0
+
+
+@pytest.mark.timeout(600)
+def test_the_stream_is_scored_when_somebody_asks(console: Console, page: Any) -> None:
+    """A stream this small is refused with the reason; scored anyway, each test has its figures beside the published band."""
+    page.goto(f"{console.address}quality")
+    page.get_by_role("button", name="Score the tables").click()
+    page.get_by_role("button", name="Score them anyway").click(timeout=280_000)
+    page.wait_for_selector("text=is an assumption, no published figure", timeout=280_000)
+    tests = {
+        row.split("\t")[0]
+        for row in page.locator("section:has-text('Realism of the stream') tbody tr").all_inner_texts()
+    }
+    assert {f"R{number}" for number in range(1, 25)} <= tests
 
 
 def test_a_dead_letter_is_shown_with_its_reason_and_its_message(console: Console, page: Any) -> None:

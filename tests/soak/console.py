@@ -3,10 +3,13 @@
 ``make soak-console ARGS="--minutes 20"``, or ``python -m tests.soak.console``. The whole stack is real, and so is the browser (Debian's chromium,
 driven by Playwright; memory by its devtools protocol after a collection). Three phases:
 
-1. one page at 1,000 events/s: its first contentful paint (must: 1.5 s), and from a record's timestamp to its row on the page (goal 150 ms, must 300 ms at the 95th percentile),
+1. one page at 1,000 events/s: its first contentful paint (must: 1.5 s), and from each record's timestamp to its row on the page (must: 300 ms
+   at the 95th percentile; four frames a second alone are 238 ms),
 2. one page that tails 5,000 events/s for most of the time: the longest time that input was blocked (must: 100 ms), the browser's heap and the
    server's memory at the beginning and at the end,
 3. ten pages: processor time of the server (must: under one core).
+
+Processor time stands beside each time, because it hardly depends on who else uses the machine.
 
 The figures are printed as one JSON object. It ends with 1 when memory grows by more than a quarter; times depend on the machine and
 are printed with its load, not judged.
@@ -41,13 +44,16 @@ CHROMIUM = "/usr/bin/chromium"
 SERVICES = ("kafka", "console")
 TOPIC = "dvd_clicks"
 GROWTH_MAX = 1.25
-# The page gives the ages of the oldest and the newest row of every frame; blocked input is what a timer of 20 ms comes late by.
+# The page gives the ages of the rows of every frame; they count as painted with the next picture. Blocked input is what a timer of 20 ms comes
+# late by.
 WATCH = """
 window.late = 0; window.painted = [];
 let before = performance.now();
 setInterval(() => { const now = performance.now(); window.late = Math.max(window.late, now - before - 20); before = now; }, 20);
-new MutationObserver(() => window.painted.push(document.querySelector(".mt").dataset.painted.split(" ").map(Number)))
-  .observe(document.querySelector(".mt"), { attributes: true, attributeFilter: ["data-painted"] });
+new MutationObserver(() => {
+  const [ages, put] = [document.querySelector(".mt").dataset.ages.split(" ").map(Number), performance.now()];
+  requestAnimationFrame(() => setTimeout(() => window.painted.push(ages.map((age) => Math.round(age + performance.now() - put)))));
+}).observe(document.querySelector(".mt"), { attributes: true, attributeFilter: ["data-ages"] });
 """
 
 
@@ -80,18 +86,15 @@ def _phases(stack: Stack, browser: Browser, seconds: float, viewers: int) -> dic
     stack.ensure(SERVICES, attached=True)
     pump = _EventPump(stack.address("kafka"), 1_000)
     page = _open(stack, browser)
-    figures["first_screen_ms"] = _first_screens(page)
+    figures["first_screen_ms"] = _first_screens(page, _server(stack))
     page.evaluate(WATCH)
     time.sleep(5)
     page.evaluate("window.painted = []")
     time.sleep(max(20.0, 0.15 * seconds))
     frames = page.evaluate("window.painted")
-    for place, which in enumerate(("oldest", "newest")):
-        ages = sorted(frame[place] for frame in frames)
-        figures[f"painted_{which}_ms"] = {
-            "frames": len(ages),
-            **{f"p{q}": ages[len(ages) * q // 100] for q in (50, 95, 99)},
-        }
+    ages = sorted(itertools.chain.from_iterable(frames))
+    quantiles = {f"p{q}": ages[len(ages) * q // 100] for q in (5, 50, 95, 99)}
+    figures["painted_ms"] = {"frames": len(frames), "messages": len(ages), **quantiles}
     sys.stderr.write(f"{json.dumps(figures)}\n")
     figures["load"] = round(os.getloadavg()[0], 1)
     pump.rate = 5_000
@@ -157,16 +160,23 @@ def _open(stack: Stack, browser: Browser) -> Page:
     return page
 
 
-def _first_screens(page: Page) -> dict[str, float]:
-    """First contentful paint, and the first row, of the warm page: the median of five loads."""
-    paints: list[float] = []
-    rows: list[float] = []
+def _first_screens(page: Page, server: psutil.Process) -> dict[str, float]:
+    """First contentful paint, and the first row, of the warm page, ms: the median of five loads; and what a load takes of a processor."""
+    protocol = page.context.new_cdp_session(page)
+    protocol.send("Performance.enable", {"timeDomain": "threadTicks"})
+    loads: list[tuple[float, ...]] = []
     for _ in range(5):
+        used = sum(server.cpu_times()[:2])
         page.reload()
         page.wait_for_selector(".mt-table tbody tr", timeout=120_000)
-        rows.append(page.evaluate("performance.now()"))
-        paints.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
-    return {"contentful": round(statistics.median(paints)), "row": round(statistics.median(rows))}
+        row = page.evaluate("performance.now()")
+        paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+        answer = page.evaluate("performance.getEntriesByType('navigation')[0].responseEnd")
+        loads.append(
+            (answer, paint, row, 1000 * _metrics(protocol)["TaskDuration"], 1000 * (sum(server.cpu_times()[:2]) - used))
+        )
+    names = ("answer", "contentful", "row", "browser_cpu", "server_cpu")
+    return dict(zip(names, (round(statistics.median(figures)) for figures in zip(*loads, strict=True)), strict=True))
 
 
 def _tail(page: Page, stack: Stack, seconds: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Dashboard: the shop's answers as charts, refreshed every two seconds, each with the SQL behind it."""
+"""Dashboard: the shop's answers as charts, refreshed every two seconds, each with the SQL behind it and its proof a click away."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from nicegui import run, ui
 from nicegui.elements.mixins.text_element import TextElement
 
+from clickreel.console.chart_proofs import LIMIT, ChartProof
 from clickreel.console.components.bar_chart import BarChart
 from clickreel.console.components.time_chart import ChartSeries, TimeChart
 from clickreel.console.context import ConsoleContext
@@ -31,7 +32,6 @@ from clickreel.timespec import format_instant
 from clickreel.warehouse.client import Client
 
 _REFRESH_S = 2.0
-_LIMIT = 10
 # The links to the statements follow the stream at this pace: an address that changes under the pointer is no help.
 _LINKED_MS = 30_000
 _ADDRESS_MAX = 1_500
@@ -64,7 +64,7 @@ def runnable_statement(query: str, span: Window) -> str:
         span: The window.
     """
     sql = text(query)
-    for name, value in (*span.parameters.items(), ("limit", _LIMIT)):
+    for name, value in (*span.parameters.items(), ("limit", LIMIT)):
         sql = re.sub(rf"\{{{name}:\w+\}}", str(value), sql)
     if re.search(r"\{\w+(:\w+)?\}", sql) is None and len(sql) < _ADDRESS_MAX:
         return sql
@@ -128,10 +128,10 @@ class _Dashboard:
         self._jobs = (
             _Job(activity, self._show_activity),
             _Job(charts.clicks_per_minute, self._show_minutes),
-            _Job(partial(charts.popular_films, limit=_LIMIT), self._show_films),
+            _Job(partial(charts.popular_films, limit=LIMIT), self._show_films),
             _Job(funnel, self._show_funnel),
             _Job(charts.devices, self._show_devices),
-            _Job(partial(charts.popular_categories, limit=_LIMIT), self._show_categories),
+            _Job(partial(charts.popular_categories, limit=LIMIT), self._show_categories),
             _Job(charts.device_event_types, self._show_links),
             _Job(charts.session_lengths, self._show_lengths),
             _Job(charts.hours_of_week, self._show_week),
@@ -145,13 +145,15 @@ class _Dashboard:
         section = ui.element("section").classes("card")
         with section:
             tag("h2", title, classes="card-title")
-            with ui.element("details").classes("panel-sql"):
-                tag("summary", "SQL", props=f'aria-label="SQL of {title}"')
-                ui.label(text(query)).classes("mono pre")
-            rows = link(
-                "Run it on the rows, with this stretch put in", "/sql?engine=clickhouse", classes="link panel-rows"
-            )
-            self._rows[query] = (*self._rows.get(query, ()), rows)
+            with ui.element("footer").classes("panel-foot"):
+                with ui.element("details"):
+                    tag("summary", "SQL", props=f'aria-label="SQL of {title}"')
+                    ui.label(text(query)).classes("mono pre")
+                rows = link("Run it", "/sql?engine=clickhouse", classes="link panel-rows")
+                rows.props(f'aria-label="Run the SQL of {title}" title="With this stretch of time put in"')
+                self._rows[query] = (*self._rows.get(query, ()), rows)
+                if query != "recommend":
+                    ChartProof(self._context, title, query, lambda: int(self._minutes))
         return section
 
     def _add(self, title: str, color: str, query: str) -> None:

@@ -25,6 +25,8 @@ from clickreel.local.home import Home
 from clickreel.quantities import quantity
 
 _ENGINES = {"flink": "Flink, on the topic", "clickhouse": "ClickHouse, on the tables"}
+_FIRST_EXAMPLE = "sample"
+_LINES = (9, 18)
 _ROWS_SHOWN = 200
 _CELL_MAX = 400
 _CLICKHOUSE_EXAMPLES = {
@@ -58,7 +60,7 @@ def register(context: ConsoleContext) -> None:
 def _example(engine: str, name: str) -> str:
     if engine == "clickhouse":
         return _CLICKHOUSE_EXAMPLES.get(name, _CLICKHOUSE_EXAMPLES["newest"])[1]
-    return read_example(name if name in list_examples() else "sample")
+    return read_example(name if name in list_examples() else _FIRST_EXAMPLE)
 
 
 class _SqlScreen:
@@ -93,7 +95,7 @@ class _SqlScreen:
                 value=self._source,
                 classes="editor",
                 name="textarea",
-                props='spellcheck="false" rows="9"',
+                props=f'spellcheck="false" rows="{min(max(_LINES[0], len(self._source.splitlines())), _LINES[1])}"',
             )
             with ui.element("div").classes("row-of"):
                 self._start = button("Run", self._begin, classes="btn btn-main")
@@ -114,14 +116,17 @@ class _SqlScreen:
             self._chart.set_visibility(False)
 
     def _show_examples(self) -> None:
-        with card("Examples"):
-            examples = (
-                [(name, words) for name, (words, _) in _CLICKHOUSE_EXAMPLES.items()]
-                if self._engine == "clickhouse"
-                else [(name, describe_example(name)) for name in list_examples()]
-            )
-            for name, words in examples:
-                link(words, f"/sql?engine={self._engine}&example={name}", classes="link")
+        if self._engine == "clickhouse":
+            examples = [(name, words, "") for name, (words, _) in _CLICKHOUSE_EXAMPLES.items()]
+        else:
+            names = sorted(list_examples(), key=lambda name: (name != _FIRST_EXAMPLE, name))
+            examples = [(name, name.replace("_", " ").capitalize(), describe_example(name)) for name in names]
+        with card("Examples"), ui.element("ul").classes("examples"):
+            for name, words, meaning in examples:
+                with ui.element("li"):
+                    link(words, f"/sql?engine={self._engine}&example={name}", classes="link")
+                    if meaning:
+                        ui.label(meaning).classes("note")
 
     def _set_source(self, value: str) -> None:
         self._source = value

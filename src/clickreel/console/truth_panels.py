@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _LEDGER_MS = 3_600_000
 # So much of a fast run is its last minutes: the ledger is made again with every event of its stretch.
-_LEDGER_EVENTS = 300_000
+_LEDGER_EVENTS = 60_000
 _EXAMPLES = 40
 _MEANINGS = {
     "burst": "a film that goes viral, or is in the news",

@@ -19,6 +19,8 @@ from clickreel.stream.record_batch import Record
 # A viewer can look at a few hundred rows a second at most. 5,000 a second cost about 4 % of a core to read; beyond that only samples are read.
 _FRAME_S = 0.1
 _FRAME_RECORDS_MAX = 500
+# Records that have come wait for those behind them at most so long: a client that is asked for many waits for all of them.
+_GATHER_S = 0.02
 # After a jump, so many records of each partition before its end.
 _SAMPLE_RECORDS = 40
 # An hour of seconds.
@@ -174,9 +176,10 @@ class LiveTail:
         """Read for a frame; returns how many records came."""
         until_s, taken = time.monotonic() + _FRAME_S, 0
         while (left_s := until_s - time.monotonic()) > 0 and taken < _FRAME_RECORDS_MAX and not self._stop.is_set():
-            records = reader.poll(_FRAME_RECORDS_MAX, left_s)
+            records = reader.poll(1, left_s)
             if not records:
                 continue
+            records += reader.poll(_FRAME_RECORDS_MAX - taken, 0)
             taken += len(records)
             with self._lock:
                 for record in records:
@@ -185,6 +188,7 @@ class LiveTail:
                     self._next[record.partition] = max(self._next.get(record.partition, 0), record.offset + 1)
                     self._sizes.add(record)
                 self._sequence += len(records)
+            self._stop.wait(min(_GATHER_S, max(0.0, until_s - time.monotonic())))
         if taken >= _FRAME_RECORDS_MAX:
             self._stop.wait(max(0.0, until_s - time.monotonic()))
         return taken

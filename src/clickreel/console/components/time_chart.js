@@ -113,7 +113,9 @@ export default {
       const bottom = height - 16;
       const points = this.points.filter((point) => point[0] >= this.from);
       const values = points.flatMap((point) => point.slice(1).filter((value) => value !== null && value !== undefined)).sort((a, b) => a - b);
-      const [most, usual] = [values[values.length - 1] ?? 0, values[Math.floor(values.length * 0.95)] ?? 0];
+      // Also of the first twenty points some stand out: the backfill's.
+      const at = Math.max(0, Math.min(Math.floor(values.length * 0.95), values.length - 5));
+      const [most, usual] = [values[values.length - 1] ?? 0, values[at] ?? 0];
       // A few seconds of a backfill would press an hour of stream flat: they are cut, and say how high they are.
       const isCut = usual > 0 && most > CUT_FROM * usual;
       const top = Math.max(1e-9, isCut ? 2 * usual : most) * 1.1;
