@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from clickreel.insight.activity import Count, SessionFigures
     from clickreel.insight.film_trends import Trend
     from clickreel.insight.recommend import Recommendation
+    from clickreel.insight.recommenders.click_sessions import ClickSessions
+    from clickreel.insight.recommenders.framework_judge import JudgedSplit
     from clickreel.insight.recommenders.next_item_evaluation import MethodComparison
     from clickreel.insight.window import Window
     from clickreel.warehouse.client import Client
@@ -342,6 +344,10 @@ def recommend(
     ] = None,
     seeds: Annotated[str, typer.Option("--seeds", help="Of those worlds: 1,2,3 or 1-5.")] = "1",
     days: Annotated[int, typer.Option("--days", min=2, max=60, help="And how long they are.")] = 14,
+    judge: Annotated[
+        bool,
+        typer.Option("--judge", help="With --evaluate: RecTools' figures beside ours, from an environment of its own."),
+    ] = False,
     since: Annotated[str, typer.Option("--since", help="How much of the past is learnt from.")] = "28d",
     until: Until = None,
     limit: Limit = 10,
@@ -360,15 +366,15 @@ def recommend(
         raise UsageError(
             "one of USER, --film, --session, --new-user and --evaluate is needed", hint="clickreel recommend u_10"
         )
-    if users is not None and not evaluate:
-        raise UsageError("--users goes with --evaluate", hint="clickreel recommend --evaluate --users 2000")
+    if (users is not None or judge) and not evaluate:
+        raise UsageError("--users and --judge go with --evaluate", hint="clickreel recommend --evaluate --users 2000")
     if users is not None:
-        _evaluate_worlds(users, seeds, days, json=json)
+        _evaluate_worlds(users, seeds, days, judge=judge, json=json)
         return
     number = answers.user_of(user) if user is not None else 0
     client, window = open_warehouse(profile_file, since, until)
     if evaluate:
-        _evaluation(client, window, json=json)
+        _evaluation(client, window, judge=judge, json=json)
         return
     if session is not None:
         films = [answers.film_of(client, part.strip()) for part in session.split(",")]
@@ -408,15 +414,17 @@ def _films(found: Recommendation) -> None:
         print_table((">", "film>", "title", score), [row[:4] for row in rows])
 
 
-def _evaluation(client: Client, window: Window, *, json: bool) -> None:
+def _evaluation(client: Client, window: Window, *, judge: bool, json: bool) -> None:
     from clickreel.insight.recommend import evaluate
     from clickreel.insight.recommenders.next_item_evaluation import clicks_of_warehouse, compare_methods
 
     clicks = clicks_of_warehouse(client, window)
     found = evaluate(client, window, clicks)
     compared = compare_methods(clicks)
+    judged = _judged(clicks) if judge else None
     if json:
-        print_json({**found.as_json(), "comparison": compared.as_json()})
+        beside = {} if judged is None else {"judge": judged.as_json()}
+        print_json({**found.as_json(), "comparison": compared.as_json(), **beside})
         return
     print_err(f"learnt from the first four fifths of {told(found.window)}, asked about the last")
     print_table(
@@ -431,28 +439,53 @@ def _evaluation(client: Client, window: Window, *, json: bool) -> None:
         ],
     )  # fmt: skip
     _methods(compared)
+    _judgements(judged)
 
 
-def _evaluate_worlds(users: int, seeds: str, days: int, *, json: bool) -> None:
+def _judged(clicks: ClickSessions) -> JudgedSplit:
+    from clickreel.insight.recommenders.next_item_evaluation import judge_methods
+    from clickreel.local.home import Home
+
+    return judge_methods(clicks, Home.default().path / "judge")
+
+
+def _judgements(found: JudgedSplit | None) -> None:
+    if found is None:
+        return
+    print_err(f"{found.framework} on the same split, {found.questions:,} questions")
+    print_table(
+        ("method", "measure", "ours>", "theirs>", ""),
+        [
+            (
+                one.method, one.measure, f"{one.ours:.4f}", f"{one.theirs:.4f}",
+                "agree" if one.agrees else f"differ by {one.ours / max(one.theirs, 1e-9) - 1:+.1%}: {one.reason}",
+            )
+            for one in found.judgements
+        ],
+    )  # fmt: skip
+
+
+def _evaluate_worlds(users: int, seeds: str, days: int, *, judge: bool, json: bool) -> None:
     from clickreel.audit.realism.world_columns import seeds_of
     from clickreel.insight.recommenders.next_item_evaluation import clicks_of_world, compare_methods
     from clickreel.simulate.settings import WorldSettings
     from clickreel.simulate.world import World
 
-    worlds = {seed: World(WorldSettings(seed=seed, users=users)) for seed in seeds_of(seeds)}
-    compared = {seed: compare_methods(clicks_of_world(world, days), world=world) for seed, world in worlds.items()}
-    if json:
-        print_json(
-            {
-                "users": users,
-                "days": days,
-                "worlds": [{"seed": seed, **one.as_json()} for seed, one in compared.items()],
-            }
-        )
-        return
-    for seed, one in compared.items():
+    answers = []
+    for seed in seeds_of(seeds):
+        world = World(WorldSettings(seed=seed, users=users))
+        clicks = clicks_of_world(world, days)
+        compared = compare_methods(clicks, world=world)
+        judged = _judged(clicks) if judge else None
+        if json:
+            beside = {} if judged is None else {"judge": judged.as_json()}
+            answers.append({"seed": seed, **compared.as_json(), **beside})
+            continue
         print_err(f"a world of {users:,} people, {days} days, seed {seed}")
-        _methods(one)
+        _methods(compared)
+        _judgements(judged)
+    if json:
+        print_json({"users": users, "days": days, "worlds": answers})
 
 
 def _methods(found: MethodComparison) -> None:

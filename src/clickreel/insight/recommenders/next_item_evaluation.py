@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from clickreel.errors import UsageError
 from clickreel.events import Events
 from clickreel.insight.queries import text
 from clickreel.insight.recommenders.click_sessions import I64, ClickSessions, NextItemSplit
+from clickreel.insight.recommenders.framework_judge import JudgedSplit, judge
 from clickreel.insight.recommenders.item_pairs import CoVisitation, RulesAndList, SequentialRules
 from clickreel.insight.recommenders.matrix_models import ITEMS_MAX, Ease, ImplicitAls
 from clickreel.insight.recommenders.oracle import NextFilmOracle
@@ -151,6 +153,11 @@ def compare_methods(
     return MethodComparison(
         len(split.asked), len(split.train), scores, oracle, control(clicks, questions_max=questions_max)
     )
+
+
+def judge_methods(clicks: ClickSessions, folder: Path, *, questions_max: int = QUESTIONS_MAX) -> JudgedSplit:
+    """Ask a framework the questions of :func:`compare_methods`, in an environment of its own below ``folder``."""
+    return judge(NextItemSplit.from_clicks(clicks, questions_max=questions_max), folder, _ranks)
 
 
 def control(clicks: ClickSessions, *, questions_max: int = QUESTIONS_MAX) -> dict[str, float]:
