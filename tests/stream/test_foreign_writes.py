@@ -81,3 +81,20 @@ def test_it_is_looked_at_seldom_once_there_is_no_reason_for_suspicion() -> None:
     hand.others.check(105_000)
     with pytest.raises(SecondWriterError):
         hand.others.check(111_000)
+
+
+def test_copies_of_what_is_there_already_are_no_second_writer() -> None:
+    """Somebody tries a client with a message of ours; a second writer's records are new."""
+    hand = Hand()
+    copied = [value or b"" for _, value in first(OURS, 1, T0, 60)[0]][:3]
+    hand.ours(10)
+    writer = hand.broker.writer("t", lambda *_: None)
+    writer.send(0, [b"k"] * 3, copied, [T0] * 3)
+    writer.send(0, [None], [copied[0].replace(b'"page":', b'"page": ')], [T0])
+    writer.flush(1)
+    hand.ours(5)
+    hand.others.check(5_000)
+    hand.other(OURS, 1)
+    hand.ours(1)
+    with pytest.raises(SecondWriterError, match="holds 1 record of it"):
+        hand.others.check(9_000)

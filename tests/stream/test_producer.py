@@ -6,6 +6,8 @@ import dataclasses
 import random
 import threading
 import time
+from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 
@@ -17,6 +19,7 @@ from clickreel.stream.memory import CrashError, MemoryBroker
 from clickreel.stream.produce_request import ProduceRequest, ProducerSettings, ProduceStats, backfill_start
 from clickreel.stream.producer import Producer
 from clickreel.stream.producer_lease import SecondWriterError, Shard
+from clickreel.stream.record_batch import Record
 from clickreel.stream.send_schedule import wall_clock
 from clickreel.stream.topic_admin import TopicSettings, ensure_topic
 from tests.stream.expected import expected, first, held, pairs
@@ -205,15 +208,54 @@ def test_a_place_that_the_retention_has_removed_is_refused(topic: str) -> None:
     assert "retention" in caught.value.hint
 
 
-def test_records_that_another_program_has_put_in_between_are_refused(topic: str) -> None:
-    """A copy of our own records behind the last one is no place where the run would put them."""
+def put(broker: Broker, topic: str, partition: int, records: Sequence[Record]) -> None:
+    """Somebody with another client writes records."""
+    writer = broker.writer(topic, lambda *_: None)
+    writer.send(partition, [r.key for r in records], [r.value or b"" for r in records], [T0] * len(records))
+    writer.flush(5)
+
+
+def test_copies_that_somebody_has_made_of_our_records_do_not_stop_the_run(broker: Broker, topic: str) -> None:
+    """Trying a client on the topic: the last message again, changed, in another partition, without a key; forty old ones behind it."""
+    state = make(broker, topic, 2)
+    produce(broker, state, PLAIN, order(count=800))
+    old = held(broker, topic)
+    strays = [
+        (0, old[0][-3:-1]),
+        (0, [old[0][-1]._replace(value=(old[0][-1].value or b"").replace(b'"page":"', b'"page":"x'))]),
+        (1, old[0][-2:]),
+        (1, [old[0][-2]._replace(key=None), old[1][-2]._replace(key=b"somebody")]),
+        (1, old[1][100:140]),
+    ]
+    for partition, records in strays:
+        put(broker, topic, partition, records)
+    assert produce(broker, state, PLAIN, order(count=200)).resumed
+    strays.append((0, held(broker, topic)[0][-1:]))
+    put(broker, topic, *strays[-1])
+    produce(broker, state, PLAIN, order(count=100))
+    for partition, found in enumerate(pairs(broker, topic)):
+        foreign = Counter((r.key, r.value) for at, records in strays for r in records if at == partition)
+        assert Counter(found) - foreign == Counter(first(PLAIN, 2, T0, 1100)[partition])
+
+
+def test_copies_do_not_hide_that_the_topic_has_grown(topic: str) -> None:
+    """Where the committed metadata is gone, many records in the wrong partition are a changed topic, few are somebody's copies."""
+    broker = MemoryBroker()
+    state = make(broker, topic, 3)
+    produce(broker, state, PLAIN, order(count=300))
+    put(broker, topic, 1, held(broker, topic)[0][-2:])
+    broker.forget(f"clickreel-writer.{PLAIN.run}@{topic}")
+    assert produce(broker, state, PLAIN, order(count=100)).resumed
+
+
+def test_events_that_the_run_has_not_reached_are_a_second_writers(topic: str) -> None:
+    """They would come twice: no copy is ahead of what it was copied from."""
     broker = MemoryBroker()
     state = make(broker, topic, 1)
     produce(broker, state, PLAIN, order(count=400))
-    old = held(broker, topic)[0][100:140]
-    writer = broker.writer(topic, lambda *_: None)
-    writer.send(0, [r.key for r in old], [r.value or b"" for r in old], [r.timestamp_ms for r in old])
-    writer.flush(1)
+    ahead = expected(PLAIN, 1, T0, T0 + 3_600_000)[0][410:420]
+    template = held(broker, topic)[0][0]
+    put(broker, topic, 0, [template._replace(key=key, value=value) for key, value in ahead])
     with pytest.raises(ClickreelError, match="two programs have written it"):
         produce(broker, state, PLAIN, order(count=300))
 

@@ -7,7 +7,8 @@ different positions after a crash, since each has its own requests in flight.
 
 1. Read the end of each partition and look for ids of the run; where others have written since, look further back.
 2. Generate the run's deliveries around the newest event time seen, and align the records with them; widen until they match once.
-3. Go on behind the last record that matches, unreadable ones included.
+3. Go on behind the last record that matches, unreadable ones included. Records that anybody has copied out of the topic and written
+   again, whole or changed, are recognised as what they are: they stand where the run has been already, or where it never is.
 
 What it needs of the topic: the retention is longer than the outage, the number of partitions is as it was, one writer per run. Where
 that does not hold it refuses, in words, and never guesses.
@@ -15,8 +16,9 @@ that does not hold it refuses, in words, and never guesses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -35,11 +37,17 @@ from clickreel.stream.producer_lease import CommitMetadata
 from clickreel.stream.record_batch import Record
 from clickreel.stream.tail import OWN, UNREADABLE, Tail, event_ids, read_tails
 
+log = logging.getLogger(__name__)
+
 # So many of the run's records in a row fix the position beyond doubt; two stretches this long are never equal, duplicates included.
 _ENOUGH = 32
 _WINDOW = 128
+# Of so many of the last records one must be an event of the run; each costs a look into its timeline.
+_LOOKED_AT = 6
 # Records of others that are read through on the way back, per partition: some seconds of reading.
 _SEARCH_MAX = 2_000_000
+# Where nothing else tells how many partitions there were: a quarter of the records in a wrong one is no accident.
+_STRAYS_MAX = 4
 # Deliveries that are kept at once; where partitions lie further apart, each is looked at alone.
 _STRETCH_EVENTS_MAX = 1_000_000
 _FIRST_AHEAD_MS = 1_000
@@ -127,9 +135,7 @@ class ResumePlanner:
         open_, depth = wanted, _WINDOW
         while open_:
             spans = {p: self._span(p, depth) for p in open_}
-            for p, seen in self._read(spans).items():
-                out[p] = seen
-                self._refuse_misplaced(p, seen)
+            out |= self._without_misplaced(self._read(spans))
             open_ = [p for p in open_ if len(out[p].own()) < _ENOUGH and spans[p][0] > self._floor(p)]
             depth *= 8
             # Some of the run's records are enough to stop a long search: what is missing is read where it stands.
@@ -153,7 +159,7 @@ class ResumePlanner:
     def window(self, partition: int, before: int, records: int) -> Tail:
         """The tail from ``records`` before an offset on."""
         span = max(self._floor(partition), before - records), self._bounds[partition].high
-        return self._read({partition: span})[partition]
+        return self._without_misplaced(self._read({partition: span}))[partition]
 
     def reaches_first_record(self, partition: int, seen: Tail) -> bool:
         """Whether the tail reaches back to the first record that the run can have in the partition."""
@@ -249,15 +255,24 @@ class ResumePlanner:
 
     # Refusals
 
-    def _refuse_misplaced(self, partition: int, seen: Tail) -> None:
-        """The run's records must stand in the partition of their key."""
-        own = [seen.records[i] for i in seen.own()]
-        if not own:
-            return
-        keys = pa.array([record.key for record in own], pa.binary())
-        values = pa.array([record.value for record in own], pa.binary())
-        if (partitions(keys, values, self._state.partitions) != partition).any():
+    def _without_misplaced(self, tails: dict[int, Tail]) -> dict[int, Tail]:
+        """The tails without records that stand in another partition than the run puts them: somebody has copied them.
+
+        Raises:
+            ClickreelError: They are too many for that, and no committed metadata tells how many partitions the run was written to.
+        """
+        kept, strays, own = {}, 0, 0
+        for partition, seen in tails.items():
+            mine = seen.own()
+            keys = pa.array([seen.records[i].key for i in mine], pa.binary())
+            values = pa.array([seen.records[i].value for i in mine], pa.binary())
+            away = mine[partitions(keys, values, self._state.partitions) != partition] if len(mine) else mine
+            strays, own = strays + len(away), own + len(mine)
+            kept[partition] = seen.without(away)
+        is_known = any(metadata.partitions for metadata in self._committed.values())
+        if strays and not is_known and strays * _STRAYS_MAX >= own:
             raise self._partitions_changed(None)
+        return kept
 
     def _partitions_changed(self, before: int | None) -> ClickreelError:
         was = quantity(before, "partition") if before else "another number of partitions"
@@ -303,7 +318,7 @@ class TailMatcher:
             if not matches:
                 self._refuse_other_settings()
             if back > delay + newest - self._oldest and ahead > delay:
-                raise self._misplaced()
+                return self._resume_among_copies(found, rows, list(zip(keys, values, strict=True)), start)
             back *= 4
             ahead *= 4
 
@@ -327,9 +342,29 @@ class TailMatcher:
             return None
         return ResumePoint(found.position_at(rows, match.index), self._seen.records[match.last].offset)
 
+    def _resume_among_copies(
+        self, found: EncodedBatch, rows: NDArray[np.intp], buffer: list[tuple[bytes, bytes]], start_ms: int
+    ) -> ResumePoint:
+        """The place in a stretch that holds all deliveries that the tail can be of, some of its records being copies by others.
+
+        Raises:
+            ClickreelError: No place explains the records.
+        """
+        at_start = start_ms == self._planner.start_ms
+        match = Alignment.find_among_copies(self._seen, buffer, at_start=at_start)
+        if match is None or not (match.complete or match.matched >= _ENOUGH) or match.needs_more:
+            raise self._misplaced()
+        copies = len(self._seen.own()) - match.matched
+        log.warning(
+            "another program has written copies of the run's records; the run goes on behind its own",
+            extra={"run": self._planner.world.run, "partition": self._partition, "copies": max(1, copies)},
+        )
+        return ResumePoint(found.position_at(rows, match.index), self._seen.records[match.last].offset)
+
     def _refuse_other_settings(self) -> None:
-        record = self._seen.records[int(self._seen.own()[-1])]
-        if not self._planner.produces(record.value):
+        own = [self._seen.records[i] for i in self._seen.own()[-_LOOKED_AT:]]
+        record = own[-1]
+        if not any(self._planner.produces(one.value) for one in reversed(own)):
             raise ClickreelError(
                 f"run {self._planner.world.run} was written with other settings, or by another version of clickreel: these do not give "
                 f"the event at offset {record.offset:,} of partition {self._partition}",
@@ -373,15 +408,43 @@ class Alignment:
         return [match for match in fits if match is not None]
 
     @classmethod
-    def _at(cls, seen: Tail, buffer: list[tuple[bytes, bytes]], last: int, row: int) -> Alignment | None:
-        """Compare backwards from the last own record, then forwards over unreadable ones."""
+    def find_among_copies(
+        cls, seen: Tail, buffer: Sequence[tuple[bytes, bytes]], *, at_start: bool
+    ) -> Alignment | None:
+        """The way in which most of the tail fits and every other record is a copy: of a delivery before its end, or of none at all.
+
+        Args:
+            seen: The tail.
+            buffer: Key and value of the partition's deliveries, those behind the place in question included.
+            at_start: Whether the buffer begins where the run begins.
+        """
+        rows: dict[tuple[bytes | None, bytes | None], list[int]] = {}
+        for row, pair in enumerate(buffer):
+            rows.setdefault(pair, []).append(row)
+        own = seen.own()
+        pairs = [(seen.records[i].key, seen.records[i].value) for i in own]
+        furthest = max((rows[pair][0] for pair in pairs if pair in rows), default=-1)
+        for last, pair in zip(reversed(own.tolist()), reversed(pairs), strict=True):
+            for row in rows.get(pair, ()):
+                if row < furthest:
+                    continue  # a record ahead of the place is no copy: somebody writes the run
+                match = cls._at(seen, buffer, last, row, skips_copies=True)
+                if match is not None and match.matched >= min(_ENOUGH, (len(own) + 1) // 2):
+                    return replace(match, complete=True) if at_start else match
+        return None
+
+    @classmethod
+    def _at(
+        cls, seen: Tail, buffer: Sequence[tuple[bytes, bytes]], last: int, row: int, *, skips_copies: bool = False
+    ) -> Alignment | None:
+        """Compare backwards from an own record, then forwards over unreadable ones."""
         at, matched, complete = row - 1, 1, True
         for index in range(last - 1, -1, -1):
             if at < 0:
                 complete = complete and seen.kind[index] != OWN
             elif (seen.records[index].key, seen.records[index].value) == buffer[at]:
                 at, matched = at - 1, matched + 1
-            elif seen.kind[index] == OWN:
+            elif seen.kind[index] == OWN and not skips_copies:
                 return None
             # An unreadable record that does not fit is somebody else's.
         needs_more = False

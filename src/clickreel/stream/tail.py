@@ -40,6 +40,13 @@ class Tail:
         """Indices of the run's own records."""
         return np.flatnonzero(self.kind == OWN)
 
+    def without(self, left_out: NDArray[np.intp]) -> Tail:
+        """The tail without the records at these indices."""
+        if not len(left_out):
+            return self
+        kept = np.setdiff1d(np.arange(len(self.records)), left_out)
+        return Tail(self.start, [self.records[i] for i in kept], self.kind[kept], self.ts_ms[kept])
+
 
 def event_ids(values: Sequence[bytes | None]) -> tuple[NDArray[np.bool_], NDArray[np.uint64], NDArray[np.uint64]]:
     """The ids that values show: which have one, and its upper and lower 64 bits."""
