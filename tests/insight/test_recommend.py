@@ -99,6 +99,14 @@ def test_what_comes_next_in_a_session(landed: Landed, span: Window, clicks: Clic
         assert all(one.because_id in given for one in answer.films if one.because_id)
 
 
+def test_a_film_for_which_popularity_alone_speaks_has_no_reason(landed: Landed, span: Window) -> None:
+    """The list of one film goes on where no session says anything: with the popular ones."""
+    answer = recommend.for_session(landed.client, [3], span, limit=190)
+    reasons = [(one.because_id, bool(one.because)) for one in answer.films]
+    assert (None, False) in reasons
+    assert set(reasons) <= {(3, True), (None, False)}
+
+
 def test_strangers_get_the_popular_films(landed: Landed, span: Window) -> None:
     """Of whom nothing is known, the films opened in most sessions are recommended."""
     counts = Counter(film for films in _sessions(landed).values() for film in films)

@@ -13,6 +13,7 @@ from clickreel import timespec
 from clickreel.api.streams import load_profile
 from clickreel.insight import activity, film_trends, funnel, recommend
 from clickreel.insight.charts import LIMIT, ChartAnswer, chart_named
+from clickreel.insight.recommenders.live_rules import LiveRecommender
 from clickreel.insight.window import Window, window
 from clickreel.profile import Profile
 from clickreel.warehouse.client import Client
@@ -100,6 +101,10 @@ class Answers:
         if user is not None:
             return recommend.for_user(self._client, recommend.user_of(user), seen, limit=limit)
         return recommend.for_film(self._client, recommend.film_of(self._client, str(film)), seen, limit=limit)
+
+    def live(self, since: str = "28d") -> LiveRecommender:
+        """Lists out of memory, kept current: a click counts when it has landed. It takes this connection over; stop it before that is closed."""
+        return LiveRecommender(self._client, self._window(since))
 
     def _window(self, since: str, until: str | None = None) -> Window:
         now_ms = round(time.time() * 1000)

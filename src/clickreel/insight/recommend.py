@@ -220,7 +220,9 @@ def for_new_user(client: Client, window: Window, *, limit: int = 10) -> Recommen
 
 def _because(row: tuple[Any, ...]) -> Film:
     film, title, score, because, because_title = row
-    return Film(int(film), str(title), float(score), int(because) or None, str(because_title) if because else "")
+    if not because:  # null or 0: popularity alone speaks for it
+        return Film(int(film), str(title), float(score))
+    return Film(int(film), str(title), float(score), int(because), str(because_title))
 
 
 def _popular(client: Client, window: Window, user: int, limit: int) -> tuple[Film, ...]:
