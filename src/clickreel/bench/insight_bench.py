@@ -128,7 +128,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="clickreel-bench-") as folder:
         stack = Stack(Home(Path(folder)))
         try:
-            stack.ensure(["clickhouse"], attached=True)
+            stack.ensure(["kafka", "clickhouse"], attached=True)  # a profile has an address of Kafka
             profile = local_profile(stack.home)
             world = World(WorldSettings(rate=DENSITY_PER_S))
             cost = _insert_cost(profile, world, turns)
