@@ -32,6 +32,7 @@ from clickreel.timespec import format_instant
 from clickreel.warehouse.client import Client
 
 _REFRESH_S = 2.0
+_RECOMMENDED_BY = "next_by_rules"
 # The links to the statements follow the stream at this pace: an address that changes under the pointer is no help.
 _LINKED_MS = 30_000
 _ADDRESS_MAX = 1_500
@@ -114,7 +115,7 @@ class _Dashboard:
                     .classes("scroll-x")
                     .props('tabindex="0" role="region" aria-label="The week by hour"')
                 )
-        with self._panel("Recommendations", "recommend"):
+        with self._panel("Recommendations", _RECOMMENDED_BY):
             text_field(
                 "A user or a film",
                 self._recommend,
@@ -152,7 +153,7 @@ class _Dashboard:
                 rows = link("Run it", "/sql?engine=clickhouse", classes="link panel-rows")
                 rows.props(f'aria-label="Run the SQL of {title}" title="With this stretch of time put in"')
                 self._rows[query] = (*self._rows.get(query, ()), rows)
-                if query != "recommend":
+                if query != _RECOMMENDED_BY:
                     ChartProof(self._context, title, query, lambda: int(self._minutes))
         return section
 
