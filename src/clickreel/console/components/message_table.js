@@ -9,7 +9,7 @@ const WIDTHS = {
   "": 30, time: 103, partition: 75, offset: 70, key: 90, event_id: 110, event_ts: 168, user_id: 82, session_id: 88, film_id: 62,
   event_type: 122, page: 124, position: 68, device: 60, referrer: 122,
 };
-// A cell that cuts its text is a clip of its own; 14 in each row were half of the time of a frame. So only those are that need it.
+// A cell that cuts its text is a clip of its own, and all are made anew with each frame. So only those are that need it.
 const CHARACTER_PX = 7.6;
 const pad = (value, width = 2) => String(value).padStart(width, "0");
 
