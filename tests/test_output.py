@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clickreel.cli.app import run
 from clickreel.cli.output import as_typed, print_table
 
 
@@ -38,3 +39,19 @@ def test_a_hint_can_be_typed_where_it_is_read(monkeypatch: pytest.MonkeyPatch, t
     assert as_typed("clickreel up") == "bin/clickreel up"
     monkeypatch.setenv("PATH", str(program.parent))
     assert as_typed("clickreel up") == "clickreel up"
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        (["topic", "describe", "somebodys.topic"], "topic describe --topic somebodys.topic"),
+        (["topic", "describe", "a", "b"], "topic describe --help"),
+        (["status", "now"], "status --help"),
+    ],
+)
+def test_a_stray_word_that_may_be_a_topic_is_answered_with_the_option(
+    typed: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other tools for Kafka take the topic as a bare word."""
+    assert run(typed) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(hint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -123,8 +124,16 @@ def _explain_usage(refused: typer_exceptions.TyperException) -> int:
     text = refused.format_message() if hasattr(refused, "format_message") else str(refused)
     if text:
         where = context.command_path if context else "clickreel"
-        print_error(text[:1].lower() + text[1:].rstrip(".").replace("\n", " "), f"{where} --help")
+        said = text[:1].lower() + text[1:].rstrip(".").replace("\n", " ")
+        print_error(said, f"{where} {_meant_option(context, said)}")
     return refused.exit_code
+
+
+def _meant_option(context: typer.Context | None, said: str) -> str:
+    """The option that a stray word was meant for: other tools for Kafka take the topic without one."""
+    word = re.fullmatch(r"got unexpected extra argument(?:\(s\))? \(([a-zA-Z0-9._-]+)\)", said)
+    takes_topic = context is not None and any("--topic" in one.opts for one in context.command.params)
+    return f"--topic {word[1]}" if word and takes_topic else "--help"
 
 
 def _os_error(exc: OSError) -> int:
