@@ -65,11 +65,18 @@ class Process:
         return True
 
 
-def own_beginning() -> float:
-    """When this process was started, in seconds; to be compared with that of other processes and with no clock."""
+def own_beginning() -> tuple[str, float]:
+    """When this process was started: a name of the clock, and seconds by it; comparable where the names are equal.
+
+    Not psutil's ``create_time``: on Linux it adds the time of boot, which each process reads anew, rounded to a second.
+    """
+    if _LINUX:
+        start_time, _ = _look_up(os.getpid())
+        clock, _, ticks = (start_time or ":0").rpartition(":")
+        return clock, int(ticks) / os.sysconf("SC_CLK_TCK")
     import psutil
 
-    return float(psutil.Process().create_time())
+    return "wall", float(psutil.Process().create_time())
 
 
 def _look_up(pid: int) -> tuple[str | None, bool]:

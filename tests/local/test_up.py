@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -229,6 +230,8 @@ def test_a_down_that_overtakes_an_up_is_heeded(cli: Cli) -> None:
     cli.home.mkdir(exist_ok=True)
     up = cli.start("up", "--detach", "--only", "clickhouse")
     up.send_signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    until(lambda: time.monotonic() > begun + 0.05)  # two beginnings within a tick of 10 ms are one
     down = cli("down")
     assert down.returncode == 0, down.stderr
     up.send_signal(signal.SIGCONT)

@@ -39,6 +39,7 @@ _STARTS_S = 10.0
 _LOOK_S = 0.25
 # How long an insert is watched before its command leaves it running.
 _INSERT_WATCH_S = 15.0
+_SETTLED_S = 1.0
 # Words without which a query over topics can only add rows, never change or take back what it gave.
 _CHANGING = frozenset(
     [
@@ -376,7 +377,7 @@ class Workspace:
                 if seen is None or not seen.is_running:
                     return
                 if self._has_caught_up(cluster, entry.job, behind):
-                    return
+                    deadline = min(deadline, time.monotonic() + _SETTLED_S)  # a record may be read and not yet refused
                 time.sleep(_LOOK_S)
 
     def _has_caught_up(self, cluster: FlinkCluster, job: str, ends: Mapping[tuple[str, int], int]) -> bool:

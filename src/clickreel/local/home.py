@@ -215,12 +215,13 @@ class Home:
 
     def note_down(self) -> None:
         """Leave word that this process ends the stack, for an ``up`` that was typed before it and is not as far as the lock."""
-        self.write(_DOWN_FILE, {"began": own_beginning()})
+        clock, began = own_beginning()
+        self.write(_DOWN_FILE, {"clock": clock, "began": began})
 
     def was_ended_since_beginning(self) -> bool:
         """Whether a ``down`` was typed after this process began; said once, so that a clock set back does no harm for long."""
-        ahead_s = float(self.read(_DOWN_FILE).get("began") or 0) - own_beginning()
-        if not 0 < ahead_s < _LOCK_WAIT_S:
+        (clock, began), down = own_beginning(), self.read(_DOWN_FILE)
+        if down.get("clock") != clock or not 0 < float(down.get("began") or 0) - began < _LOCK_WAIT_S:
             return False
         (self.path / _DOWN_FILE).unlink(missing_ok=True)
         return True

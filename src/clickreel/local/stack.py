@@ -40,7 +40,6 @@ CONTENTS = (
     "data",
     "work",
     "supervisor.json",
-    "down.json",
     "supervisor.lock",
     "supervisor.sock",
     "token",
@@ -412,7 +411,8 @@ class Stack:
 
     def _purge(self) -> int:
         deleted = 0
-        (self.home.path / "lock.json").unlink(missing_ok=True)  # our own, and no data
+        for own in ("lock.json", "down.json"):  # this command's, and no data
+            (self.home.path / own).unlink(missing_ok=True)
         for entry in (self.home.path / name for name in CONTENTS):
             deleted += _delete(entry)
         if not any(self.home.path.iterdir()):
