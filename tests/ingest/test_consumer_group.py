@@ -58,12 +58,15 @@ def test_a_process_that_wakes_up_after_its_session_stores_nothing(stage: Stage) 
         "stop:before-insert:2",
     ]
     home = {"CLICKREEL_HOME": str(stage.folder / "home")}
-    sleeper = subprocess.Popen(command, env={**os.environ, **home}, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: stopped(sleeper.pid))
-    assert 0 < stage.client.command("SELECT count() FROM dvd_clicks_landing") < stage.sent
-    stage.finish()
-    os.kill(sleeper.pid, signal.SIGCONT)
-    _, said = sleeper.communicate(timeout=90)
+    with subprocess.Popen(command, env={**os.environ, **home}, stderr=subprocess.PIPE, text=True) as sleeper:
+        try:
+            wait_for(lambda: stopped(sleeper.pid))
+            assert 0 < stage.client.command("SELECT count() FROM dvd_clicks_landing") < stage.sent
+            stage.finish()
+            os.kill(sleeper.pid, signal.SIGCONT)
+            _, said = sleeper.communicate(timeout=180)
+        finally:
+            sleeper.kill()
     assert sleeper.returncode == 1
     assert "another process has taken the place of instance 1" in said
     check(stage)
