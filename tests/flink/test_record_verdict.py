@@ -20,22 +20,12 @@ from clickreel.flink.sql_errors import RefusedRecordError
 from clickreel.profile import Profile
 from tests.conftest import Registry
 from tests.flink.conftest import Open, Topics, rows
+from tests.flink.test_sql_errors import GOOD
 
 pytestmark = pytest.mark.stack
 
 KEY = b'"u_10"'
-EVENT = {
-    "event_id": "84e0e977-9ee7-4eec-9cd6-f7655e481cb3",
-    "event_ts": "2025-12-27 12:18:51.766",
-    "user_id": "u_10",
-    "session_id": "s_53482d2c",
-    "film_id": 331,
-    "event_type": "view",
-    "page": "browse",
-    "position": 9,
-    "device": "tablet",
-    "referrer": "recommendation",
-}
+EVENT = json.loads(GOOD)
 
 
 def event(**changes: Any) -> bytes:

@@ -95,16 +95,23 @@ def judge_of(table: TopicTable, profile: Profile) -> Judge:
         profile: Names the registry.
     """
     topic = table.topic or table.name
-    registry = schema_registry.connect(profile) if profile.registry_url else None
+
+    def ask(id_: int | str) -> str | None:
+        with schema_registry.connect(profile) as registry:
+            return registry.by_id(id_)
+
     if table.has_contract:
-        lookup = SchemaLookup(registry.by_id if registry else None, topic)
+        lookup = SchemaLookup(ask if profile.registry_url else None, topic)
 
         def by_contract(record: Record) -> str:
             verdict = judge_record(record.key, record.value, record.headers, lookup=lookup)
             return verdict.violation.text if verdict.violation else ""
 
         return by_contract
-    known = registry.schema(f"{topic}-value") if registry else None
+    if not profile.registry_url:
+        return lambda _: ""
+    with schema_registry.connect(profile) as registry:
+        known = registry.schema(f"{topic}-value")
     if known is None:
         return lambda _: ""
     rules = compiled(known)
