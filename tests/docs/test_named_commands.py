@@ -8,9 +8,8 @@ import shlex
 from typing import Any
 
 import pytest
-import typer.main
 
-from clickreel.cli.app import app
+from clickreel.cli.reference import command_tree
 from tests.docs.pages import ROOT, named_commands
 
 PAGES = sorted(
@@ -27,7 +26,7 @@ PAGES = sorted(
 @functools.cache
 def command_line() -> Any:
     """The command line as its parser knows it."""
-    return typer.main.get_command(app)
+    return command_tree()
 
 
 def unknown(words: list[str]) -> list[str]:

@@ -1,9 +1,8 @@
-"""The command ``clickreel``: its commands in the order of the data's path, and how errors leave it."""
+"""The command ``clickreel``: what all its commands share, and how errors leave it."""
 
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import re
 import sys
@@ -15,36 +14,16 @@ import typer
 from typer import exceptions as typer_exceptions
 
 from clickreel import log_setup
+from clickreel.cli.command_index import CommandIndex
 from clickreel.cli.output import print_error, tolerate_encodings
 from clickreel.errors import ClickreelError, MissingError
 
-# One module a group of commands, each with `register(app)`. Order is the order of `--help`.
-GROUPS: tuple[str, ...] = (
-    "stack",
-    "jars",
-    "topic",
-    "contract",
-    "simulate",
-    "produce",
-    "messages",
-    "monitor",
-    "realism",
-    "warehouse",
-    "ingest",
-    "sql",
-    "verify",
-    "insight",
-    "bench",
-    "export",
-    "console",
-)
-
 app = typer.Typer(
     name="clickreel",
-    no_args_is_help=True,
+    cls=CommandIndex,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 
 
@@ -84,7 +63,7 @@ def root(
 ) -> None:
     """Stream a DVD platform's clicks to Kafka, watch them, land them exactly once, and prove it.
 
-    Example: [bold]clickreel up[/bold], then [bold]clickreel messages --follow[/bold].
+    Example: `clickreel up`, then `clickreel messages --follow`.
     """
     del version
     # All of these are process-wide: the processes that we start take them from the environment.
@@ -96,10 +75,6 @@ def root(
         if value is not None:
             os.environ[name] = value.lower()
     log_setup.configure()
-
-
-for _group in GROUPS:
-    importlib.import_module(f"clickreel.cli.{_group}_commands").register(app)
 
 
 def _unread() -> int:

@@ -29,7 +29,7 @@ def bench(
 ) -> None:
     """Run a benchmark: ratios of ours over theirs, above 1 when ours is faster.
 
-    Example: [bold]clickreel bench simulate[/bold]
+    Example: `clickreel bench simulate`
     """
     from clickreel.errors import UsageError
 

@@ -35,7 +35,7 @@ def console(  # noqa: PLR0917 - one parameter an option
 ) -> None:
     """Serve the web page: the topic live, its monitor, contract, SQL, answers and proofs.
 
-    Example: [bold]clickreel console[/bold], then open the address that it prints.
+    Example: `clickreel console`, then open the address that it prints.
     """
     from clickreel.cli.output import print_err
     from clickreel.cli.target_options import profile as find_profile

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from clickreel.cli.command_index import CommandGroup
 from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile, TopicName
 
@@ -34,7 +35,8 @@ _MEANING = {
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     group = typer.Typer(
-        no_args_is_help=True, help="The data contract: its schemas, their registry, messages against it."
+        cls=CommandGroup,
+        help="The data contract: its schemas, their registry, messages against it.",
     )
     for command in (show, list_, check, register_, diff, evolve, export, validate):
         group.command(command.__name__.rstrip("_"))(command)
@@ -64,7 +66,7 @@ def show(  # noqa: PLR0917 - one parameter an option
 ) -> None:
     """Show the fields of the contract and their rules.
 
-    Example: [bold]clickreel contract show[/bold], or [bold]clickreel contract show --schema > schema.json[/bold]
+    Example: `clickreel contract show`, or `clickreel contract show --schema > schema.json`
     """
     from clickreel.contract import contract_page, schema
     from clickreel.errors import UsageError
@@ -109,7 +111,7 @@ def list_(
 ) -> None:
     """List the versions of the contract.
 
-    Example: [bold]clickreel contract list --registered[/bold]
+    Example: `clickreel contract list --registered`
     """
     from typing import get_args
 
@@ -161,7 +163,7 @@ def _version(one: Schema, mode: str) -> dict[str, Any]:
 def check(topic: TopicName = None, profile: ProfileFile = None, json: Json = False) -> int:
     """Check that what is registered is our contract; exit 5 when it is not.
 
-    Example: [bold]clickreel contract check[/bold]
+    Example: `clickreel contract check`
     """
     from typing import get_args
 
@@ -242,7 +244,7 @@ def register_(
 ) -> None:
     """Register the key's and the value's schema for a topic; doing it again changes nothing.
 
-    Example: [bold]clickreel contract register[/bold]
+    Example: `clickreel contract register`
 
     A new subject gets the mode BACKWARD, or the one given; one that exists keeps its mode unless --mode is given. With --file, what
     `contract evolve --out` wrote becomes the value's next version.
@@ -295,7 +297,7 @@ def diff(  # noqa: PLR0917 - one parameter an option
 ) -> None:
     """Show what changed between two versions, in which direction, and why.
 
-    Example: [bold]clickreel contract diff 4 5[/bold], or [bold]clickreel contract diff data-contract-dvd_clicks-value-v4.json[/bold]
+    Example: `clickreel contract diff 4 5`, or `clickreel contract diff data-contract-dvd_clicks-value-v4.json`
     """
     from clickreel.contract import diff as differences
     from clickreel.contract import schema
@@ -378,7 +380,7 @@ def evolve(  # noqa: PLR0917 - one parameter an option
 ) -> int:
     """Propose a next version of the value's schema; say whether it would be accepted, or what would be. Exit 5 when it would not.
 
-    Example: [bold]clickreel contract evolve --add country:string --word page=checkout[/bold]
+    Example: `clickreel contract evolve --add country:string --word page=checkout`
 
     Nothing is registered: the verdict needs no registry, and is the one that a registry would give.
     """
@@ -441,7 +443,7 @@ def export(
 ) -> None:
     """Write the schemas as Confluent Cloud exports them: data-contract-... and schema-....
 
-    Example: [bold]clickreel contract export contracts/[/bold]
+    Example: `clickreel contract export contracts/`
     """
     from typing import get_args
 
@@ -474,7 +476,7 @@ def validate(
 ) -> int:
     r"""Check messages against the contract; exit 5 when one breaks it.
 
-    Example: [bold]clickreel messages --json | clickreel contract validate[/bold], or [bold]clickreel contract validate event.json[/bold]
+    Example: `clickreel messages --json | clickreel contract validate`, or `clickreel contract validate event.json`
 
     A line is a value, or a key, a tab and a value (kcat -K '\t'), or an object as `clickreel messages --json` prints it. JSON over several
     lines and arrays of events are read as well. Every violation is named.

@@ -25,7 +25,7 @@ def export(
 ) -> None:
     """Write the configuration by which another engine lands the topic, or the charts as a dashboard of Superset or Grafana.
 
-    Example: [bold]clickreel export kafka-engine --out dvd_clicks.sql[/bold]
+    Example: `clickreel export kafka-engine --out dvd_clicks.sql`
     """
     from typing import cast
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clickreel.cli.command_index import CommandGroup
 from clickreel.cli.output import Json, print_err, print_json, print_out, print_table
 from clickreel.cli.target_options import ProfileFile, TopicName, profile
 from clickreel.foreign_text import printable
@@ -34,7 +35,7 @@ Offset = Annotated[int | None, typer.Option("--offset", help="Only the one at th
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(ingest)
-    group = typer.Typer(no_args_is_help=True, help="The messages that broke the contract.")
+    group = typer.Typer(cls=CommandGroup, help="The messages that broke the contract.")
     group.command(name="list")(list_letters)
     group.command()(show)
     group.command()(replay)
@@ -77,7 +78,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
 ) -> None:
     """Land the topic in ClickHouse, each event exactly once.
 
-    Example: [bold]clickreel ingest --until-caught-up[/bold]
+    Example: `clickreel ingest --until-caught-up`
     """
     import dataclasses
 
@@ -190,7 +191,7 @@ def list_letters(  # noqa: PLR0917 - one parameter an option
 ) -> None:
     """Count the dead letters by reason.
 
-    Example: [bold]clickreel dead-letters list[/bold]
+    Example: `clickreel dead-letters list`
     """
     from clickreel.ingest import dead_letters
 
@@ -218,7 +219,7 @@ def show(  # noqa: PLR0917 - one parameter an option
 ) -> None:
     """Show dead letters with their bytes and what is wrong with them.
 
-    Example: [bold]clickreel dead-letters show --field device --limit 3[/bold]
+    Example: `clickreel dead-letters show --field device --limit 3`
     """
     from clickreel.ingest import dead_letters
 
@@ -269,7 +270,7 @@ def replay(  # noqa: PLR0917 - one parameter an option
 ) -> None:
     """After a fix, land dead letters that are good now, each at its own place, once.
 
-    Example: [bold]clickreel dead-letters replay --schema value-v6.json[/bold]
+    Example: `clickreel dead-letters replay --schema value-v6.json`
 
     A fix is a schema that was registered since (for messages that name one), a newer clickreel, or the schema given.
     """

@@ -52,7 +52,7 @@ def trending(
 ) -> None:
     """Films, or categories, that draw far more people than their own last week makes one expect, since when, and why.
 
-    Example: [bold]clickreel trending --since 3h[/bold]
+    Example: `clickreel trending --since 3h`
 
     People are counted once a day and film, in the minute in which they first open it. What is expected is the film's share of all openings
     in the week before, so hour and weekday cancel. A sequential test finds rises of any size, evaluated for each minute; its threshold gives
@@ -205,7 +205,7 @@ def funnel(
 ) -> None:
     """From seeing a film to saving it: how many go how far.
 
-    Example: [bold]clickreel funnel --since 24h --by device[/bold]
+    Example: `clickreel funnel --since 24h --by device`
 
     What is counted is a meeting of a session with a film. "in order" took every step before; "at all" has the event, on whatever way.
     """
@@ -263,7 +263,7 @@ def activity(
 ) -> None:
     """Who is there: people, sessions and events over time.
 
-    Example: [bold]clickreel activity --since 24h --step 1h[/bold]
+    Example: `clickreel activity --since 24h --step 1h`
     """
     from clickreel import timespec
     from clickreel.insight.activity import activity as ask
@@ -356,8 +356,8 @@ def recommend(
 ) -> None:
     """Films for a person, films like a film, or what comes next in a session.
 
-    Example: [bold]clickreel recommend u_10[/bold], [bold]clickreel recommend --film 331[/bold],
-    or [bold]clickreel recommend --evaluate --users 2000 --seeds 1-3[/bold]
+    Example: `clickreel recommend u_10`, `clickreel recommend --film 331`,
+    or `clickreel recommend --evaluate --users 2000 --seeds 1-3`
     """
     from clickreel.errors import UsageError
     from clickreel.insight import recommend as answers
@@ -518,7 +518,7 @@ def chart(
 ) -> None:
     """The numbers behind a chart: clicks per minute, popular films and categories, sessions, retention and others.
 
-    Example: [bold]clickreel chart popular_categories --since 24h[/bold]
+    Example: `clickreel chart popular_categories --since 24h`
     """
     from clickreel.insight.charts import CHARTS, chart_named
 

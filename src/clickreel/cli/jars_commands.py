@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
+from clickreel.cli.command_index import CommandGroup
 from clickreel.cli.output import Json, print_err, print_json
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     group = typer.Typer(
-        help="The programs of the local stack: fetch them, carry them, lock them.", no_args_is_help=True
+        cls=CommandGroup,
+        help="The programs of the local stack: fetch them, carry them, lock them.",
     )
     group.command()(fetch)
     app.add_typer(group, name="jars")
@@ -30,7 +32,7 @@ def fetch(
 ) -> None:
     """Fetch what is missing or corrupt, check every byte, and copy it where it is wanted.
 
-    Example: [bold]clickreel jars fetch --to /media/stick/jars[/bold]
+    Example: `clickreel jars fetch --to /media/stick/jars`
     """
     from clickreel.cli.checklist import Checklist
     from clickreel.errors import UsageError

@@ -60,7 +60,7 @@ def messages(  # noqa: PLR0917 - one parameter an option
 ) -> None:
     """Show messages of the topic: the newest, or from any place on, each with the contract's verdict.
 
-    Example: [bold]clickreel messages --follow --where "event_type == 'add_to_watchlist'"[/bold]
+    Example: `clickreel messages --follow --where "event_type == 'add_to_watchlist'"`
     """
     from clickreel.cli.record_table import RecordTable
     from clickreel.cli.target_options import profile as target_profile

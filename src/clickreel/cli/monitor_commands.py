@@ -39,7 +39,7 @@ def monitor(
 ) -> None:
     """Show messages and bytes a second, by partition, with skew and lag in messages and seconds.
 
-    Example: [bold]clickreel monitor[/bold], or [bold]clickreel monitor --json --seconds 10[/bold]
+    Example: `clickreel monitor`, or `clickreel monitor --json --seconds 10`
 
     Freshness is the present less the newest event's time: seconds in a live stream, days in a backfill. While ingest runs in this
     home: how far it is behind, and how long after its record's timestamp a row can be queried, median (p50) and p99 of the last

@@ -70,7 +70,7 @@ def produce(  # noqa: PLR0917 - one parameter an option
 ) -> None:
     """Stream a world's clicks into the topic, each event once, also across crashes.
 
-    Example: [bold]clickreel produce --rate 20 --count 1000 --seed 7[/bold], or [bold]clickreel produce --from 14d[/bold]
+    Example: `clickreel produce --rate 20 --count 1000 --seed 7`, or `clickreel produce --from 14d`
 
     A run goes on where it stopped, which is read from the topic. Without --seed and --run, a run that another process writes is left
     to it, and the next free seed is taken. A bare --count writes events that end about now, as fast as it can;

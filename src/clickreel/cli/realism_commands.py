@@ -21,15 +21,13 @@ if TYPE_CHECKING:
 Source = Annotated[
     str,
     typer.Argument(
-        help="A file of events (.parquet, .csv, .jsonl), or [bold]topic[/bold], [bold]warehouse[/bold], "
-        "or [bold]world[/bold]: worlds made on the spot; or [bold]compare[/bold], and two logs."
+        help="A file of events (.parquet, .csv, .jsonl), or `topic`, `warehouse`, "
+        "or `world`: worlds made on the spot; or `compare`, and two logs."
     ),
 ]
 Logs = Annotated[
     list[str] | None,
-    typer.Argument(
-        help="Of [bold]compare[/bold]: two logs with session, item and time (.csv, .jsonl, .parquet), or world:SEED."
-    ),
+    typer.Argument(help="Of `compare`: two logs with session, item and time (.csv, .jsonl, .parquet), or world:SEED."),
 ]
 LedgerFile = Annotated[
     Path | None,
@@ -70,10 +68,10 @@ def realism(
 ) -> None:
     """Score how much a stream looks like people: 24 tests against published figures.
 
-    Example: [bold]clickreel realism events.parquet --ledger ledger.parquet --picture realism.png[/bold]
-    or [bold]clickreel realism world --seeds 1-5[/bold] or [bold]clickreel realism compare yours.csv world:1[/bold]
+    Example: `clickreel realism events.parquet --ledger ledger.parquet --picture realism.png`
+    or `clickreel realism world --seeds 1-5` or `clickreel realism compare yours.csv world:1`
 
-    [bold]compare[/bold] says how well a machine tells the sessions of two logs apart and by what, how recommenders fare on either, and how fast
+    `compare` says how well a machine tells the sessions of two logs apart and by what, how recommenders fare on either, and how fast
     interests drift.
 
     Exits with 6 when a figure falls out of its band. A stream under 1 M events, 14 days or about 1,000 films is refused.
@@ -164,7 +162,7 @@ def fit(
 ) -> None:
     """Find settings by which a world has the statistics of a real click log.
 
-    Example: [bold]clickreel fit clicks.csv --out world.toml[/bold]
+    Example: `clickreel fit clicks.csv --out world.toml`
 
     Lengths, gaps, repeats, popularity, the rhythm of day and week and the returns of users (where the log names them) are fitted on
     one half of the users, or of the sessions, and judged on the other; drift is told beside them. Exits with 6 when a fitted statistic is off by

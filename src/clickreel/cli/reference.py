@@ -8,18 +8,27 @@ from typing import Any
 
 import typer.main
 
+from clickreel.cli.command_index import COMMANDS, load_command
+
 
 def commands() -> str:
     """The page of commands: every command with its help, arguments and options, in the order of ``--help``."""
-    from clickreel.cli.app import app
-
     lines = ["# Commands", "", "Written by `make docs` from the command line itself.", ""]
-    for path, command in _walk("clickreel", typer.main.get_command(app)):
+    for path, command in _walk("clickreel", command_tree()):
         lines += [f"## `{path}`", "", _plain(command.help or ""), ""]
         rows = [_row(parameter) for parameter in command.params if not getattr(parameter, "hidden", False)]
         if rows:
             lines += ["| option | default | meaning |", "|---|---|---|", *rows, ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def command_tree() -> Any:
+    """The command line with every command loaded."""
+    from clickreel.cli.app import app
+
+    root: Any = typer.main.get_command(app)
+    root.commands = {name: load_command(name) for name in COMMANDS}
+    return root
 
 
 def _walk(path: str, command: Any) -> Iterator[tuple[str, Any]]:
@@ -41,9 +50,7 @@ def _row(parameter: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    from rich.text import Text
-
-    return Text.from_markup(text).plain.replace("\b", "").strip()
+    return text.replace("\b", "").strip()
 
 
 def contract() -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from clickreel.cli.command_index import CommandGroup
 from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.world_options import Films, Flaws, MeanRate, Rate, Run, Scenario, Seed, Users
 from clickreel.quantities import quantity
@@ -34,9 +35,7 @@ def register(app: typer.Typer) -> None:
     app.command()(simulate)
     app.command()(ledger)
     app.command()(scenarios)
-    group = typer.Typer(
-        no_args_is_help=True, help="Read event ids back. Example: [bold]clickreel id explain UUID[/bold]"
-    )
+    group = typer.Typer(cls=CommandGroup, help="Read event ids back. Example: `clickreel id explain UUID`")
     group.command()(explain)
     app.add_typer(group, name="id")
 
@@ -70,9 +69,9 @@ def simulate(  # noqa: PLR0917 - one parameter an option
 ) -> None:
     """Write a world's events to a file: the same events, in the same order, as `produce` streams.
 
-    Example: [bold]clickreel simulate --out events.parquet --users 20000 --days 28[/bold]
+    Example: `clickreel simulate --out events.parquet --users 20000 --days 28`
 
-    With [bold]--change[/bold] there are three files: events.parquet, events-changed.parquet, and events-effect.parquet with what each person did in either.
+    With `--change` there are three files: events.parquet, events-changed.parquet, and events-effect.parquet with what each person did in either.
     """
     from clickreel.cli.world_options import world as make_world
     from clickreel.errors import UsageError
@@ -204,7 +203,7 @@ def ledger(  # noqa: PLR0917 - one parameter an option
 ) -> None:
     """Write the truth about a run: flaws, bursts, launches, removals, rankers, lists in random order, bots.
 
-    Example: [bold]clickreel ledger --run demo --format parquet --out ledger.parquet[/bold]
+    Example: `clickreel ledger --run demo --format parquet --out ledger.parquet`
 
     It is derived from seed and settings whenever it is asked for, and stored nowhere.
     """
@@ -272,7 +271,7 @@ def _put(batches: Iterator[Any], form: str, out: Path | None) -> int:
 def scenarios(json: Json = False) -> None:
     """List the named worlds.
 
-    Example: [bold]clickreel scenarios[/bold], then [bold]clickreel produce --scenario tiny[/bold]
+    Example: `clickreel scenarios`, then `clickreel produce --scenario tiny`
     """
     from clickreel.simulate import scenarios as named
 
@@ -293,7 +292,7 @@ def explain(
 ) -> None:
     """Tell an event's run, time, user and place from its id alone.
 
-    Example: [bold]clickreel id explain 4f686cc3-e283-43fc-801c-79c99cfc5ace[/bold]
+    Example: `clickreel id explain 4f686cc3-e283-43fc-801c-79c99cfc5ace`
 
     Any UUID can be read this way; only an id whose run is known is believed.
     """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clickreel.cli.command_index import CommandGroup
 from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile, profile
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(sql)
-    statement = typer.Typer(no_args_is_help=True, help="Running and past statements: list, show, stop.")
+    statement = typer.Typer(cls=CommandGroup, help="Running and past statements: list, show, stop.")
     for command in (list_, show, stop):
         statement.command(command.__name__.rstrip("_"))(command)
     app.add_typer(statement, name="statement")
@@ -51,7 +52,7 @@ def sql(  # noqa: PLR0917 - one parameter an option
 ) -> int:
     """Query the topic with Flink SQL.
 
-    Example: [bold]clickreel sql -e 'select * from dvd_clicks limit 20'[/bold], or [bold]clickreel sql sample.sql[/bold]
+    Example: `clickreel sql -e 'select * from dvd_clicks limit 20'`, or `clickreel sql sample.sql`
 
     Without a file a prompt opens; Ctrl-C stops the query that runs. A file may be the name of an example: sample,
     clicks_per_minute, top_films, sessions, funnel, late, dedup, duplicates, enrich, trending (their text: clickreel sql, then help).
@@ -84,7 +85,7 @@ def list_(
 ) -> None:
     """List the statements that run.
 
-    Example: [bold]clickreel statement list --all[/bold]
+    Example: `clickreel statement list --all`
     """
     from clickreel.cli.sql_engines import connect_recorded, home_statements
     from clickreel.flink import statement_control
@@ -107,7 +108,7 @@ def list_(
 def show(name: Annotated[str, typer.Argument(help="Its name.")], json: Json = False) -> None:
     """Show a statement: its SQL, its state, why it failed.
 
-    Example: [bold]clickreel statement show insert-1[/bold]
+    Example: `clickreel statement show insert-1`
     """
     from clickreel.cli.sql_engines import connect_recorded, home_statements
     from clickreel.flink import statement_control
@@ -134,7 +135,7 @@ def stop(
 ) -> None:
     """Stop statements and free their slots.
 
-    Example: [bold]clickreel statement stop insert-1[/bold]
+    Example: `clickreel statement stop insert-1`
     """
     from clickreel.cli.sql_engines import connect_recorded, home_statements
     from clickreel.flink import statement_control

@@ -61,7 +61,7 @@ def up(  # noqa: PLR0917 - one parameter an option
 ) -> None:
     """Start what is missing, create the topic, register the contract, and stream.
 
-    Example: [bold]clickreel up[/bold], or [bold]clickreel up --detach --rate 50[/bold]
+    Example: `clickreel up`, or `clickreel up --detach --rate 50`
 
     Runs in the foreground until Ctrl-C, which ends the stack and keeps its data. A second `up` finds what runs and starts what is
     missing; without options it goes on with the run of before. A service that ends by itself is started again.
@@ -298,7 +298,7 @@ def down(
 ) -> None:
     """End all services and verify that none is left; the data is kept.
 
-    Example: [bold]clickreel down[/bold]
+    Example: `clickreel down`
 
     An `up` that is still starting things is interrupted.
     """
@@ -324,7 +324,7 @@ def status(
 ) -> int:
     """What runs, where, since when, and how it is; leaves with 1 unless all that was started works.
 
-    Example: [bold]clickreel status[/bold]
+    Example: `clickreel status`
 
     A service works when it answers, lands or has acknowledged what it should; a process that merely lives does not count. States:
     running, starting, stalled, paused, hung, restarting, failed, stopped, elsewhere.
@@ -405,7 +405,7 @@ def logs(  # noqa: PLR0917 - one parameter an option
 ) -> None:
     """What the services wrote.
 
-    Example: [bold]clickreel logs kafka --follow[/bold], or [bold]clickreel logs --level warning --since 10m[/bold]
+    Example: `clickreel logs kafka --follow`, or `clickreel logs --level warning --since 10m`
     """
     from clickreel import timespec
     from clickreel.local import logs as service_logs
@@ -425,7 +425,7 @@ def logs(  # noqa: PLR0917 - one parameter an option
 def doctor(json: Json = False) -> int:
     """Look at Java, jars, ports, disk, memory, clock and every service; each fault comes with what fixes it.
 
-    Example: [bold]clickreel doctor[/bold]
+    Example: `clickreel doctor`
 
     Leaves with 3 when something is missing on the machine, with 4 when a service that was started does not work.
     """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clickreel.cli.command_index import CommandGroup
 from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile, TopicName
 from clickreel.quantities import quantity
@@ -26,7 +27,7 @@ RetentionBytes = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    group = typer.Typer(no_args_is_help=True, help="Plan, create, describe and check the topic.")
+    group = typer.Typer(cls=CommandGroup, help="Plan, create, describe and check the topic.")
     for command in (plan, create, describe, check, alter):
         group.command()(command)
     app.add_typer(group, name="topic")
@@ -41,7 +42,7 @@ def plan(
 ) -> None:
     """Derive partitions, replication and retention from a load, and say how.
 
-    Example: [bold]clickreel topic plan --events-per-second 50000 --consumers 4 --brokers 3[/bold]
+    Example: `clickreel topic plan --events-per-second 50000 --consumers 4 --brokers 3`
     """
     from clickreel import timespec
     from clickreel.errors import UsageError
@@ -104,7 +105,7 @@ def create(  # noqa: PLR0917 - one parameter an option
 ) -> None:
     """Create the topic. One that exists is left as it is; where it differs, that is said and the exit code is 5.
 
-    Example: [bold]clickreel topic create --partitions 12 --retention 14d[/bold]
+    Example: `clickreel topic create --partitions 12 --retention 14d`
     """
     from clickreel.cli.target_options import broker
     from clickreel.stream import topic_admin
@@ -135,7 +136,7 @@ def create(  # noqa: PLR0917 - one parameter an option
 def describe(topic: TopicName = None, profile: ProfileFile = None, json: Json = False) -> None:
     """Show the topic: its settings, and what each partition holds.
 
-    Example: [bold]clickreel topic describe[/bold]
+    Example: `clickreel topic describe`
     """
     from clickreel.cli.target_options import broker, topic_name
     from clickreel.stream.topic_admin import require_topic
@@ -186,7 +187,7 @@ def check(  # noqa: PLR0917 - one parameter an option
 ) -> None:
     """Compare the topic with what is wanted; exit code 5 where it has drifted.
 
-    Example: [bold]clickreel topic check --partitions 6 --retention 7d[/bold]
+    Example: `clickreel topic check --partitions 6 --retention 7d`
     """
     from clickreel.cli.target_options import broker
     from clickreel.stream import topic_admin
@@ -212,7 +213,7 @@ def alter(
 ) -> None:
     """Change how long the topic keeps its records; shows what was and what is.
 
-    Example: [bold]clickreel topic alter --retention 30d[/bold]
+    Example: `clickreel topic alter --retention 30d`
     """
     from clickreel.cli.target_options import broker
     from clickreel.errors import UsageError

@@ -52,7 +52,7 @@ def verify(  # noqa: PLR0917 - one parameter an option
 ) -> None:
     """Prove, event by event, that what was simulated is in Kafka and in ClickHouse, once and in its place.
 
-    Example: [bold]clickreel verify[/bold], or [bold]clickreel verify --foreign --topic clicks[/bold]
+    Example: `clickreel verify`, or `clickreel verify --foreign --topic clicks`
 
     A running stream is verified up to where it was at the start. Ends with 6 when anything differs.
     """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clickreel.cli.command_index import CommandGroup
 from clickreel.cli.output import Json, print_err, print_json, print_table
 from clickreel.cli.target_options import ProfileFile, TopicName, profile
 from clickreel.quantities import quantity
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    group = typer.Typer(no_args_is_help=True, help="The tables and views in ClickHouse.")
+    group = typer.Typer(cls=CommandGroup, help="The tables and views in ClickHouse.")
     for command in (migrate, films, ttl):
         group.command()(command)
     app.add_typer(group, name="warehouse")
@@ -31,7 +32,7 @@ def migrate(
 ) -> None:
     """Make or upgrade the tables and views.
 
-    Example: [bold]clickreel warehouse migrate --profile cloud.properties[/bold]
+    Example: `clickreel warehouse migrate --profile cloud.properties`
     """
     from clickreel.ingest.run_ingest import credentials
     from clickreel.warehouse import migrate as migrations
@@ -64,7 +65,7 @@ def films(
 ) -> None:
     """Fill ref_dim_film and the dictionary dvd_films.
 
-    Example: [bold]clickreel warehouse films --films films.csv[/bold]
+    Example: `clickreel warehouse films --films films.csv`
     """
     from clickreel.cli.target_options import topic_name
     from clickreel.warehouse import film_dimension as dimension
@@ -98,7 +99,7 @@ def ttl(
 ) -> None:
     """Set how long rows and the bytes of dead letters are kept; for ever by default.
 
-    Example: [bold]clickreel warehouse ttl --days 400 --raw-days 30[/bold]
+    Example: `clickreel warehouse ttl --days 400 --raw-days 30`
     """
     from clickreel.errors import UsageError
     from clickreel.warehouse import migrate as migrations
