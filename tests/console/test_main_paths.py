@@ -116,6 +116,14 @@ def test_an_id_leads_through_its_whole_life(console: Console, page: Any) -> None
         assert words in text
 
 
+def test_the_tables_of_flink_stand_beside_the_editor_with_their_ddl(console: Console, page: Any) -> None:
+    """Without a Flink that runs: they are made of the contract."""
+    page.goto(f"{console.address}sql")
+    page.locator("summary", has_text="dvd_clicks").first.click()
+    wait_for(page, "/`event_id` STRING/")
+    assert "'connector' = 'kafka'" in page.inner_text("main")
+
+
 def test_the_dashboard_draws_its_charts_with_their_sql(console: Console, page: Any) -> None:
     """Each chart has figures, and the statement behind them is a click away."""
     page.goto(f"{console.address}dashboard")

@@ -43,6 +43,14 @@ def test_a_login_is_translated_for_java_and_masked_in_answers(open_workspace: Op
     assert "hush" not in shown
 
 
+def test_the_ddl_for_people_has_the_columns_and_no_secret() -> None:
+    """It can be shown without a Flink; the login's words are asterisks, whatever quotes are in them."""
+    shown = catalog.readable_create_table_sql(catalog.contract_table(), CLOUD, FlinkSettings())
+    assert shown.startswith("CREATE TABLE `default`.`cluster_0`.`dvd_clicks` (\n  `key` STRING,\n  `event_id` STRING")
+    assert "'properties.sasl.jaas.config' = '********'" in shown
+    assert "hush" not in shown
+
+
 def test_a_table_that_requires_every_field_refuses_missing_ones_only_when_strict() -> None:
     """`skip` and a schema with optional fields make a missing field NULL."""
     strict, lenient = (

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clickreel.console.ingest_history import IngestHistory
+from clickreel.console.live_ledger import LiveLedger
 from clickreel.console.live_proof import LiveProof
 from clickreel.profile import Profile
 from clickreel.stream.cluster import Cluster
@@ -39,6 +40,7 @@ class ConsoleContext:
     _histories: dict[str, IngestHistory] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _proof: LiveProof | None = None
+    _ledger: LiveLedger | None = None
     _clients: threading.local = field(default_factory=threading.local)
 
     def broker(self) -> Cluster:
@@ -96,6 +98,13 @@ class ConsoleContext:
             if self._proof is None:
                 self._proof = LiveProof(self.profile, self.topic, self.home)
             return self._proof
+
+    def ledger(self) -> LiveLedger:
+        """The ledger of the run that is streamed, shared by all viewers."""
+        with self._lock:
+            if self._ledger is None:
+                self._ledger = LiveLedger(self.home, self.topic)
+            return self._ledger
 
     def close(self) -> None:
         """Stop the tails and the proof."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,8 +14,11 @@ from nicegui import ui
 
 from clickreel.console.context import ConsoleContext
 from clickreel.console.markup import tag
+from clickreel.foreign_text import printable
 
 ASSETS = Path(__file__).parent / "assets"
+# The address changes with the content, so that a browser may keep it.
+STYLE_SHEET = f"/assets/console.css?{zlib.crc32((ASSETS / 'console.css').read_bytes()):08x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,22 @@ SCREENS = (
     Screen("/quality", "Quality", "q"),
     Screen("/drive", "Drive", "v"),
 )
+
+# What can be seen before the framework runs: the same frame, until the framework's own stands there.
+_BEFORE_FRAMEWORK = """
+<div class="shell" id="first-sight" aria-hidden="true">
+  <div class="rail"><div class="brand"><span class="brand-reel"></span>clickreel</div>{links}</div>
+  <div class="page"><div class="top"><span class="top-title">{title}</span><span class="topic-tag">{topic}</span></div></div>
+</div>
+<script>
+clickreel.paint();
+new MutationObserver((_, all) => {{
+  if (!document.getElementById("app")?.firstElementChild) return;
+  document.getElementById("first-sight").remove();
+  all.disconnect();
+}}).observe(document.body, {{ childList: true, subtree: true }});
+</script>
+"""
 
 # Keys, theme and zone live in the browser: they must work while the server is away, and survive a reload without a cookie.
 _BROWSER = """
@@ -108,12 +129,21 @@ def page_frame(
     name = topic or context.topic
     ui.page_title(f"{title or screen.name} · {name} · clickreel")
     ui.add_head_html(f"<script>{_BROWSER}</script>")
-    ui.add_head_html('<link rel="stylesheet" href="/assets/console.css">')
+    ui.add_head_html(f'<link rel="stylesheet" href="{STYLE_SHEET}">')
+    ui.add_body_html(_before_framework(screen, title or screen.name, name))
     tag("a", "Skip to the content").classes("skip").props('href="#content"')
     with ui.element("div").classes("shell"):
         _rail(context, screen, topic)
         with ui.element("main").classes("page").props('id="content"'):
             yield _header(title or screen.name, name)
+
+
+def _before_framework(current: Screen, title: str, topic: str) -> str:
+    links = "".join(
+        f'<a class="rail-link" href="{screen.path}"{" aria-current=page" if screen is current else ""} tabindex="-1">{screen.name}</a>'
+        for screen in SCREENS
+    )
+    return _BEFORE_FRAMEWORK.format(links=links, title=html.escape(title), topic=html.escape(printable(topic)))
 
 
 def _rail(context: ConsoleContext, current: Screen, topic: str | None) -> None:

@@ -31,6 +31,8 @@ from clickreel.timespec import format_instant
 # At most four frames a second, and as many rows in one as can be read in 1,000 a second.
 _FRAME_S = 0.25
 _FRAME_ROWS = 250
+# As many stand in the page itself, and are painted before the first frame comes.
+_FIRST_ROWS = 60
 # Frames that a browser has not said it has painted; more would only wait in memory. One that says nothing for so long has lost its answer.
 _FRAMES_IN_FLIGHT = 2
 _LOST_S = 5.0
@@ -75,11 +77,8 @@ class _Messages:
         self._strip.on("select", self._seek)
         self._controls(where)
         self._said = ui.label("").classes("note").props('aria-live="polite"')
-        self._table = MessageTable(
-            FIELDS,
-            label=f"Messages of {topic}",
-            empty=self._no_message(),
-        )
+        first = [] if start else self._next_rows(_FIRST_ROWS)
+        self._table = MessageTable(FIELDS, label=f"Messages of {topic}", empty=self._no_message(), first=first)
         self._table.on("choose", self._choose)
         self._table.on("pending", self._pending)
         self._table.on("painted", self._painted)
@@ -225,10 +224,7 @@ class _Messages:
             return
         if self._in_flight >= _FRAMES_IN_FLIGHT and time.monotonic() - self._sent_s < _LOST_S:
             return  # a browser that is busy gets the newest rows later, and what it missed is counted
-        frame = self._tail.frame(self._sequence, limit=_FRAME_ROWS)
-        self._sequence = frame.sequence
-        self._left_out += frame.left_out
-        rows = [message_row(record) for record in frame.records if self._wants(record)]
+        rows = self._next_rows(_FRAME_ROWS)
         if rows:
             self._table.push(rows)
             self._in_flight, self._sent_s = min(self._in_flight, _FRAMES_IN_FLIGHT - 1) + 1, time.monotonic()
@@ -236,6 +232,13 @@ class _Messages:
             rate = self._tail.rate_per_s()
             sampled = f"; {self._left_out:,} not shown: the page keeps up with 1,000 a second" if self._left_out else ""
             self._said.set_text(f"{rate:,.0f} messages/s, the newest {ROWS_MAX} are shown{sampled}")
+
+    def _next_rows(self, limit: int) -> list[dict[str, Any]]:
+        """The newest rows that have not been sent."""
+        frame = self._tail.frame(self._sequence, limit=limit)
+        self._sequence = frame.sequence
+        self._left_out += frame.left_out
+        return [message_row(record) for record in frame.records if self._wants(record)]
 
     def _wants(self, record: Record) -> bool:
         return self._filter is None or bool(self._filter(RecordView(record)))

@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from nicegui import app as nicegui_app
 from nicegui import ui
-from starlette.staticfiles import StaticFiles
+from nicegui.staticfiles import CacheControlledStaticFiles
 
 from clickreel.api.http_api import build_api
 from clickreel.console import (
@@ -48,6 +48,7 @@ _PAGES = (
 # What a browser that was away for some seconds is sent again; beyond it the page is loaded anew. A thousand, the framework's own number, are
 # 200 MB of rows at 1,000 a second.
 _HISTORY_MESSAGES = 60
+_ASSETS_KEPT_S = 31_536_000
 _FAVICON = (
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'><circle cx='12' cy='12' r='11' fill='%23b3203a'/>"
     "<circle cx='12' cy='12' r='2' fill='white'/><circle cx='12' cy='6' r='2.4' fill='white'/><circle cx='17' cy='15' r='2.4' fill='white'/>"
@@ -72,7 +73,7 @@ def build_app(context: ConsoleContext, *, port: int, host: str = "127.0.0.1", to
         context.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
+    app.mount("/assets", CacheControlledStaticFiles(directory=ASSETS, max_cache_age=_ASSETS_KEPT_S), name="assets")
     app.mount("/api", build_api(context.profile), name="api")
     for page in _PAGES:
         page.register(context)

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from nicegui import run, ui
 
+from clickreel import settings as stage_settings
 from clickreel.console.components.bar_chart import BarChart
 from clickreel.console.components.result_table import ResultTable
 from clickreel.console.context import ConsoleContext
@@ -17,7 +18,9 @@ from clickreel.console.layout import page_frame
 from clickreel.console.markup import button, card, explain, link, remember, table, tag, text_field
 from clickreel.console.sql_run import ROWS_KEPT, SqlRun, connect_recorded, statement_store
 from clickreel.errors import ClickreelError
+from clickreel.flink import catalog
 from clickreel.flink.examples import describe_example, list_examples, read_example
+from clickreel.flink.settings import FlinkSettings
 from clickreel.flink.statement_control import list_statements, stop_statement
 from clickreel.flink.statement_store import StatementRecord
 from clickreel.foreign_text import printable
@@ -78,7 +81,8 @@ class _SqlScreen:
             with ui.element("div").classes("stack"):
                 self._show_examples()
                 with card("Tables"):
-                    self._tables = ui.element("div").classes("stack")
+                    with ui.element("div").classes("stack") as self._tables:
+                        ui.label("reading …").classes("note")
                     ui.timer(0.05, self._load_tables, once=True)
         if engine == "flink":
             with card("Statements"):
@@ -195,11 +199,9 @@ class _SqlScreen:
         ui.download(text.getvalue().encode(), "result.csv")
 
     async def _load_tables(self) -> None:
-        found = (
-            await run.io_bound(_tables, self._context)
-            if self._engine == "clickhouse"
-            else [("SHOW CREATE TABLE dvd_clicks", "")]
-        )
+        list_tables = _clickhouse_tables if self._engine == "clickhouse" else _flink_tables
+        found = await run.io_bound(list_tables, self._context)
+        self._tables.clear()
         with self._tables:
             for name, ddl in found or ():
                 if not ddl:
@@ -247,7 +249,17 @@ def _list(context: ConsoleContext) -> list[StatementRecord]:
     return sorted(found, key=lambda one: -one.started)
 
 
-def _tables(context: ConsoleContext) -> list[tuple[str, str]]:
+def _flink_tables(context: ConsoleContext) -> list[tuple[str, str]]:
+    """The tables that a statement finds, with their DDL: made of the contract and the registry, so Flink need not run."""
+    settings = stage_settings.load(FlinkSettings, "flink")
+    try:
+        tables = catalog.profile_tables(context.profile)
+    except ClickreelError as exc:
+        return [(explain(exc), "")]
+    return [(one.name, catalog.readable_create_table_sql(one, context.profile, settings)) for one in tables]
+
+
+def _clickhouse_tables(context: ConsoleContext) -> list[tuple[str, str]]:
     try:
         client, _ = context.reader()
         sql = "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() AND engine != 'Dictionary' ORDER BY name"

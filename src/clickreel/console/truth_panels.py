@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +16,11 @@ from clickreel.console.run_apart import run_apart
 from clickreel.errors import ClickreelError, UsageError
 from clickreel.foreign_text import printable
 from clickreel.profile import Profile
-from clickreel.simulate.ledger import derive_ledger
-from clickreel.stream.saved_runs import list_runs
 from clickreel.timespec import format_instant
 
 if TYPE_CHECKING:
     from clickreel.audit.realism import RealismResult, Scorecard
 
-_LEDGER_MS = 3_600_000
-# So much of a fast run is its last minutes: the ledger is made again with every event of its stretch.
-_LEDGER_EVENTS = 60_000
-_EXAMPLES = 40
 _MEANINGS = {
     "burst": "a film that goes viral, or is in the news",
     "launch": "a film that comes out, or comes back",
@@ -133,26 +125,29 @@ class LedgerPanel:
     """What the simulator did on purpose, made again from the seed."""
 
     def __init__(self, context: ConsoleContext) -> None:
-        self._context = context
+        self._ledger, self._shown = context.ledger(), 0
         with card("The ledger: what is true of the stream and cannot be read off it"):
-            self._said = ui.label("reading …").classes("note").props('role="status"')
+            self._said = ui.label("being made again from the seed …").classes("note").props('role="status"')
             self._body = ui.element("div").classes("stack")
             with ui.element("div").classes("row-of"):
-                button("Make it again up to now", self.load)
-        ui.timer(0.2, self.load, once=True)
+                button("Make it again up to now", lambda: self._ledger.refresh(at_once=True))
+        self._ledger.refresh()
+        ui.timer(0.5, self._tick)
 
-    async def load(self) -> None:
-        """Make it again and show it."""
-        try:
-            found = await run_apart(read_ledger_now, self._context.home, self._context.topic)
-        except ClickreelError as exc:
-            self._said.set_text(explain(exc))
+    def _tick(self) -> None:
+        if self._ledger.version == self._shown:
             return
-        if found is None:
-            self._said.set_text("No run was produced from here, so nothing is known of the stream's truth.")
+        self._shown = self._ledger.version
+        found = self._ledger.excerpt
+        if self._ledger.error or found is None:
+            self._said.set_text(
+                self._ledger.error or "No run was produced from here, so nothing is known of the stream's truth."
+            )
             return
+        rest = "" if found.is_complete else "; the lists in random order are still being made"
         self._said.set_text(
-            f"run {printable(found.run)}, {format_instant(found.begin_ms)} to {format_instant(found.end_ms)} UTC, made again from its seed"
+            f"run {printable(found.run)}, {format_instant(found.begin_ms)} to {format_instant(found.end_ms)} UTC,"
+            f" made again from its seed{rest}"
         )
         self._body.clear()
         with self._body:
@@ -162,51 +157,6 @@ class LedgerPanel:
                 with ui.element("details"):
                     tag("summary", f"The newest {len(found.entries)}")
                     _show_entries(found.entries)
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerExcerpt:
-    """The ledger of a run's last stretch.
-
-    Attributes:
-        run: The run.
-        begin_ms: Where the stretch begins.
-        end_ms: Where it ends.
-        counts: How many entries there are, by kind and name.
-        entries: The newest flaws, bots and bursts.
-    """
-
-    run: str
-    begin_ms: int
-    end_ms: int
-    counts: list[tuple[tuple[str, str], int]]
-    entries: list[dict[str, Any]]
-
-
-def read_ledger_now(home: Path, topic: str) -> LedgerExcerpt | None:
-    """The ledger of the last hour, or the last minutes of a fast run, of the run that was produced last; None without one.
-
-    Args:
-        home: Where the runs are saved.
-        topic: The topic.
-    """
-    saved = list_runs(home, topic)
-    if not saved:
-        return None
-    world, now_ms = saved[0].world(), round(time.time() * 1000)
-    stretch_ms = min(_LEDGER_MS, round(_LEDGER_EVENTS * 1000 / world.expected_rate))
-    begin_ms = max(saved[0].start_ms, now_ms - stretch_ms)
-    counts: Counter[tuple[str, str]] = Counter()
-    entries: list[dict[str, Any]] = []
-    for batch in derive_ledger(world, begin_ms, max(now_ms, begin_ms + 1)):
-        for entry in batch.to_pylist():
-            if entry["kind"] != "run":
-                counts[entry["kind"], entry["name"]] += 1
-                entries.append(
-                    {name: entry[name] for name in ("kind", "name", "start_ms", "film_id", "event_id", "session_id")}
-                )
-        entries = sorted(entries, key=lambda one: -int(one["start_ms"]))[:_EXAMPLES]
-    return LedgerExcerpt(saved[0].run, begin_ms, now_ms, sorted(counts.items()), entries)
 
 
 def _show_entries(entries: list[dict[str, Any]]) -> None:

@@ -29,6 +29,7 @@ RAW_DATABASE, SINK_DATABASE = "raw_records", "writable"
 ROWTIME, KEY = "$rowtime", "key"
 # A word of ours in the schema of a key: whether the key's newest record replaces those before (upsert) or is added to them (append).
 CHANGELOG_MODE = "x-changelog-mode"
+_SECRET = re.compile(r"('properties\.[\w.]*(?:jaas|password|secret|key)[\w.]*' = )'(?:[^']|'')*'")
 # How often a query looks for partitions that were added; Flink's default is five minutes.
 _DISCOVERY, _PARTITION_DISCOVERY = "scan.topic-partition-discovery.interval", "10 s"
 
@@ -182,6 +183,17 @@ def create_table_sql(table: TopicTable, profile: Profile, settings: FlinkSetting
     body = ",\n  ".join(lines)
     options = with_clause(table_options(table, profile, settings))
     return f"CREATE TABLE {qualified_name(table.name, database)} (\n  {body}\n) {options}"
+
+
+def readable_create_table_sql(table: TopicTable, profile: Profile, settings: FlinkSettings) -> str:
+    """:func:`create_table_sql` for people to read: the secrets are asterisks."""
+    return mask_secrets(create_table_sql(table, profile, settings), profile)
+
+
+def mask_secrets(text: str, profile: Profile) -> str:
+    """A text about tables (their DDL, EXPLAIN) without the secrets of the connection."""
+    # Flink doubles the quotes in what it shows, so a secret with a quote in it is not the text that the profile knows.
+    return profile.mask(_SECRET.sub(r"\1'********'", text))
 
 
 def _rowtime(settings: FlinkSettings) -> tuple[str, str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,7 +64,6 @@ _CHANGING = frozenset(
         "QUALIFY",
     ]
 )
-_SECRET = re.compile(r"('properties\.[\w.]*(?:jaas|password|secret|key)[\w.]*' = )'(?:[^']|'')*'")
 
 
 @dataclass(frozen=True)
@@ -489,19 +487,6 @@ class Workspace:
         names = statement.names()
         return [table.topic or table.name for table in self.tables.values() if table.name in names]
 
-    def show_create_table(self, name: str) -> str:
-        """The DDL of a table, the secrets of its connection masked.
-
-        Args:
-            name: One of :attr:`tables`.
-
-        Raises:
-            FlinkError: There is no such table.
-        """
-        database = catalog.SINK_DATABASE if name in self._views() else catalog.DATABASE
-        rows = self._ask(f"SHOW CREATE TABLE {catalog.qualified_name(name, database)}").rows
-        return str(self._masked(rows)[0][0])
-
     def read_tables(self, statement: Statement) -> list[catalog.TopicTable]:
         """The tables that a statement may read: those it names, or all when it names none (it may read a view)."""
         names = statement.names()
@@ -551,11 +536,10 @@ class Workspace:
 
     def _masked(self, rows: Sequence[list[Any]]) -> tuple[list[Any], ...]:
         """Rows of words about tables (SHOW CREATE TABLE, EXPLAIN) without the secrets of the connection."""
-        return tuple([self._mask(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
-
-    def _mask(self, text: str) -> str:
-        # Flink doubles the quotes in what it shows, so a secret with a quote in it is not the text that the profile knows.
-        return self.profile.mask(_SECRET.sub(r"\1'********'", text))
+        return tuple(
+            [catalog.mask_secrets(cell, self.profile) if isinstance(cell, str) else cell for cell in row]
+            for row in rows
+        )
 
 
 def writable_names(statement: Statement, views: Collection[str]) -> list[tuple[int, int, str]]:

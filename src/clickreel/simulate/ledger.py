@@ -55,16 +55,19 @@ _LEFT_OF_BURST = 0.05
 
 
 def derive_ledger(world: World, start_ms: int, end_ms: int) -> Iterator[pa.RecordBatch]:
-    """The entries that touch [start_ms, end_ms): the run first, then what happens to films, then lists and flaws in order of time."""
+    """The entries that touch [start_ms, end_ms): the run first, then what happens to films, then bots, flaws and lists in order of time.
+
+    Within a stretch the lists are the last batch: they take longest.
+    """
     yield _batch([_run(world, start_ms, end_ms), *_films(world, start_ms, end_ms), *_rankers(world, start_ms, end_ms)])
     cursor = world.cursor(start_ms) if world.delivery.rates.any() else None
     for first in range(start_ms, end_ms, _STRETCH_MS):
         end = min(first + _STRETCH_MS, end_ms)
-        yield _random_lists(world, first, end)
         if world.settings.bots or world.settings.monsters:
             yield _anomalies(world, first, end)
         if cursor is not None:
             yield _flaws(cursor.advance(end))
+        yield _random_lists(world, first, end)
 
 
 def _batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
@@ -163,7 +166,10 @@ def _random_lists(world: World, start_ms: int, end_ms: int) -> pa.RecordBatch:
         last = rows[np.append(np.flatnonzero(begins)[1:], len(rows)) - 1]
         parts.append((made.events.take(first), made.events.take(last)))
     first_events, last_events = (Events.concat([part[i] for part in parts]) for i in (0, 1))
-    begin, end = world.moments(first_events), world.moments(last_events)
+    # The episodes under way reach back for half a day; to place all their lists would be to make all events of it again.
+    near = (first_events.ts_ms >= start_ms - world.shift_ms) & (first_events.ts_ms < end_ms + world.shift_ms)
+    first_events, last_events = first_events.take(near), last_events.take(near)
+    begin, end = np.split(world.moments(Events.concat([first_events, last_events])), 2)
     inside = (begin >= start_ms) & (begin < end_ms)
     chosen = first_events.take(inside)
     return _columns(

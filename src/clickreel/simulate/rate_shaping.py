@@ -138,19 +138,16 @@ def evenly_spaced(events: Events, start_ms: int, length_ms: int, key: int) -> Ev
 
 
 def _separate_sessions(ts: NDArray[np.int64], user: NDArray[np.uint32], end_ms: int) -> None:
-    """Move events of one user that fell on one millisecond apart, in place: a user's event times increase strictly.
-
-    It happens above some 1,000 events a second, where even distances are below a millisecond, and to few: a loop over those users will do.
-    """
+    """Move events of one user that fell on one millisecond apart, in place: a user's event times increase strictly, all before ``end_ms``."""
     order = np.argsort(user, kind="stable")
     by_user, moments = user[order], ts[order]
-    clash = (by_user[1:] == by_user[:-1]) & (moments[1:] <= moments[:-1])
-    for one in np.unique(by_user[1:][clash]):
-        rows = order[np.searchsorted(by_user, one) : np.searchsorted(by_user, one, side="right")]
-        times = ts[rows].tolist()
-        for i in range(1, len(times)):
-            times[i] = max(times[i], times[i - 1] + 1)
-        last = end_ms
-        for i in range(len(times) - 1, -1, -1):
-            last = times[i] = min(times[i], last - 1)
-        ts[rows] = times
+    if not ((by_user[1:] == by_user[:-1]) & (moments[1:] <= moments[:-1])).any():
+        return
+    # Each user gets a range of numbers of his own, above those of the users before, so that one running maximum serves all of them.
+    place = np.arange(len(moments))
+    lift = np.append(0, np.cumsum(by_user[1:] != by_user[:-1])) * (
+        int(moments.max() - moments.min()) + 2 * len(moments)
+    )
+    later = np.maximum.accumulate(moments - place + lift) - lift + place  # at least 1 ms after the one before
+    lifted = np.minimum(later, end_ms - 1) - place + lift
+    ts[order] = np.minimum.accumulate(lifted[::-1])[::-1] - lift + place  # at least 1 ms before the next one

@@ -115,11 +115,11 @@ class World:
 
     def moments(self, events: Events) -> NDArray[np.int64]:
         """When events of :attr:`timeline` take place in this world: moved a little when the rate is flat."""
-        if not self.settings.flat or len(events) == 0:
+        if not isinstance(self._timeline, ShapedTimeline) or len(events) == 0:
             return events.ts_ms
-        placed = self._timeline.between(
-            int(events.ts_ms.min()) - self.shift_ms, int(events.ts_ms.max()) + self.shift_ms + 1
-        )
+        length = self._timeline.window_ms  # an event never leaves its window
+        first, last = int(events.ts_ms.min()) // length, int(events.ts_ms.max()) // length
+        placed = self._timeline.between(first * length, (last + 1) * length)
         name = (placed.session.astype(np.uint64) << np.uint64(16)) | placed.ordinal
         order = np.argsort(name)
         wanted = (events.session.astype(np.uint64) << np.uint64(16)) | events.ordinal

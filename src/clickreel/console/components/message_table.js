@@ -1,5 +1,5 @@
 // Rows of a topic, newest first. Plain DOM, and only for the rows that can be seen: to lay out and paint 500 rows anew at each frame took more
-// than a processor at 1,000 a second.
+// than a processor at 1,000 a second. Lines whose rows have gone show the next ones: no element is made once the table is full.
 // Text goes in by textContent only: the bytes of messages are hostile.
 const PENDING_MAX = 10000;
 const ROW_PX = 27; // as the style sheet has it
@@ -25,35 +25,38 @@ export default {
       </div>
       <div class="mt-empty" v-if="empty">{{ emptyText }}</div>
     </div>`,
-  props: { columns: Array, label: String, rowsMax: Number, emptyText: String, local: Boolean },
+  props: { columns: Array, label: String, rowsMax: Number, emptyText: String, first: Array },
   data() {
     return { empty: true };
   },
   created() {
     this.rows = [];
-    this.lines = new WeakMap();
     this.pending = [];
     this.paused = false;
     this.lost = 0;
     this.hidden = new Set();
-    this.isLocal = this.local;
+    this.isLocal = clickreel.isLocal();
   },
   mounted() {
     this.drawHead();
     this.$refs.scroll.addEventListener("scroll", () => this.draw(), { passive: true });
     this.observer = new ResizeObserver(() => this.draw());
     this.observer.observe(this.$refs.scroll);
-    this.$refs.body.addEventListener("click", (event) => this.choose(event.target.closest("tr")));
+    this.prepend(this.first ?? []);
+    // What is opened is what stood under the pointer when it was pressed: the line may show another row by now.
+    this.$refs.body.addEventListener("pointerdown", (event) => (this.pressed = event.target.closest("tr")?.row));
+    this.$refs.body.addEventListener("click", (event) => this.choose(this.pressed ?? event.target.closest("tr")?.row));
     this.$refs.body.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") this.choose(event.target.closest("tr"));
+      if (event.key === "Enter") this.choose(event.target.closest("tr")?.row);
     });
   },
   unmounted() {
     this.observer?.disconnect();
   },
   methods: {
-    choose(line) {
-      if (line) this.$emit("choose", { partition: line.row.p, offset: line.row.o });
+    choose(row) {
+      this.pressed = null;
+      if (row) this.$emit("choose", { partition: row.p, offset: row.o });
     },
     shown() {
       return this.columns.map((name, index) => ({ name, index })).filter((column) => !this.hidden.has(column.name));
@@ -83,17 +86,20 @@ export default {
       const [scroll, table, body] = [this.$refs.scroll, this.$refs.table, this.$refs.body];
       const first = Math.max(0, Math.min(Math.floor(scroll.scrollTop / ROW_PX) - BEYOND, this.rows.length - 1));
       const shown = this.rows.slice(first, first + Math.ceil(scroll.clientHeight / ROW_PX) + 2 * BEYOND);
-      const lines = shown.map((row) => {
-        if (!this.lines.has(row)) this.lines.set(row, this.line(row));
-        return this.lines.get(row);
-      });
-      const kept = new Set(lines);
-      for (const line of [...body.children]) if (!kept.has(line)) line.remove();
+      const wanted = new Set(shown);
+      const [standing, spare] = [new Map(), []];
+      for (const line of body.children) {
+        if (wanted.has(line.row)) standing.set(line.row, line);
+        else spare.push(line);
+      }
       let at = body.firstElementChild;
-      for (const line of lines) {
+      let used = 0;
+      for (const row of shown) {
+        const line = standing.get(row) ?? this.fill(spare[used++] ?? this.blank(), row);
         if (line === at) at = at.nextElementSibling;
         else body.insertBefore(line, at);
       }
+      for (const line of spare.slice(used)) line.remove();
       table.style.marginTop = `${first * ROW_PX}px`;
       table.style.marginBottom = `${(this.rows.length - first - shown.length) * ROW_PX}px`;
       table.setAttribute("aria-rowcount", String(this.rows.length + 1));
@@ -107,32 +113,44 @@ export default {
         : [at.getUTCHours(), at.getUTCMinutes(), at.getUTCSeconds(), at.getUTCMilliseconds()];
       return `${pad(parts[0])}:${pad(parts[1])}:${pad(parts[2])}.${pad(parts[3], 3)}`;
     },
-    line(row) {
+    blank() {
       const line = document.createElement("tr");
-      line.row = row;
       line.tabIndex = 0;
-      if (!row.ok) line.className = "mt-bad";
-      const put = (text, column, name, title) => {
-        const cell = document.createElement("td");
-        cell.textContent = text;
-        const isLong = text.length * CHARACTER_PX > (WIDTHS[column] ?? 110) - 12;
-        if (name || isLong) cell.className = isLong ? `${name} mt-cut` : name;
-        if (title) cell.title = title;
-        line.append(cell);
-        return cell;
-      };
-      const tick = put(row.ok ? "✓" : "✗", "", row.ok ? "mt-ok" : "mt-no", row.why);
-      tick.setAttribute("aria-label", row.ok ? "keeps the contract" : row.why);
-      put(this.time(row.t), "time", "mt-mono");
-      put(String(row.p), "partition", "mt-num");
-      put(row.o.toLocaleString("en-US"), "offset", "mt-num");
-      put(row.k, "key", "mt-mono");
-      if (row.c) for (const column of this.shown()) {
-        const [text, isId] = [row.c[column.index] ?? "", column.name === "event_id"];
-        put(text, column.name, isId ? "mt-id" : row.n && row.n[column.index] ? "mt-num" : "", isId ? text : "");
-      }
-      else put(row.v, "value", "mt-raw mt-mono mt-cut").colSpan = Math.max(1, this.shown().length);
       return line;
+    },
+    // Let a line show a row; what it shows already is left alone.
+    fill(line, row) {
+      if (line === document.activeElement) line.blur(); // who would open this line means another message
+      line.row = row;
+      this.change(line, "className", row.ok ? "" : "mt-bad");
+      const cells = [
+        [row.ok ? "✓" : "✗", "", row.ok ? "mt-ok" : "mt-no", row.why],
+        [this.time(row.t), "time", "mt-mono"],
+        [String(row.p), "partition", "mt-num"],
+        [row.o.toLocaleString("en-US"), "offset", "mt-num"],
+        [row.k, "key", "mt-mono"],
+      ];
+      const columns = this.shown();
+      if (row.c) for (const column of columns) {
+        const [text, isId] = [row.c[column.index] ?? "", column.name === "event_id"];
+        cells.push([text, column.name, isId ? "mt-id" : row.n && row.n[column.index] ? "mt-num" : "", isId ? text : ""]);
+      }
+      else cells.push([row.v, "value", "mt-raw mt-mono mt-cut"]);
+      while (line.cells.length > cells.length) line.lastElementChild.remove();
+      while (line.cells.length < cells.length) line.insertCell().append("");
+      cells.forEach((cell, place) => this.put(line.cells[place], ...cell));
+      line.lastElementChild.colSpan = row.c ? 1 : Math.max(1, columns.length);
+      line.firstElementChild.setAttribute("aria-label", row.ok ? "keeps the contract" : row.why);
+      return line;
+    },
+    put(cell, text, column, name, title = "") {
+      const isLong = text.length * CHARACTER_PX > (WIDTHS[column] ?? 110) - 12;
+      this.change(cell.firstChild, "data", text);
+      this.change(cell, "className", isLong && !name.endsWith("mt-cut") ? `${name} mt-cut`.trim() : name);
+      this.change(cell, "title", title);
+    },
+    change(node, property, value) {
+      if (node[property] !== value) node[property] = value;
     },
     prepend(rows) {
       // Partitions come one after the other; a person wants time.
@@ -174,7 +192,7 @@ export default {
     },
     redraw() {
       this.drawHead();
-      this.lines = new WeakMap();
+      this.$refs.body.replaceChildren();
       this.draw();
     },
     hide(names) {

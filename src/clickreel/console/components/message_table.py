@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from nicegui.element import Element
@@ -17,16 +18,18 @@ class MessageTable(Element, component="message_table.js"):
         columns: The fields of the event, a column each.
         label: What a screen reader calls the table.
         empty: What stands there while there is no row: what to do next.
-        local: Show local time instead of UTC.
+        first: Rows that stand there with the page itself, oldest first.
     """
 
-    def __init__(self, columns: tuple[str, ...], *, label: str, empty: str, local: bool = False) -> None:
+    def __init__(
+        self, columns: tuple[str, ...], *, label: str, empty: str, first: Sequence[dict[str, Any]] = ()
+    ) -> None:
         super().__init__()
         self._props["columns"] = list(columns)
         self._props["label"] = label
         self._props["rowsMax"] = ROWS_MAX
         self._props["emptyText"] = empty
-        self._props["local"] = local
+        self._props["first"] = list(first)
 
     def push(self, rows: list[dict[str, Any]]) -> None:
         """Add rows, oldest first; while the table is paused they wait and are counted."""
@@ -38,6 +41,7 @@ class MessageTable(Element, component="message_table.js"):
 
     def explain_empty(self, text: str) -> None:
         """What stands there while there is no row."""
+        self._props["first"] = []  # not once more with each change
         self._props["emptyText"] = text
 
     def pause(self, *, paused: bool) -> None:
