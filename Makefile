@@ -25,7 +25,7 @@ clients: $(VENV)/.ready-dev
 
 # Every screen of the page in a browser, on a stack that streams, in both themes and two widths: ten minutes, pictures in build/console.
 screens: $(VENV)/.ready-dev
-	CLICKREEL_SCREENS=1 $(BIN)/pytest tests/console/test_running_stack.py $(ARGS)
+	CLICKREEL_SCREENS=1 $(BIN)/pytest --reruns=0 tests/console/test_running_stack.py $(ARGS)
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

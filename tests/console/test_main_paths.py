@@ -151,6 +151,18 @@ def test_a_chart_is_proved_by_the_run_simulated_again(console: Console, page: An
     assert int(views[1]) > 0
 
 
+@pytest.mark.timeout(600)  # as above
+def test_a_recommendation_is_proved_by_the_run_simulated_again(console: Console, page: Any) -> None:
+    """The films that go with another, in the simulator's events as in the table's."""
+    page.goto(f"{console.address}dashboard?minutes=15")
+    film = page.locator("section:has-text('Trending now') a.poster").first.get_attribute("href").partition("q=")[2]
+    page.get_by_label("A user or a film").fill(film)
+    page.get_by_label("A user or a film").press("Enter")
+    page.get_by_role("button", name="Prove Recommendations").click()
+    said = page.wait_for_selector("text=numbers, each equal: run", timeout=280_000).inner_text()
+    assert said.startswith("✓ ")
+
+
 @pytest.mark.timeout(600)
 def test_the_stream_is_scored_when_somebody_asks(console: Console, page: Any) -> None:
     """A stream this small is refused with the reason; scored anyway, each test has its figures beside the published band."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,15 @@ from clickreel.ingest.run_ingest import credentials
 from clickreel.insight import charts
 from clickreel.insight.film_trends import trends
 from clickreel.insight.funnel import funnel
+from clickreel.insight.recommend import Recommendation, film_of, for_film, for_user, user_of
 from clickreel.insight.window import Window, window
 from clickreel.profile import Profile
 from clickreel.stream.saved_runs import latest_run
 from clickreel.timespec import format_instant
 from clickreel.warehouse.client import Client, connect
+
+LEARNT_MINUTES = 7 * 1_440
+"""Recommendations are learnt from so much."""
 
 LIMIT = 10
 """How many films or categories a chart of the page shows."""
@@ -36,24 +41,51 @@ _LEFT_OUT_MS = 60_000
 _SHOWN = 60
 
 
-def prove_chart(profile: Profile, topic: str, home: Path, query: str, minutes: int) -> AnswerProof:
+def recommend(client: Client, whom: str, span: Window) -> Recommendation:
+    """What to watch next for a person (``u_10``) or after a film (its number, or a part of its title).
+
+    Raises:
+        UsageError: There is no such person or film.
+    """
+    return (
+        for_user(client, user_of(whom), span)
+        if whom.startswith("u_")
+        else for_film(client, film_of(client, whom), span)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ChartQuestion:
+    """What a panel of the dashboard asks.
+
+    Attributes:
+        query: Its statement in ``insight/sql``.
+        minutes: The length of its window.
+        whom: For whom films are recommended, where the answer is no chart but that.
+    """
+
+    query: str
+    minutes: int
+    whom: str = ""
+
+
+def prove_chart(profile: Profile, topic: str, home: Path, question: ChartQuestion) -> AnswerProof:
     """Prove a chart of the dashboard over its window, the last minute left out.
 
     Args:
         profile: Where ClickHouse is.
         topic: The topic.
         home: Where the runs are saved.
-        query: The chart's statement in ``insight/sql``.
-        minutes: The length of the window.
+        question: What it asks.
 
     Raises:
         UsageError: No run was produced from here, or it is too long to be simulated again.
     """
     saved, client = latest_run(home, topic), connect(profile)
     now_ms = round(time.time() * 1000)
-    newest = window(client, minutes * 60_000, now_ms=now_ms)
-    asked = window(client, minutes * 60_000, now_ms=now_ms, end_ms=newest.end_ms - _LEFT_OUT_MS)
-    ask, before_ms = _question(query, asked)
+    newest = window(client, question.minutes * 60_000, now_ms=now_ms)
+    asked = window(client, question.minutes * 60_000, now_ms=now_ms, end_ms=newest.end_ms - _LEFT_OUT_MS)
+    ask, before_ms = _question(question, asked)
     return prove(
         profile,
         ExpectedRun(saved.world(), saved.start_ms, None, None, saved.partitions),
@@ -65,17 +97,19 @@ def prove_chart(profile: Profile, topic: str, home: Path, query: str, minutes: i
     )
 
 
-def _question(query: str, asked: Window) -> tuple[Ask, int]:
+def _question(question: ChartQuestion, asked: Window) -> tuple[Ask, int]:
     """What the chart asks, and how much more than its window that reads: sessions that began before it, or the baseline of trends."""
 
     def ask(client: Client) -> Mapping[str, Any]:
-        if query == "people_per_minute":
+        if question.whom:
+            return recommend(client, question.whom, asked).as_json()
+        if question.query == "people_per_minute":
             return trends(client, asked, limit=LIMIT).as_json()
-        if query == "funnel":
+        if question.query == "funnel":
             return funnel(client, asked).as_json()
-        return charts.chart_named(query).answer(client, asked, limit=LIMIT).as_json()
+        return charts.chart_named(question.query).answer(client, asked, limit=LIMIT).as_json()
 
-    return ask, 10 * _DAY_MS if query == "people_per_minute" else _DAY_MS
+    return ask, 10 * _DAY_MS if question.query == "people_per_minute" else _DAY_MS
 
 
 class ChartProof:
@@ -86,10 +120,18 @@ class ChartProof:
         title: The chart's title.
         query: Its statement in ``insight/sql``.
         minutes: Gives the length of the window when the button is pressed.
+        whom: Gives for whom films are recommended, where that is what is proved.
     """
 
-    def __init__(self, context: ConsoleContext, title: str, query: str, minutes: Callable[[], int]) -> None:
-        self._context, self._query, self._minutes = context, query, minutes
+    def __init__(
+        self,
+        context: ConsoleContext,
+        title: str,
+        query: str,
+        minutes: Callable[[], int],
+        whom: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._context, self._query, self._minutes, self._whom = context, query, minutes, whom
         self._button = button("Prove it", self._prove, classes="btn btn-small")
         self._button.props["aria-label"] = f"Prove {title}"
         self._said = ui.label("").classes("note").props('role="status"')
@@ -102,9 +144,8 @@ class ChartProof:
         self._said.set_text("the run is simulated again and asked the same question …")
         context = self._context
         try:
-            proof = await run_apart(
-                prove_chart, context.profile, context.topic, context.home, self._query, self._minutes()
-            )
+            question = ChartQuestion(self._query, self._minutes(), self._whom())
+            proof = await run_apart(prove_chart, context.profile, context.topic, context.home, question)
         except ClickreelError as exc:
             self._said.set_text(explain(exc))
         else:

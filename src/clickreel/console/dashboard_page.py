@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from nicegui import run, ui
 from nicegui.elements.mixins.text_element import TextElement
 
-from clickreel.console.chart_proofs import LIMIT, ChartProof
+from clickreel.console.chart_proofs import LEARNT_MINUTES, LIMIT, ChartProof, recommend
 from clickreel.console.components.bar_chart import BarChart
 from clickreel.console.components.time_chart import ChartSeries, TimeChart
 from clickreel.console.context import ConsoleContext
@@ -26,7 +26,7 @@ from clickreel.insight.activity import Activity, activity
 from clickreel.insight.film_trends import Trend, TrendingFilms, trends
 from clickreel.insight.funnel import Funnel, funnel
 from clickreel.insight.queries import text
-from clickreel.insight.recommend import Recommendation, film_of, for_film, for_user, user_of
+from clickreel.insight.recommend import Recommendation
 from clickreel.insight.window import Window, window
 from clickreel.timespec import format_instant
 from clickreel.warehouse.client import Client
@@ -153,7 +153,12 @@ class _Dashboard:
                 rows = link("Run it", "/sql?engine=clickhouse", classes="link panel-rows")
                 rows.props(f'aria-label="Run the SQL of {title}" title="With this stretch of time put in"')
                 self._rows[query] = (*self._rows.get(query, ()), rows)
-                if query != _RECOMMENDED_BY:
+                if query == _RECOMMENDED_BY:
+                    self._proof = ui.element("div").classes("row-of")
+                    with self._proof:
+                        ChartProof(self._context, title, query, lambda: LEARNT_MINUTES, lambda: self._whom)
+                    self._proof.set_visibility(False)
+                else:
                     ChartProof(self._context, title, query, lambda: int(self._minutes))
         return section
 
@@ -289,10 +294,12 @@ class _Dashboard:
 
     async def _recommend(self, whom: str) -> None:
         remember("whom", whom)
-        if not whom.strip():
+        self._whom = whom.strip()
+        self._proof.set_visibility(False)
+        if not self._whom:
             return
         try:
-            found = await run.io_bound(_recommendation, self._context, whom.strip())
+            found = await run.io_bound(_recommendation, self._context, self._whom)
         except ClickreelError as exc:
             self._recommend_note.set_text(explain(exc))
             return
@@ -304,6 +311,7 @@ class _Dashboard:
             "popular": "nothing is known, so the films opened most",
         }[found.basis]
         self._recommend_note.set_text(f"{found.of} {found.id}: {basis}, learnt from 7 days")
+        self._proof.set_visibility(True)
         _draw_posters(
             self._recommended,
             [
@@ -324,10 +332,7 @@ def _trend_reason(one: Trend) -> str:
 
 def _recommendation(context: ConsoleContext, whom: str) -> Recommendation:
     client = context.clickhouse()
-    span = window(client, 7 * 86_400_000, now_ms=round(time.time() * 1000))
-    if whom.startswith("u_"):
-        return for_user(client, user_of(whom), span)
-    return for_film(client, film_of(client, whom), span)
+    return recommend(client, whom, window(client, LEARNT_MINUTES * 60_000, now_ms=round(time.time() * 1000)))
 
 
 def _draw_posters(parent: ui.element, films: tuple[tuple[int, str, str], ...] | list[tuple[int, str, str]]) -> None:
