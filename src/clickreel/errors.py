@@ -32,6 +32,11 @@ class ClickreelError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def kind(self) -> str:
+        """What metrics count it as: ``unreachable`` for an :class:`UnreachableError`; ``other`` where no class of its own says more."""
+        return "other" if type(self) is ClickreelError else type(self).__name__.removesuffix("Error").lower()
+
 
 class UsageError(ClickreelError):
     """The caller asked for something impossible; the same call will never work."""

@@ -12,6 +12,7 @@ import pytest
 from clickreel.ingest.flush_policy import FlushPolicy
 from clickreel.ingest.freshness import Freshness
 from clickreel.ingest.insert_block import InsertBlock
+from clickreel.ingest.landing_table import FencedError
 from clickreel.ingest.run_ingest import _serve_metrics
 from clickreel.ingest.settings import IngestSettings
 
@@ -56,6 +57,7 @@ def test_the_state_and_the_metrics_are_served(tmp_path: Path) -> None:
 
     now_ms = time.time_ns() // 1_000_000
     freshness.landed(block([40, 60, 80], now_ms, dead=1), now_ms, now_ms - 20)
+    freshness.count_error(FencedError("another writer").kind)
     with _serve_metrics(freshness, IngestSettings(metrics_port=0), file):
         deadline = time.monotonic() + 10
         while not file.exists():
@@ -70,6 +72,9 @@ def test_the_state_and_the_metrics_are_served(tmp_path: Path) -> None:
     assert 'quantile_seconds{partition="0",quantile="0.5",stage="queryable"} 0.06' in text
     assert 'quantile_seconds{partition="0",quantile="0.5",stage="sent"} 0.04' in text
     assert 'clickreel_ingest_dead_letters_total{error="contract",field="device",rule="enum"} 1.0' in text
+    assert 'clickreel_ingest_errors_total{kind="fenced"} 1.0' in text
+    assert 'clickreel_ingest_errors_total{kind="unreachable"} 0.0' in text
+    assert state["errors"]["fenced"] == 1
     assert json.loads(file.read_text())["running"] is False
 
 

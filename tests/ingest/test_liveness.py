@@ -11,6 +11,7 @@ import pytest
 
 from clickreel.errors import UnreachableError
 from clickreel.heartbeat import Heartbeat, read_pulse
+from clickreel.ingest.freshness import Freshness
 from clickreel.ingest.landing_table import FencedError, FencingToken, LandingTable
 from clickreel.ingest.loop import IngestLoop
 from clickreel.stream.record_batch import RecordBatch
@@ -62,8 +63,10 @@ def test_a_client_that_brings_nothing_is_replaced(
     """It is said, and everything lands once."""
     monkeypatch.setattr("clickreel.ingest.loop._LOOK_AHEAD_S", 0.05)
     topic.send(30)
-    report = land(topic, client, source=kind(topic.broker, topic.name), watchdog_s=0.3)
+    freshness = Freshness()
+    report = land(topic, client, source=kind(topic.broker, topic.name), watchdog_s=0.3, freshness=freshness)
     assert report.restarts == 1
+    assert freshness.state()["errors"]["stalled"] == 1
     assert sum("connecting anew" in record.getMessage() for record in caplog.records) == 1
     assert offsets(client) == {partition: list(range(10)) for partition in range(3)}
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from clickreel.errors import ClickreelError, UnreachableError
+from clickreel.ingest.freshness import Freshness
 from clickreel.ingest.landing_table import FencedError, LandingTable
 from clickreel.ingest.loop import IngestLoop
 from clickreel.stream.broker import LostError
@@ -195,8 +196,10 @@ def test_a_clickhouse_that_goes_away_is_waited_for(
         insert(self, made, **options)
 
     monkeypatch.setattr(LandingTable, "insert", lossy)
-    report = land(topic, client, flush_rows=30)
+    freshness = Freshness()
+    report = land(topic, client, flush_rows=30, freshness=freshness)
     assert report.restarts >= 1
+    assert freshness.state()["errors"]["unreachable"] == report.restarts
     assert offsets(client) == {partition: list(range(30)) for partition in range(3)}
 
 

@@ -419,6 +419,8 @@ def test_a_stalled_client_is_replaced_and_the_count_is_kept(topic: str, total: b
     request = order(count=12_000, total=total)
     stats = Producer(broker, state, PLAIN, request, settings=settings, report=away).run()
     assert (stats.sent, stats.acknowledged, stats.restarts) == (12_000, 12_000, 3)
+    assert sum(stats.errors.values()) >= 3
+    assert stats.errors["stalled"] >= 1
     assert any("resuming with a new client" in message for message in messages)
     assert pairs(broker, topic) == first(PLAIN, 2, T0, 12_000)
 

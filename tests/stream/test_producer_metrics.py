@@ -41,6 +41,7 @@ def test_prometheus_reads_every_metric_of_the_list() -> None:
         assert f"# HELP {metric.name}{suffix} {metric.doc}" in text
     assert 'clickreel_producer_acknowledged_total{run="r",topic="t"} 500.0' in text
     assert 'clickreel_producer_in_flight{run="r",topic="t"} 0.0' in text
+    assert 'clickreel_producer_errors_total{kind="unreachable",run="r",topic="t"} 0.0' in text
 
 
 def test_the_home_keeps_the_figures_and_says_when_the_producer_has_ended(tmp_path: Path) -> None:

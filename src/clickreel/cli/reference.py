@@ -80,7 +80,7 @@ def metrics() -> str:
         "",
     ]
     for part, variable, listed in (
-        ("producer", "CLICKREEL_PRODUCER_METRICS_PORT", producer_metrics.METRICS),
+        ("producer", "CLICKREEL_PRODUCER_METRICS_PORT", (*producer_metrics.METRICS, producer_metrics.ERRORS)),
         ("ingest", "CLICKREEL_INGEST_METRICS_PORT", freshness.METRICS),
     ):
         lines += [f"## {part.capitalize()}", "", f"The port is `{variable}` ([settings](settings.md)).", ""]

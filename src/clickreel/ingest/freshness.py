@@ -10,7 +10,7 @@ import json
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
@@ -61,6 +61,13 @@ METRICS = (
         ("partition",),
     ),
     MetricDefinition("clickreel_ingest_inserts", "counter", "Blocks landed."),
+    MetricDefinition(
+        "clickreel_ingest_errors",
+        "counter",
+        "Errors after which ingest went on from what is landed: unreachable, fenced, refused, uncertain (an insert without an answer), "
+        "stalled (a Kafka client that brought nothing).",
+        ("kind",),
+    ),
     MetricDefinition("clickreel_ingest_dead_letters", "counter", "Dead letters landed.", ("error", "field", "rule")),
     MetricDefinition(
         "clickreel_ingest_freshness_seconds",
@@ -103,6 +110,8 @@ class Freshness:
         self._recent: dict[int, deque[_Block]] = {}
         self._newest_ms: dict[int, int] = {}
         self._dead: dict[tuple[str, str, str], int] = {}
+        # Those that are expected begin at 0: Prometheus sees no increase in a counter that begins at 1.
+        self._errors = Counter(dict.fromkeys(("unreachable", "fenced", "refused", "uncertain", "stalled"), 0))
         self.rows = self.inserts = self.backlog_rows = 0
         self._last_ms = 0
 
@@ -160,6 +169,15 @@ class Freshness:
         while recent and recent[0].at_ms < now_ms - 1000 * _WINDOW_S:
             recent.popleft()
 
+    def count_error(self, kind: str) -> None:
+        """An error interrupted the work.
+
+        Args:
+            kind: :attr:`clickreel.errors.ClickreelError.kind`, or ``stalled``.
+        """
+        with self._lock:
+            self._errors[kind] += 1
+
     @property
     def undecided(self) -> int:
         """How many landed rows wait for the schema registry; those that were validated since are among them."""
@@ -205,6 +223,7 @@ class Freshness:
                 "backlog_rows": self.backlog_rows,
                 "lag": sum(max(0, high - self._next.get(p, high)) for p, high in self._high.items()),
                 "inserts": self.inserts,
+                "errors": dict(self._errors),
                 "dead": dead,
                 "catching_up": catching_up,
                 **({} if catching_up else overall),
@@ -232,6 +251,8 @@ class Freshness:
             families["rows"].add_metric([], self.rows)
             families["backlog_rows"].add_metric([], self.backlog_rows)
             families["inserts"].add_metric([], self.inserts)
+            for kind, count in self._errors.items():
+                families["errors"].add_metric([kind], count)
             for mark, count in self._dead.items():
                 families["dead_letters"].add_metric(mark, count)
             for partition, counts in self._counts.items():

@@ -180,6 +180,7 @@ class IngestLoop:
         log.warning("%s; restarting from what is landed", exc.message, extra={"topic": self.source.topic})
         self._heartbeat.waiting(exc.message)
         self.report.restarts += 1
+        self._freshness.count_error(exc.kind)
         if self._inflight is not None and not self._inflight.done():
             self._inflight.exception()  # its outcome is read from the table; only its end is waited for
         self._reset()
@@ -279,6 +280,7 @@ class IngestLoop:
         log.warning("%s: connecting anew", why, extra={"topic": self.source.topic})
         self._heartbeat.waiting(why)
         self.report.restarts += 1
+        self._freshness.count_error("stalled")
         self._alive_s = time.monotonic()
         self._reset()
         self.source.reopen()

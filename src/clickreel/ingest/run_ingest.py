@@ -101,7 +101,7 @@ def run_ingest(
     group = group_name(settings, options.home)
 
     def retry(make: Callable[[], T]) -> T | None:
-        return _retry_until_reachable(make, settings, stop, heartbeat)
+        return _retry_until_reachable(make, settings, stop, heartbeat, freshness)
 
     client = retry(lambda: _tables(profile))
     source = retry(lambda: ConsumerGroupSource(profile, settings.topic, group, settings.instance)) if client else None
@@ -149,6 +149,7 @@ def _validate_undecided(client: Client, lookup: SchemaLookup, topic: str, freshn
                 try:
                     is_pending = replay(client, where, lookup, view=UNDECIDED_VIEW).undecided > 0
                 except ClickreelError as exc:  # a database that is away: asked again
+                    freshness.count_error(exc.kind)
                     log.warning("%s", exc.message, extra={"topic": topic})
             is_last = ended.wait(_UNDECIDED_EVERY_S)
         if freshness.undecided > counted or (is_pending and counted):
@@ -181,7 +182,11 @@ def credentials(profile: Profile) -> str:
 
 
 def _retry_until_reachable(
-    make: Callable[[], T], settings: IngestSettings, stop: threading.Event, heartbeat: Heartbeat
+    make: Callable[[], T],
+    settings: IngestSettings,
+    stop: threading.Event,
+    heartbeat: Heartbeat,
+    freshness: Freshness,
 ) -> T | None:
     """Make something that needs a service, as often as it takes; None when told to stop."""
     wait_s = 0.1
@@ -189,6 +194,7 @@ def _retry_until_reachable(
         try:
             return make()
         except UnreachableError as exc:
+            freshness.count_error(exc.kind)
             log.warning("%s; trying again", exc.message, extra={"topic": settings.topic})
             heartbeat.waiting(exc.message)
             stop.wait(wait_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -85,6 +86,7 @@ class ProduceStats:
         latencies: From handing a record over to its acknowledgement.
         offsets: By partition: the offset after our last acknowledged record.
         restarts: How often the client was replaced because nothing was acknowledged.
+        errors: How many errors there were by kind (:attr:`clickreel.errors.ClickreelError.kind`), those included after which it went on.
         waiting: What it waits for, in words; empty while it works.
     """
 
@@ -104,6 +106,8 @@ class ProduceStats:
     latencies: Latencies = field(default_factory=Latencies)
     offsets: list[int] = field(default_factory=list)
     restarts: int = 0
+    # Those that are expected begin at 0: Prometheus sees no increase in a counter that begins at 1.
+    errors: Counter[str] = field(default_factory=lambda: Counter(unreachable=0, stalled=0))
     waiting: str = ""
 
     @property

@@ -119,6 +119,7 @@ class Producer:
                 self._run_attempt()
                 break
             except UnreachableError as exc:
+                self.stats.errors[exc.kind] += 1
                 if self._begun is None:  # it never came to the first record: that is for the caller to know
                     raise
                 if self._stop.is_set():
@@ -474,6 +475,7 @@ class Producer:
             self._lease.check()
         except UnreachableError as exc:
             self._lease_valid = False
+            self.stats.errors[exc.kind] += 1
             self._wait_in_words(exc.message)
             if now_s - self._renewed_s > self._settings.stall_s and not self._ending:
                 raise StalledError(exc.message, hint=exc.hint) from exc

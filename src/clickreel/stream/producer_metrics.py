@@ -103,6 +103,14 @@ METRICS: tuple[ProducerMetric, ...] = (
 )
 
 
+ERRORS = MetricDefinition(
+    "clickreel_producer_errors",
+    "counter",
+    "Errors of the cluster, by kind: unreachable, stalled (nothing was acknowledged, or the lease not renewed, for too long).",
+    (*_LABELS, "kind"),
+)
+
+
 class ProducerMetrics:
     """The figures of a running producer; safe to read from another thread.
 
@@ -129,6 +137,11 @@ class ProducerMetrics:
                 family = metric.family()
                 family.add_metric([stats.run, stats.topic], values[metric.name])
                 yield family
+        if stats is not None:
+            errors = ERRORS.family()
+            for kind, count in stats.errors.copy().items():
+                errors.add_metric([stats.run, stats.topic, kind], count)
+            yield errors
 
 
 def keep_state(metrics: ProducerMetrics, path: Path | None, address: str) -> AbstractContextManager[None]:
@@ -146,7 +159,7 @@ def keep_state(metrics: ProducerMetrics, path: Path | None, address: str) -> Abs
             return None
         named = {"run": stats.run, "topic": stats.topic, "waiting": stats.waiting}
         about = {"pid": os.getpid(), "at_ms": time.time_ns() // 1_000_000, "address": address}
-        return {**named, **about, "metrics": metrics.values()}
+        return {**named, **about, "metrics": metrics.values(), "errors": dict(stats.errors)}
 
     return shared.keep_written(path, state)
 
