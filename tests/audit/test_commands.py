@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clickreel.cli.app import run
-from clickreel.ingest.freshness import status_file
+from clickreel.ingest.ingest_status import status_file
 from clickreel.local.home import Home
 from clickreel.profile import Profile
 from clickreel.simulate.films import invent

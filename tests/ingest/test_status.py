@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from clickreel.cli.stack_commands import _landed
-from clickreel.ingest.freshness import Freshness, read_status, status_file
+from clickreel.ingest.freshness import Freshness
+from clickreel.ingest.ingest_status import read_status, status_file
 from clickreel.ingest.insert_block import InsertBlock
 from clickreel.stream.throughput_monitor import HighHistory, IntervalStats, as_json
 

@@ -83,7 +83,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     import dataclasses
 
     from clickreel import settings as stage_settings
-    from clickreel.ingest.freshness import status_file
+    from clickreel.ingest.ingest_status import status_file
     from clickreel.ingest.run_ingest import IngestOptions
     from clickreel.ingest.settings import IngestSettings
     from clickreel.local.home import Home

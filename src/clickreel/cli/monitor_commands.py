@@ -47,7 +47,7 @@ def monitor(
     """
     from clickreel.cli.target_options import broker, topic_name
     from clickreel.errors import UsageError
-    from clickreel.ingest.freshness import read_status
+    from clickreel.ingest.ingest_status import read_status
     from clickreel.interrupts import end_requests
     from clickreel.local.home import Home
     from clickreel.stream import throughput_monitor

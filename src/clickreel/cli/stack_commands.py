@@ -271,7 +271,7 @@ _SERVES = {"running", "elsewhere"}
 
 
 def _answer(stack: Stack) -> dict[str, Any]:
-    from clickreel.ingest.freshness import read_status
+    from clickreel.ingest.ingest_status import read_status
     from clickreel.local import init_tasks, run_options
     from clickreel.local.stack import is_well
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clickreel.ingest.freshness import read_status
+from clickreel.ingest.ingest_status import read_status
 from clickreel.stream.live_tail import LiveTail
 
 _SECONDS_KEPT = 3_600
@@ -70,7 +70,7 @@ def count_behind(highs: Sequence[int], status: Mapping[str, Any]) -> int | None:
 
     Args:
         highs: By partition, the offset that the next record will get.
-        status: What :func:`~clickreel.ingest.freshness.read_status` gives.
+        status: What :func:`~clickreel.ingest.ingest_status.read_status` gives.
     """
     nexts = {int(one["partition"]): int(one["next"]) for one in status.get("partitions", ())}
     return sum(max(0, high - nexts[p]) for p, high in enumerate(highs) if p in nexts) if nexts else None

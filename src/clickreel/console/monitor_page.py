@@ -12,7 +12,7 @@ from clickreel.console.context import ConsoleContext
 from clickreel.console.ingest_history import IngestSecond, count_behind
 from clickreel.console.layout import PageState, page_frame
 from clickreel.console.markup import NOTHING, button, remember, stat, table, tag
-from clickreel.ingest.freshness import read_status
+from clickreel.ingest.ingest_status import read_status
 from clickreel.simulate.settings import WorldSettings
 from clickreel.stream.live_tail import LiveTail, TailSecond
 from clickreel.stream.saved_runs import list_runs

@@ -20,7 +20,7 @@ from clickreel.console.sql_run import count_running
 from clickreel.contract.vocabulary import FIELDS
 from clickreel.errors import ClickreelError
 from clickreel.foreign_text import printable
-from clickreel.ingest.freshness import read_status
+from clickreel.ingest.ingest_status import read_status
 from clickreel.quantities import quantity
 from clickreel.stream.live_tail import LiveTail
 from clickreel.stream.saved_runs import list_runs

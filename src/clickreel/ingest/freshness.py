@@ -6,14 +6,12 @@ Two instants of a row are told, both from its record's timestamp on, which is wh
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -27,9 +25,6 @@ if TYPE_CHECKING:
 
     from clickreel.ingest.insert_block import InsertBlock
 
-STATUS_FOLDER = "ingest"
-"""The folder of the home into whose files, one a topic, ingest writes :meth:`Freshness.state` and the address of its metrics every second."""
-
 # Upper bounds of the histogram, ms. Live traffic lies between 50 and 500; the rest is catching up.
 BOUNDS_MS = (25, 50, 100, 150, 200, 250, 350, 500, 750, 1000, 2000, 5000, 15_000, 60_000, 600_000)
 # Records this much older than their landing were not waited for by anybody: a backfill, or ingest after an outage. How long that took is
@@ -40,10 +35,6 @@ _WINDOW_S = 60.0
 _SAMPLE = 256
 # The clocks of producers, brokers and this machine differ by less.
 _CLOCKS_APART_MS = 5000
-
-
-# The status file is written once a second; a killed process leaves it behind.
-_STALE_S = 5.0
 
 
 METRICS = (
@@ -286,23 +277,3 @@ def _quantiles(blocks: list[_Block]) -> dict[str, float]:
         for name, q in (("p50_ms", 0.5), ("p99_ms", 0.99)):
             out[prefix + name] = float(values[order][min(int(np.searchsorted(share, q)), len(values) - 1)])
     return {**out, "records": sum(one.rows for one in blocks)}
-
-
-def status_file(home: Path, topic: str) -> Path:
-    """Where a home's ingest of a topic writes how it stands: several topics are landed side by side."""
-    return home / STATUS_FOLDER / f"{topic}.json"
-
-
-def read_status(home: Path, topic: str) -> dict[str, Any] | None:
-    """Read the status of the ingest process of a home; None when no ingest of the topic runs there.
-
-    Args:
-        home: The home's folder.
-        topic: The topic.
-    """
-    try:
-        found: dict[str, Any] = json.loads(status_file(home, topic).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    fresh = time.time() - found.get("at_ms", 0) / 1000 < _STALE_S
-    return found if fresh and found.get("running") and found.get("topic") == topic else None

@@ -42,7 +42,7 @@ class IngestOptions:
         accept_loss: Continue where Kafka has deleted events before they were landed.
         accept_new_topic: Land a topic that was deleted and made again.
         home: The folder of the stack or user that this ingest belongs to: the default group is named by it; None for none.
-        status_file: Where the status is written every second (:func:`~clickreel.ingest.freshness.status_file`); None for nowhere.
+        status_file: Where the status is written every second (:func:`~clickreel.ingest.ingest_status.status_file`); None for nowhere.
         watchdog_s: See :data:`~clickreel.ingest.loop.WATCHDOG_S`.
     """
 

@@ -186,7 +186,7 @@ def landing_lag(second: IntervalStats, landed: Mapping[str, Any] | None) -> Land
 
     Args:
         second: The figure.
-        landed: What ingest says of the topic, see :func:`clickreel.ingest.freshness.read_status`.
+        landed: What ingest says of the topic, see :func:`clickreel.ingest.ingest_status.read_status`.
     """
     nexts = {one["partition"]: one["next"] for one in (landed or {}).get("partitions", ())}
     if not nexts:
@@ -204,7 +204,7 @@ def as_json(second: IntervalStats, landed: Mapping[str, Any] | None = None) -> d
 
     Args:
         second: The figure.
-        landed: What ingest says of the topic, see :func:`clickreel.ingest.freshness.read_status`; its quantiles are shown.
+        landed: What ingest says of the topic, see :func:`clickreel.ingest.ingest_status.read_status`; its quantiles are shown.
     """
     by_partition = {one["partition"]: one for one in (landed or {}).get("partitions", ())}
     behind = landing_lag(second, landed)
