@@ -39,6 +39,7 @@ from clickreel.profile import Profile
 from clickreel.stream import topic_admin
 from clickreel.stream.cluster import Cluster
 from clickreel.stream.encoded_batch import encode_batch
+from clickreel.stream.topic_settings import TopicSettings
 
 CHROMIUM = "/usr/bin/chromium"
 SERVICES = ("kafka", "console")
@@ -121,7 +122,7 @@ class _EventPump:
     def __init__(self, address: str, rate: int) -> None:
         self.rate = rate
         self._cluster = Cluster(Profile({"bootstrap.servers": address}))
-        topic_admin.ensure_topic(self._cluster, topic_admin.TopicSettings(name=TOPIC))
+        topic_admin.ensure_topic(self._cluster, TopicSettings(name=TOPIC))
         world, start_ms = clickreel.make_world(seed=11, rate=20.0), 1_790_000_000_000
         deliveries = world.cursor(start_ms).advance(start_ms + 1_000_000)
         encoded = encode_batch(deliveries, start_ms, start_ms + 1_000_000, 1).encoded

@@ -32,7 +32,8 @@ from clickreel.stream.cluster import Cluster
 from clickreel.stream.encoded_batch import encode_batch
 from clickreel.stream.offset_ranges import collect_ranges
 from clickreel.stream.tail import event_ids
-from clickreel.stream.topic_admin import TopicSettings, ensure_topic
+from clickreel.stream.topic_admin import ensure_topic
+from clickreel.stream.topic_settings import TopicSettings
 
 T0 = 1_764_000_000_000
 _RATE = 25.0

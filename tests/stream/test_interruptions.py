@@ -21,7 +21,8 @@ from clickreel.stream.cluster import Cluster
 from clickreel.stream.produce_request import ProduceRequest, ProducerSettings, ProduceStats
 from clickreel.stream.producer import Producer
 from clickreel.stream.producer_lease import SecondWriterError
-from clickreel.stream.topic_admin import TopicSettings, ensure_topic
+from clickreel.stream.topic_admin import ensure_topic
+from clickreel.stream.topic_settings import TopicSettings
 from tests.stream.expected import first, pairs
 from tests.stream.interrupted import Interrupted, interrupted
 

@@ -33,8 +33,9 @@ from clickreel.stream.produce_request import ProduceRequest
 from clickreel.stream.producer import Producer
 from clickreel.stream.record_batch import Record
 from clickreel.stream.record_view import RecordView
-from clickreel.stream.topic_admin import TopicSettings, ensure_topic
+from clickreel.stream.topic_admin import ensure_topic
 from clickreel.stream.topic_follower import PARTITIONS_CHECK_S, TopicFollower
+from clickreel.stream.topic_settings import TopicSettings
 from tests.conftest import Kafka
 
 T0 = 1_764_000_000_000

@@ -27,7 +27,8 @@ from clickreel.stream.producer import Producer
 from clickreel.stream.saved_runs import load_run
 from clickreel.stream.send_schedule import wall_clock
 from clickreel.stream.tail import event_ids
-from clickreel.stream.topic_admin import TopicSettings, ensure_topic
+from clickreel.stream.topic_admin import ensure_topic
+from clickreel.stream.topic_settings import TopicSettings
 from tests.conftest import Kafka
 from tests.stream.expected import first, held, pairs
 

@@ -21,7 +21,8 @@ from clickreel.stream.producer import Producer
 from clickreel.stream.producer_lease import SecondWriterError, Shard
 from clickreel.stream.record_batch import Record
 from clickreel.stream.send_schedule import wall_clock
-from clickreel.stream.topic_admin import TopicSettings, ensure_topic
+from clickreel.stream.topic_admin import ensure_topic
+from clickreel.stream.topic_settings import TopicSettings
 from tests.stream.expected import expected, first, held, pairs
 
 T0 = 1_764_000_000_000

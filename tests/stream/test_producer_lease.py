@@ -20,7 +20,8 @@ from clickreel.stream.producer_lease import (
     SecondWriterError,
     Shard,
 )
-from clickreel.stream.topic_admin import TopicSettings, ensure_topic
+from clickreel.stream.topic_admin import ensure_topic
+from clickreel.stream.topic_settings import TopicSettings
 
 ME = LeaseHolder.current()
 ELSEWHERE = dataclasses.replace(ME, host="far-away", system="00000000")

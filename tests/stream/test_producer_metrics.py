@@ -16,7 +16,8 @@ from clickreel.stream.memory import MemoryBroker
 from clickreel.stream.produce_request import ProduceRequest
 from clickreel.stream.producer import Producer
 from clickreel.stream.producer_metrics import METRICS, ProducerMetrics, keep_state, serve_metrics
-from clickreel.stream.topic_admin import TopicSettings, ensure_topic
+from clickreel.stream.topic_admin import ensure_topic
+from clickreel.stream.topic_settings import TopicSettings
 
 T0 = 1_764_000_000_000
 

@@ -10,7 +10,7 @@ import pytest
 from clickreel.errors import UsageError
 from clickreel.stream import retention, topic_admin
 from clickreel.stream.broker import Broker, TopicState
-from clickreel.stream.topic_admin import TopicSettings
+from clickreel.stream.topic_settings import TopicSettings
 
 NOW = 1_764_000_000_000
 DAY = 86_400_000

@@ -9,7 +9,7 @@ from clickreel.cli.app import run
 from clickreel.errors import ClickreelError, UsageError
 from clickreel.stream import topic_admin
 from clickreel.stream.broker import Broker
-from clickreel.stream.topic_admin import TopicSettings
+from clickreel.stream.topic_settings import TopicSettings
 from tests.conftest import Kafka
 
 

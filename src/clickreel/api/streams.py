@@ -21,6 +21,7 @@ from clickreel.stream.kafka_clients import read_profile
 from clickreel.stream.produce_request import ProduceRequest, ProduceStats
 from clickreel.stream.producer import Producer
 from clickreel.stream.record_view import RecordView
+from clickreel.stream.topic_settings import TopicSettings
 
 if TYPE_CHECKING:
     from clickreel.audit.verification import VerificationReport
@@ -74,7 +75,7 @@ def produce(
     target = profile or load_profile()
     cluster = Cluster(target)
     if not target.source:
-        topic_admin.ensure_topic(cluster, topic_admin.TopicSettings(name=topic))
+        topic_admin.ensure_topic(cluster, TopicSettings(name=topic))
     state = topic_admin.require_topic(cluster, topic)
     now_ms = round(time.time() * 1000)
     start_ms = start if isinstance(start, int) else timespec.instant_ms(start, now_ms, "start")

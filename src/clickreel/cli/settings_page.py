@@ -13,7 +13,7 @@ from clickreel.log_setup import LogSettings
 from clickreel.settings import variable
 from clickreel.simulate.settings import WorldSettings
 from clickreel.stream.produce_request import ProducerSettings
-from clickreel.stream.topic_admin import TopicSettings
+from clickreel.stream.topic_settings import TopicSettings
 
 # By the table of the project file, in the order of the data's path.
 SECTIONS: dict[str, type[Any]] = {

@@ -48,6 +48,6 @@ def broker(path: Path | None) -> Broker:
 def topic_name(given: str | None) -> str:
     """The topic that a command works with: flag, environment, project file, ``dvd_clicks``."""
     from clickreel import settings
-    from clickreel.stream.topic_admin import TopicSettings
+    from clickreel.stream.topic_settings import TopicSettings
 
     return settings.load(TopicSettings, "topic", flags={"name": given}).name

@@ -13,7 +13,8 @@ from clickreel.cli.target_options import ProfileFile, TopicName
 from clickreel.quantities import quantity
 
 if TYPE_CHECKING:
-    from clickreel.stream.topic_admin import TopicDrift, TopicSettings
+    from clickreel.stream.topic_admin import TopicDrift
+    from clickreel.stream.topic_settings import TopicSettings
 
 Partitions = Annotated[int | None, typer.Option("--partitions", help="Partitions. [default: 6]")]
 Replication = Annotated[int | None, typer.Option("--replication", help="Copies of each. [default: the cluster's]")]
@@ -76,7 +77,7 @@ def _wanted(
     retention_bytes: int | None,
 ) -> TopicSettings:
     from clickreel import settings
-    from clickreel.stream.topic_admin import TopicSettings
+    from clickreel.stream.topic_settings import TopicSettings
 
     flags = {
         "name": name,

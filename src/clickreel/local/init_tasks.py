@@ -15,14 +15,14 @@ from clickreel.local.service import InitTask, StartContext
 from clickreel.quantities import quantity
 
 if TYPE_CHECKING:
-    from clickreel.stream.topic_admin import TopicSettings
+    from clickreel.stream.topic_settings import TopicSettings
 
 # The contract that was registered from this home.
 _REGISTERED = "contract.json"
 
 
 def _topic_settings() -> TopicSettings:
-    from clickreel.stream.topic_admin import TopicSettings
+    from clickreel.stream.topic_settings import TopicSettings
 
     return settings.load(TopicSettings, "topic")
 

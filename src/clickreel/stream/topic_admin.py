@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
 from clickreel import timespec
-from clickreel.errors import ClickreelError, UsageError
-from clickreel.settings import setting
+from clickreel.errors import ClickreelError
 from clickreel.stream.broker import Broker, TopicState
 from clickreel.stream.kafka_errors import missing
+from clickreel.stream.topic_settings import TopicSettings
 
 # What the plan reckons with. An event is 237 bytes of compact JSON, 8 of key and some 10 of record; lz4 over full batches leaves 0.31.
 EVENT_BYTES = 255
@@ -22,47 +21,6 @@ _CONSUMER_EVENTS_PER_S = 50_000
 _PARTITIONS_LEAST = 6  # divides by 1, 2, 3 and 6 consumers; a run cannot be moved to more partitions later
 _HEADROOM = 1.25
 _DAY_MS = 86_400_000
-
-
-@dataclass(frozen=True)
-class TopicSettings:
-    """What the topic should be."""
-
-    name: str = setting("dvd_clicks", "Name of the topic.", env="CLICKREEL_TOPIC")
-    partitions: int = setting(
-        6, "Partitions; more of them later would end every run in the topic.", minimum=1, maximum=10_000
-    )
-    replication: int | None = setting(
-        None, "Copies of each partition; by default what the cluster gives.", minimum=1, maximum=9
-    )
-    retention: str = setting("7d", "How long records are kept; a backfill and the longest outage must fit in.")
-    retention_bytes: int = setting(-1, "Bytes kept per partition; -1 is no limit.", minimum=-1)
-
-    def __post_init__(self) -> None:
-        """A name that Kafka would refuse is refused before anything is asked or written.
-
-        Raises:
-            UsageError: The name is none of a topic.
-        """
-        if not re.fullmatch(r"[a-zA-Z0-9._-]{1,249}", self.name) or self.name in {".", ".."}:
-            raise UsageError(
-                f"a topic cannot be called {self.name!r}",
-                hint="letters, digits, dot, underscore and hyphen, at most 249",
-            )
-
-    @property
-    def retention_ms(self) -> int:
-        """``retention`` in milliseconds; -1 for ``forever``."""
-        return -1 if self.retention == "forever" else timespec.span_ms(self.retention, "--retention")
-
-    def configs(self) -> dict[str, str]:
-        """The topic's settings in Kafka's words."""
-        return {
-            "cleanup.policy": "delete",
-            "message.timestamp.type": "CreateTime",
-            "retention.ms": str(self.retention_ms),
-            "retention.bytes": str(self.retention_bytes),
-        }
 
 
 @dataclass(frozen=True)
