@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from confluent_kafka import Producer
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from clickreel.ingest.run_ingest import IngestOptions, run_ingest
 from clickreel.ingest.settings import IngestSettings
+from clickreel.stream.cluster import Cluster
 from clickreel.stream.consumer_group import ConsumerGroupSource
 from clickreel.stream.fetch_batches import batches_from_messages
 from tests.conftest import Kafka
@@ -44,31 +46,60 @@ def stopped(pid: int) -> bool:
     return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
 
 
-def test_a_process_that_wakes_up_after_its_session_stores_nothing(stage: Stage) -> None:
-    """It sleeps just before its insert; a successor lands everything; then it sends its block, and is refused."""
+@contextlib.contextmanager
+def sleeping_ingest(stage: Stage) -> Iterator[subprocess.Popen[str]]:
+    """An ingest that has stopped just before its second insert."""
     command = [sys.executable, "-m", "clickreel", "ingest", "--profile", str(stage.file), "--topic", stage.topic]
-    command += [
-        "--group",
-        stage.topic,
-        "--metrics-port",
-        "-1",
-        "--flush-rows",
-        "700",
-        "--failpoint",
-        "stop:before-insert:2",
-    ]
+    command += ["--group", stage.topic, "--metrics-port", "-1", "--flush-rows", "700"]
+    command += ["--failpoint", "stop:before-insert:2"]
     home = {"CLICKREEL_HOME": str(stage.folder / "home")}
     with subprocess.Popen(command, env={**os.environ, **home}, stderr=subprocess.PIPE, text=True) as sleeper:
         try:
             wait_for(lambda: stopped(sleeper.pid))
-            assert 0 < stage.client.command("SELECT count() FROM dvd_clicks_landing") < stage.sent
-            stage.finish()
-            os.kill(sleeper.pid, signal.SIGCONT)
-            _, said = sleeper.communicate(timeout=180)
+            assert 0 < landed(stage) < stage.sent
+            yield sleeper
         finally:
             sleeper.kill()
+
+
+def landed(stage: Stage) -> int:
+    """Rows in the landing table."""
+    return int(stage.client.command("SELECT count() FROM dvd_clicks_landing"))
+
+
+def test_a_process_that_wakes_up_while_another_has_its_place_ends(stage: Stage) -> None:
+    """It sleeps just before its insert; a successor lands everything and goes on; then it sends its block, and is refused."""
+    stop = threading.Event()
+    settings = IngestSettings(topic=stage.topic, group=stage.topic, metrics_port=-1)
+    successor = threading.Thread(
+        target=run_ingest, daemon=True, args=(stage.profile, settings, IngestOptions()), kwargs={"stop": stop}
+    )
+    with sleeping_ingest(stage) as sleeper:
+        successor.start()
+        wait_for(lambda: landed(stage) == stage.sent)
+        os.kill(sleeper.pid, signal.SIGCONT)
+        _, said = sleeper.communicate(timeout=180)
     assert sleeper.returncode == 1
     assert "another process has taken the place of instance 1" in said
+    stage.send(1000)
+    wait_for(lambda: landed(stage) == stage.sent)
+    stop.set()
+    successor.join(60)
+    check(stage)
+
+
+def test_a_process_that_wakes_up_when_its_place_is_free_again_goes_on(stage: Stage) -> None:
+    """A successor has landed everything and gone; the block from before is refused all the same, and what comes later is landed."""
+    cluster = Cluster(stage.profile)
+    with sleeping_ingest(stage) as sleeper:
+        stage.finish()
+        wait_for(lambda: not any(member.group == stage.topic for member in cluster.members(stage.topic)))
+        os.kill(sleeper.pid, signal.SIGCONT)
+        stage.send(1000)
+        wait_for(lambda: landed(stage) >= stage.sent)
+        sleeper.send_signal(signal.SIGTERM)
+        sleeper.communicate(timeout=180)
+    assert sleeper.returncode == 0
     check(stage)
 
 

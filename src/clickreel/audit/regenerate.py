@@ -13,7 +13,7 @@ from clickreel.contract.vocabulary import FLAWS, MALFORMED
 from clickreel.simulate.world import World
 from clickreel.stream.encoded_batch import encode_batch
 
-# SequenceRows that are made at a time: some tens of megabytes.
+# Rows that are made at a time: some tens of megabytes.
 _STRETCH_ROWS = 100_000
 _STRETCH_MS_MAX = 6 * 3_600_000
 _BROKEN_FROM = FLAWS.index(MALFORMED[0])

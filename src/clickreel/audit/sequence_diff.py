@@ -23,7 +23,7 @@ DIFFERENCES_MAX = 200_000
 
 @dataclass(frozen=True, slots=True)
 class SequenceRows:
-    """SequenceRows of one side.
+    """Rows of one side.
 
     Attributes:
         name: Hash of key and value (int64[n]).
@@ -66,8 +66,8 @@ class Differences:
 
     Attributes:
         missing: Expected rows that are not there.
-        doubled: SequenceRows of the run that are there once more than expected.
-        foreign: SequenceRows that cannot be told to be the run's.
+        doubled: Rows of the run that are there once more than expected.
+        foreign: Rows that cannot be told to be the run's.
         out_of_place: Expected rows that are there, but not in their place.
     """
 

@@ -228,6 +228,8 @@ class TableDiff:
 
 def _places(batch: RecordBatch, offsets: NDArray[np.int64], faults: list[TableFault]) -> NDArray[np.intp]:
     """For each record the place of its row, -1 where there is none; offsets that are missing, doubled or extra become faults."""
+    if np.array_equal(offsets, batch.offsets):
+        return np.arange(len(offsets))
     unique, counts = np.unique(offsets, return_counts=True)
     faults += [
         TableFault("doubled", batch.partition, int(offset), quantity(count, "row"))
