@@ -9,6 +9,7 @@ from clickreel.contract.vocabulary import DEVICES, EVENT_TYPES
 from clickreel.errors import ClickreelError, UsageError
 from clickreel.insight.activity import activity
 from clickreel.insight.funnel import funnel
+from clickreel.insight.queries import text
 from clickreel.insight.window import window
 from clickreel.warehouse.client import Client
 from tests.insight.conftest import END_MS, Landed
@@ -106,6 +107,20 @@ def test_the_window_ends_with_the_newest_event_that_is_not_from_the_future(empty
     span = window(empty, HOUR_MS, now_ms=END_MS)
     assert (span.begin_ms, span.end_ms, span.first_ms) == (T + 1 - HOUR_MS, T + 1, T)
     assert window(empty, HOUR_MS, now_ms=END_MS, end_ms=END_MS).end_ms == END_MS
+
+
+def test_the_span_is_exact_to_the_millisecond_wherever_it_ends(empty: Client) -> None:
+    """The end cuts hours with and without events, the hour of the first event included; three inserts, some of them out of order."""
+    draws = np.random.default_rng(5)
+    at = T - draws.integers(0, 9 * HOUR_MS, 60)
+    at = at[(at // HOUR_MS) % 3 != 1]  # hours without an event
+    for part in np.array_split(at, 3):
+        land(empty, told(*((int(one), 1, 1, 7, "view") for one in part)))
+    ends = [*(at + 1).tolist(), *(at - at % HOUR_MS).tolist(), *(at - at % HOUR_MS + HOUR_MS).tolist(), END_MS]
+    for end in ends:
+        before = at[at < end]
+        found = empty.rows(text("span"), {"before_ms": end})
+        assert found == [(int(before.min()), int(before.max())) if len(before) else (0, 0)], end
 
 
 def test_dead_letters_are_not_counted(empty: Client) -> None:
