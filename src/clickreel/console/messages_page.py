@@ -18,6 +18,7 @@ from clickreel.console.lookup_page import id_kind
 from clickreel.console.markup import button, link, remember, set_value, tag
 from clickreel.console.message_rows import framing_name, message_row
 from clickreel.console.produce_form import ProduceForm
+from clickreel.contract import schema
 from clickreel.contract.verdict import judge_record, payload
 from clickreel.contract.vocabulary import FIELDS
 from clickreel.errors import ClickreelError, UsageError
@@ -38,6 +39,11 @@ _FRAMES_IN_FLIGHT = 2
 _LOST_S = 5.0
 _STRIP_S = 300
 _RECORD_FIELDS = ("partition", "offset", "timestamp", "key", "value", "valid")
+_NUMBERS = [
+    name
+    for name, rules in schema.current("value").body["properties"].items()
+    if rules.get("type") in {"integer", "number"}
+]
 _STARTS = {"": "live", "-100": "newest 100", "earliest": "oldest", "-5m": "5 minutes ago"}
 # A filter that nothing passes must not read a topic of millions for ever.
 _SCANNED_MAX = 200_000
@@ -78,7 +84,9 @@ class _Messages:
         self._controls(where)
         self._said = ui.label("").classes("note").props('aria-live="polite"')
         first = [] if start else self._next_rows(_FIRST_ROWS)
-        self._table = MessageTable(FIELDS, label=f"Messages of {topic}", empty=self._no_message(), first=first)
+        self._table = MessageTable(
+            FIELDS, numeric=_NUMBERS, label=f"Messages of {topic}", empty=self._no_message(), first=first
+        )
         self._table.on("choose", self._choose)
         self._table.on("pending", self._pending)
         self._table.on("painted", self._painted)

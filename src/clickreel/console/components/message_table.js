@@ -6,8 +6,8 @@ const ROW_PX = 27; // as the style sheet has it
 const BEYOND = 4; // rows above and below what is seen, so that scrolling finds them there
 // Columns stay where they are while rows go by.
 const WIDTHS = {
-  "": 30, time: 103, partition: 75, offset: 70, key: 90, event_id: 110, event_ts: 168, user_id: 82, session_id: 88, film_id: 62,
-  event_type: 122, page: 124, position: 68, device: 60, referrer: 122,
+  "": 30, time: 103, partition: 70, offset: 72, key: 96, event_id: 104, event_ts: 160, user_id: 80, session_id: 86, film_id: 60,
+  event_type: 118, page: 116, position: 66, device: 58, referrer: 116,
 };
 // A cell that cuts its text is a clip of its own, and all are made anew with each frame. So only those are that need it.
 const CHARACTER_PX = 7.6;
@@ -25,7 +25,7 @@ export default {
       </div>
       <div class="mt-empty" v-if="empty">{{ emptyText }}</div>
     </div>`,
-  props: { columns: Array, label: String, rowsMax: Number, emptyText: String, first: Array },
+  props: { columns: Array, label: String, rowsMax: Number, emptyText: String, numeric: Array, first: Array },
   data() {
     return { empty: true };
   },
@@ -69,6 +69,7 @@ export default {
           cell.scope = "col";
           cell.textContent = name || "contract";
           if (!name) cell.className = "mt-narrow";
+          if (["partition", "offset", ...this.numeric].includes(name)) cell.className = "mt-num";
           return cell;
         }),
       );

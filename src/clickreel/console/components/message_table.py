@@ -16,16 +16,24 @@ class MessageTable(Element, component="message_table.js"):
 
     Args:
         columns: The fields of the event, a column each.
+        numeric: Those of them that hold numbers, flush right.
         label: What a screen reader calls the table.
         empty: What stands there while there is no row: what to do next.
         first: Rows that stand there with the page itself, oldest first.
     """
 
     def __init__(
-        self, columns: tuple[str, ...], *, label: str, empty: str, first: Sequence[dict[str, Any]] = ()
+        self,
+        columns: tuple[str, ...],
+        *,
+        numeric: Sequence[str],
+        label: str,
+        empty: str,
+        first: Sequence[dict[str, Any]] = (),
     ) -> None:
         super().__init__()
         self._props["columns"] = list(columns)
+        self._props["numeric"] = list(numeric)
         self._props["label"] = label
         self._props["rowsMax"] = ROWS_MAX
         self._props["emptyText"] = empty
