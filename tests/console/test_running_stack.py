@@ -35,7 +35,7 @@ SCREENS = {
     "contract": "contract",
     "sql": "sql?engine=clickhouse",
     "flink": "sql",
-    "dashboard": "dashboard",
+    "dashboard": "dashboard?whom=331",
     "quality": "quality",
     "drive": "drive",
     "id": "id?q=331",
@@ -76,6 +76,9 @@ def test_every_screen_fits_is_accessible_and_is_kept_as_a_picture(address: str, 
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.goto(f"{address}{SCREENS[screen]}")
     page.wait_for_selector("h1")
+    if screen == "sql":
+        page.get_by_role("button", name="Run", exact=True).click()
+        seen(page, "finished after")
     faults = _wait_until_read(page)
     page.wait_for_timeout(3_000)  # some seconds of the stream
     for theme, (width, height) in itertools.product(("light", "dark"), ((1600, 1000), (390, 844))):
@@ -92,9 +95,9 @@ def test_every_screen_fits_is_accessible_and_is_kept_as_a_picture(address: str, 
 
 def _wait_until_read(page: Any) -> list[str]:
     """What is still being read after a while: a fault, but the picture is taken."""
-    waiting = "() => [...document.querySelectorAll('main *')].filter(one => !one.children.length && /^(reading|looking|being)\\b.*…$/.test(one.textContent))"
+    waiting = "() => [...document.querySelectorAll('main *')].filter(one => !one.children.length && one.checkVisibility() && /^(reading|looking|being)\\b.*…$/.test(one.textContent))"
     try:
-        page.wait_for_function(f"() => !({waiting})().length", timeout=240_000)
+        page.wait_for_function(f"() => !({waiting})().length", timeout=240_000, polling=500)
     except PlaywrightTimeoutError:
         return [f"still says: {text}" for text in page.evaluate(f"() => ({waiting})().map(one => one.textContent)")]
     return []

@@ -108,7 +108,7 @@ class _Dashboard:
             self._add("Session lengths", "--series-2", "session_lengths")
             with self._panel("Trending now", "people_per_minute"):
                 self._trending = ui.element("div").classes("posters")
-                self._trend_note = ui.label("").classes("note")
+                self._trend_note = ui.label("reading …").classes("note")
             with self._panel("The week by hour, UTC", "hours_of_week"):
                 self._week = (
                     ui.element("div")
@@ -241,7 +241,7 @@ class _Dashboard:
         self._bars("Most popular films", [(one.title or f"film {one.film_id}", one.clicks) for one in found.rows])
 
     def _show_funnel(self, found: Funnel) -> None:
-        steps = [(s.event_type, s.reached, f"{s.reached:,} ({100 * s.from_first:.0f} %)") for s in found.steps]
+        steps = [(s.event_type, s.reached, f"{s.reached:,} ({_percent(s.from_first)})") for s in found.steps]
         self._put("Event funnel", steps)
 
     def _show_devices(self, found: charts.ChartAnswer[charts.DeviceClicks]) -> None:
@@ -372,6 +372,10 @@ def _draw_week(parent: ui.element, counts: dict[tuple[int, int], int]) -> None:
                         cell.style(f"background: color-mix(in srgb, var(--sticker) {share}%, transparent)")
                         if share > 45:
                             cell.style("color: var(--sticker-ink)")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.{0 if share >= 0.1 else 1}f} %"
 
 
 def _short(count: int) -> str:

@@ -55,9 +55,11 @@ _BEFORE_FRAMEWORK = """
 </div>
 <script>
 clickreel.paint();
+clickreel.showScreen();
 new MutationObserver((_, all) => {{
   if (!document.getElementById("app")?.firstElementChild) return;
   document.getElementById("first-sight").remove();
+  clickreel.showScreen();
   all.disconnect();
 }}).observe(document.body, {{ childList: true, subtree: true }});
 </script>
@@ -71,12 +73,17 @@ window.clickreel = {
   zone() { localStorage.setItem("clickreel-zone", clickreel.isLocal() ? "utc" : "local"); location.reload(); },
   dark: () => (localStorage.getItem("clickreel-theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark",
   theme() { localStorage.setItem("clickreel-theme", clickreel.dark() ? "light" : "dark"); clickreel.paint(); },
+  // On a narrow page the rail is a bar that is wider than the page.
+  showScreen() {
+    for (const link of document.querySelectorAll(".rail-link[aria-current]")) link.parentElement.scrollLeft = link.offsetLeft - 80;
+  },
   paint() {
     document.body.classList.toggle("body--dark", clickreel.dark());
     document.body.classList.toggle("body--light", !clickreel.dark());
   },
 };
 document.addEventListener("DOMContentLoaded", clickreel.paint);
+addEventListener("resize", clickreel.showScreen);
 new MutationObserver(() => {
   if (document.body && document.body.classList.contains("body--dark") !== clickreel.dark()) clickreel.paint();
 }).observe(document.documentElement, { attributes: true, subtree: true, attributeFilter: ["class"] });

@@ -128,15 +128,25 @@ def card(title: str) -> ui.element:
     return section
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: frozenset[int] = frozenset()) -> None:
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    numeric: frozenset[int] = frozenset(),
+    is_wordy: bool = False,
+) -> None:
     """A plain table.
 
     Args:
         head: The columns' names.
         rows: The cells, as text.
         numeric: Columns that are set flush right.
+        is_wordy: Whether its cells are sentences: on a narrow page they stand below each other, each with its column's name.
     """
-    with ui.element("div").classes("scroll-x").props('tabindex="0"'), ui.element("table").classes("tbl"):
+    with (
+        ui.element("div").classes("scroll-x").props('tabindex="0"'),
+        ui.element("table").classes("tbl tbl-wordy" if is_wordy else "tbl"),
+    ):
         with ui.element("thead"), ui.element("tr"):
             for column, name in enumerate(head):
                 tag("th", name, classes="num" if column in numeric else "", props='scope="col"')
@@ -144,7 +154,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: frozen
             for row in rows:
                 with ui.element("tr"):
                     for column, cell in enumerate(row):
-                        tag("td", cell, classes="num" if column in numeric else "")
+                        element = tag("td", cell, classes="num" if column in numeric else "")
+                        if is_wordy:
+                            element.props["data-head"] = head[column]
 
 
 def remember(name: str, value: str) -> None:

@@ -122,6 +122,7 @@ class _SchemaScreen:
                         (*map(printable, (row.field, row.type, row.rule, row.meaning)), "yes" if row.required else "no")
                         for row in rows(shown)
                     ],
+                    is_wordy=True,
                 )
         except ClickreelError as exc:
             ui.label(explain(exc)).classes("bad")
@@ -312,8 +313,9 @@ def _show_samples() -> None:
         def draw(seed: int = 0) -> None:
             encoded = encode(block(3, seed=seed))
             pairs = zip(encoded.keys.to_pylist(), encoded.values.to_pylist(), strict=True)
-            shown.set_text("\n".join(f"{key.decode()}  {value.decode()}" for key, value in pairs))
+            shown.set_text("\n\n".join(f"{key.decode()}\n{value.decode()}" for key, value in pairs))
 
         seeds = iter(range(1, 1_000_000))
         draw()
-        button("Others", lambda: draw(next(seeds)))
+        with ui.element("div").classes("row-of"):
+            button("Other samples", lambda: draw(next(seeds)))
