@@ -128,24 +128,24 @@ def page_frame(
 
     Args:
         context: The console.
-        screen_path: The screen's address.
+        screen_path: The screen's address; another one for a page that is none of the screens.
         topic: The topic that is shown, where it is not the console's own.
         title: What the page is called, where that is not the screen's name.
     """
-    screen = next(one for one in SCREENS if one.path == screen_path)
-    name = topic or context.topic
-    ui.page_title(f"{title or screen.name} · {name} · clickreel")
+    screen = next((one for one in SCREENS if one.path == screen_path), None)
+    heading, name = title or (screen.name if screen else ""), topic or context.topic
+    ui.page_title(f"{heading} · {name} · clickreel")
     ui.add_head_html(f"<script>{_BROWSER}</script>")
     ui.add_head_html(f'<link rel="stylesheet" href="{STYLE_SHEET}">')
-    ui.add_body_html(_before_framework(screen, title or screen.name, name))
+    ui.add_body_html(_before_framework(screen, heading, name))
     tag("a", "Skip to the content").classes("skip").props('href="#content"')
     with ui.element("div").classes("shell"):
         _rail(context, screen, topic)
         with ui.element("main").classes("page").props('id="content"'):
-            yield _header(title or screen.name, name)
+            yield _header(heading, name)
 
 
-def _before_framework(current: Screen, title: str, topic: str) -> str:
+def _before_framework(current: Screen | None, title: str, topic: str) -> str:
     links = "".join(
         f'<a class="rail-link" href="{screen.path}"{" aria-current=page" if screen is current else ""} tabindex="-1">{screen.name}</a>'
         for screen in SCREENS
@@ -153,7 +153,7 @@ def _before_framework(current: Screen, title: str, topic: str) -> str:
     return _BEFORE_FRAMEWORK.format(links=links, title=html.escape(title), topic=html.escape(printable(topic)))
 
 
-def _rail(context: ConsoleContext, current: Screen, topic: str | None) -> None:
+def _rail(context: ConsoleContext, current: Screen | None, topic: str | None) -> None:
     query = f"?{urlencode({'topic': topic})}" if topic and topic != context.topic else ""
     with ui.element("nav").classes("rail").props('aria-label="Screens"'):
         with ui.element("a").classes("brand").props('href="/"'):

@@ -60,7 +60,7 @@ def register(context: ConsoleContext) -> None:
 
     @ui.page("/id")
     def lookup(q: str = "") -> None:
-        with page_frame(context, "/messages", title="Any id"):
+        with page_frame(context, "/id", title="Any id"):
             screen = _Lookup(context, q.strip())
             ui.timer(0.01, screen.load, once=True)
 
