@@ -75,7 +75,7 @@ def test_up_streams_to_the_kafka_of_a_profile_and_goes_on_after_a_crash(
 
     changed = cli("up", "--detach", "--rate", "100", "--seed", "8", "--profile", str(client))
     assert changed.returncode == 0, changed.stderr
-    assert f"run {status['run']} is left where it is" in changed.stderr
+    assert f"run {status['run']} is no longer streamed" in changed.stderr
     assert cli.status()["run"] != status["run"]
     assert cli.status()["parts"]["ingest"]["pid"] == parts["ingest"]["pid"]
 

@@ -38,13 +38,14 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def root(
     home: Annotated[
-        Path | None, typer.Option("--home", help="Folder of the local stack's data and state.", envvar="CLICKREEL_HOME")
+        Path | None,
+        typer.Option("--home", help="Folder for the local stack's data and state.", envvar="CLICKREEL_HOME"),
     ] = None,
     log_level: Annotated[
         str | None,
         typer.Option(
             "--log-level",
-            help="Least level to log: debug, info, warning, error. [default: warning; info in the log of a service]",
+            help="Lowest level to log: debug, info, warning, error. [default: warning; info in the log of a service]",
             envvar="CLICKREEL_LOG_LEVEL",
         ),
     ] = None,
@@ -52,7 +53,7 @@ def root(
         str | None,
         typer.Option(
             "--log-format",
-            help="text, or json for one object a line. [default: text]",
+            help="text, or json for one object per line. [default: text]",
             envvar="CLICKREEL_LOG_FORMAT",
         ),
     ] = None,

@@ -23,11 +23,13 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    name: Annotated[str | None, typer.Argument(help="Which; without it they are listed.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of the benchmark; lists them when omitted.", show_default=False)
+    ] = None,
     option: Options = None,
     json: Json = False,
 ) -> None:
-    """Run a benchmark: ratios of ours over theirs, above 1 when ours is faster.
+    """Run a benchmark; results are ratios, above 1 when clickreel is faster.
 
     Example: `clickreel bench simulate`
     """

@@ -16,24 +16,24 @@ def register(app: typer.Typer) -> None:
 
 def console(  # noqa: PLR0917 - one parameter an option
     host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; beyond this machine a token is needed.")
+        str, typer.Option("--host", help="Address to listen on; a token is required beyond this machine.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="Port; 0 for a free one.", min=0, max=65_535)] = 0,
     token: Annotated[
         str | None,
         typer.Option(
             "--token",
-            help="What a stranger must know. [default: made up beyond 127.0.0.1]",
+            help="Token that visitors must give. [default: generated when listening beyond 127.0.0.1]",
             envvar="CLICKREEL_CONSOLE_TOKEN",
         ),
     ] = None,
     allow_writes: Annotated[
-        bool, typer.Option("--allow-writes", help="Let the page act on services that are not this machine's own.")
+        bool, typer.Option("--allow-writes", help="Allow actions on services that do not run on this machine.")
     ] = False,
     topic: TopicName = None,
     profile: ProfileFile = None,
 ) -> None:
-    """Serve the web page: the topic live, its monitor, contract, SQL, answers and proofs.
+    """Serve the web console: the live topic, its monitor, contract, SQL, answers and proofs.
 
     Example: `clickreel console`, then open the address that it prints.
     """

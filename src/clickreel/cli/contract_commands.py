@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     group = typer.Typer(
         cls=CommandGroup,
-        help="The data contract: its schemas, their registry, messages against it.",
+        help="The data contract: show, register, evolve and check its schemas, and validate messages.",
     )
     for command in (show, list_, check, register_, diff, evolve, export, validate):
         group.command(command.__name__.rstrip("_"))(command)
@@ -54,9 +54,9 @@ def _registry(path: Path | None) -> HttpRegistry:
 def show(  # noqa: PLR0917 - one parameter an option
     part: PartOption = "value",
     version: Annotated[
-        int | None, typer.Option("--version", help="A former version. [default: the current one]")
+        int | None, typer.Option("--version", help="An earlier version. [default: the current one]")
     ] = None,
-    field: Annotated[str | None, typer.Option("--field", help="One field alone, in full.")] = None,
+    field: Annotated[str | None, typer.Option("--field", help="Show one field in full.")] = None,
     schema_: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema itself.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the whole reference page.")] = False,
     samples: Annotated[
@@ -104,7 +104,7 @@ def _print_samples(rows: int) -> None:
 
 def list_(
     registered: Annotated[
-        bool, typer.Option("--registered", help="What the registry holds, instead of this package.")
+        bool, typer.Option("--registered", help="Show what the registry holds instead of what this package has.")
     ] = False,
     profile: ProfileFile = None,
     json: Json = False,
@@ -235,7 +235,7 @@ def _short(text: str) -> str:
 
 def register_(
     file: Annotated[
-        Path | None, typer.Option("--file", help="An evolved schema of the value, instead of ours.")
+        Path | None, typer.Option("--file", help="A file with an evolved value schema, instead of the built-in one.")
     ] = None,
     topic: TopicName = None,
     mode: ModeOption = None,
@@ -286,11 +286,13 @@ def register_(
 
 def diff(  # noqa: PLR0917 - one parameter an option
     old: Annotated[
-        str | None, typer.Argument(help="A version (4) or an exported file. [default: the one before]")
+        str | None, typer.Argument(help="A version (4) or an exported file. [default: the previous version]")
     ] = None,
     new: Annotated[str | None, typer.Argument(help="A version or a file. [default: the current version]")] = None,
     part: PartOption = "value",
-    registered: Annotated[bool, typer.Option("--registered", help="From what the registry holds to ours.")] = False,
+    registered: Annotated[
+        bool, typer.Option("--registered", help="Compare what the registry holds with the built-in schema.")
+    ] = False,
     topic: TopicName = None,
     profile: ProfileFile = None,
     json: Json = False,
@@ -365,14 +367,12 @@ def evolve(  # noqa: PLR0917 - one parameter an option
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Rule to set: FIELD.RULE=VALUE.")] = None,
     unset: Annotated[list[str] | None, typer.Option("--unset", help="Rule to remove: FIELD.RULE.")] = None,
-    open_: Annotated[
-        bool | None, typer.Option("--open/--closed", help="Let further fields pass, or refuse them.")
-    ] = None,
+    open_: Annotated[bool | None, typer.Option("--open/--closed", help="Allow or reject additional fields.")] = None,
     file: Annotated[
         Path | None, typer.Option("--file", help="The proposed schema as a file, instead of edits.")
     ] = None,
     base: Annotated[
-        str | None, typer.Option("--base", help="Version or file to start from. [default: the current]")
+        str | None, typer.Option("--base", help="Version or file to start from. [default: the current version]")
     ] = None,
     mode: ModeOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write the proposed schema here.")] = None,
@@ -436,7 +436,9 @@ def _write(path: Path, schema: Schema) -> None:
 
 def export(
     folder: Annotated[Path, typer.Argument(help="Folder to write into.")] = Path(),
-    registered: Annotated[bool, typer.Option("--registered", help="What the registry holds, with its ids.")] = False,
+    registered: Annotated[
+        bool, typer.Option("--registered", help="Export what the registry holds, with its ids.")
+    ] = False,
     topic: TopicName = None,
     profile: ProfileFile = None,
     json: Json = False,
@@ -469,9 +471,9 @@ def export(
 
 
 def validate(
-    file: Annotated[Path, typer.Argument(help="Messages, one a line; - for stdin.")] = Path("-"),
-    version: Annotated[str | None, typer.Option("--version", help="A former version, or a schema file.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=0, help="Violations to show; all are counted.")] = 20,
+    file: Annotated[Path, typer.Argument(help="Messages, one per line; - for stdin.")] = Path("-"),
+    version: Annotated[str | None, typer.Option("--version", help="An earlier version, or a schema file.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="How many violations to show; all are counted.")] = 20,
     json: Json = False,
 ) -> int:
     r"""Check messages against the contract; exit 5 when one breaks it.

@@ -23,7 +23,7 @@ def export(
     profile_file: ProfileFile = None,
     json: Json = False,
 ) -> None:
-    """Write the configuration by which another engine lands the topic, or the charts as a dashboard of Superset or Grafana.
+    """Write the configuration for another engine to land the topic, or the charts as a Superset or Grafana dashboard.
 
     Example: `clickreel export kafka-engine --out dvd_clicks.sql`
     """

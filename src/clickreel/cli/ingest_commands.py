@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 # Ends an ingest that was told to stop and waits for an answer that does not come. An insert under way takes some seconds.
 _GRACE_S = 15.0
 
-Field = Annotated[str | None, typer.Option("--field", help="Only those with this field at fault.")]
-Rule = Annotated[str | None, typer.Option("--rule", help="Only those that broke this rule.")]
-Partition = Annotated[int | None, typer.Option("--partition", help="Only those of this partition.")]
-Offset = Annotated[int | None, typer.Option("--offset", help="Only the one at this offset.")]
+Field = Annotated[str | None, typer.Option("--field", help="Only letters with a violation in this field.")]
+Rule = Annotated[str | None, typer.Option("--rule", help="Only letters that broke this rule.")]
+Partition = Annotated[int | None, typer.Option("--partition", help="Only letters of this partition.")]
+Offset = Annotated[int | None, typer.Option("--offset", help="Only the letter at this offset.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(ingest)
-    group = typer.Typer(cls=CommandGroup, help="The messages that broke the contract.")
+    group = typer.Typer(cls=CommandGroup, help="List, show and replay the messages that broke the contract.")
     group.command(name="list")(list_letters)
     group.command()(show)
     group.command()(replay)
@@ -44,33 +44,36 @@ def register(app: typer.Typer) -> None:
 
 def ingest(  # noqa: PLR0917 - one parameter an option
     until_caught_up: Annotated[
-        bool, typer.Option("--until-caught-up", help="End when all is landed that Kafka held at the start.")
+        bool, typer.Option("--until-caught-up", help="Stop once everything that Kafka held at the start has landed.")
     ] = False,
     topic: TopicName = None,
     group: Annotated[
-        str | None, typer.Option("--group", help="Consumer group. [default: one by topic and home]")
+        str | None, typer.Option("--group", help="Consumer group. [default: one per topic and home]")
     ] = None,
     instance: Annotated[
         str | None, typer.Option("--instance", help="Name of this process in the group. [default: 1]")
     ] = None,
     flush_ms: Annotated[
         int | None,
-        typer.Option("--flush-ms", help="How long a message waits for others on a slow topic. [default: 80]"),
+        typer.Option("--flush-ms", help="How long a message waits for more on a slow topic, ms. [default: 80]"),
     ] = None,
     flush_rows: Annotated[
-        int | None, typer.Option("--flush-rows", help="Most messages of one insert. [default: 500000]")
+        int | None, typer.Option("--flush-rows", help="Largest number of messages per insert. [default: 500000]")
     ] = None,
     keep_raw: Annotated[
-        bool | None, typer.Option("--keep-raw/--no-keep-raw", help="Keep good messages' bytes too.")
+        bool | None, typer.Option("--keep-raw/--no-keep-raw", help="Keep the raw bytes of valid messages too.")
     ] = None,
     metrics_port: Annotated[
-        int | None, typer.Option("--metrics-port", help="Prometheus endpoint: 0 a free port, -1 none. [default: 0]")
+        int | None,
+        typer.Option(
+            "--metrics-port", help="Port of the Prometheus endpoint; 0 picks a free one, -1 disables it. [default: 0]"
+        ),
     ] = None,
     accept_loss: Annotated[
-        bool, typer.Option("--accept-loss", help="Go on where Kafka has deleted events that were not landed.")
+        bool, typer.Option("--accept-loss", help="Continue even though Kafka has deleted events that had not landed.")
     ] = False,
     accept_new_topic: Annotated[
-        bool, typer.Option("--accept-new-topic", help="Land a topic that was deleted and made again.")
+        bool, typer.Option("--accept-new-topic", help="Land a topic that was deleted and created again.")
     ] = False,
     failpoint: Annotated[str | None, typer.Option("--failpoint", hidden=True)] = None,
     profile_file: ProfileFile = None,
@@ -158,7 +161,9 @@ def _run_until_stopped(work: Callable[[], IngestReport], stop: threading.Event) 
             if stop.is_set():
                 asked_s = asked_s or time.monotonic()
                 if time.monotonic() > asked_s + _GRACE_S:
-                    print_err(f"ingest does not end within {_GRACE_S:.0f} s: leaving; what is landed is whole")
+                    print_err(
+                        f"ingest did not stop within {_GRACE_S:.0f} s: exiting anyway; the blocks that landed are complete"
+                    )
                     os._exit(1)
         return done.result()
 
@@ -212,7 +217,7 @@ def show(  # noqa: PLR0917 - one parameter an option
     rule: Rule = None,
     partition: Partition = None,
     offset: Offset = None,
-    limit: Annotated[int, typer.Option("--limit", help="At most so many.")] = 10,
+    limit: Annotated[int, typer.Option("--limit", help="Largest number to show.")] = 10,
     topic: TopicName = None,
     profile_file: ProfileFile = None,
     json: Json = False,
@@ -257,13 +262,16 @@ def _plain(letter: DeadLetter) -> dict[str, Any]:
 
 def replay(  # noqa: PLR0917 - one parameter an option
     schema: Annotated[
-        Path | None, typer.Option("--schema", help="A value schema (a file) to hold them against, whatever they name.")
+        Path | None,
+        typer.Option(
+            "--schema", help="Validate against this value schema (a file), whatever schema the messages name."
+        ),
     ] = None,
     field: Field = None,
     rule: Rule = None,
     partition: Partition = None,
     offset: Offset = None,
-    dry: Annotated[bool, typer.Option("--dry-run", help="Only say how many would land.")] = False,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only report how many would land.")] = False,
     topic: TopicName = None,
     profile_file: ProfileFile = None,
     json: Json = False,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 Until = Annotated[
-    str | None, typer.Option("--until", help="End of the window: a time, or a span ago. [default: the newest event]")
+    str | None, typer.Option("--until", help="End of the window: a time, or how long ago. [default: the newest event]")
 ]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many films.")]
 
@@ -38,19 +38,21 @@ def trending(
     *,
     since: Annotated[str, typer.Option("--since", help="Length of the window: 1h, 3h, 1d.")] = "3h",
     until: Until = None,
-    by: Annotated[str, typer.Option("--by", help="What is judged: film or category.")] = "film",
+    by: Annotated[str, typer.Option("--by", help="What to rank: film or category.")] = "film",
     limit: Limit = 20,
     evaluate: Annotated[
-        bool, typer.Option("--evaluate", help="Measure the rule on simulated worlds instead; needs no stack.")
+        bool, typer.Option("--evaluate", help="Evaluate the rule on simulated worlds instead; needs no stack.")
     ] = False,
-    seeds: Annotated[str, typer.Option("--seeds", help="Worlds of --evaluate, by seed: 1-5, or 1,3.")] = "1-5",
-    days: Annotated[int, typer.Option("--days", min=10, max=40, help="Days of each; the first week is baseline.")] = 28,
-    users: Annotated[int, typer.Option("--users", min=100, max=200_000, help="People of each.")] = 20_000,
+    seeds: Annotated[str, typer.Option("--seeds", help="Seeds of the worlds for --evaluate: 1-5, or 1,3.")] = "1-5",
+    days: Annotated[
+        int, typer.Option("--days", min=10, max=40, help="Days per world; the first week is the baseline.")
+    ] = 28,
+    users: Annotated[int, typer.Option("--users", min=100, max=200_000, help="People per world.")] = 20_000,
     prove: Prove = False,
     profile_file: ProfileFile = None,
     json: Json = False,
 ) -> None:
-    """Films, or categories, that draw far more people than their own last week makes one expect, since when, and why.
+    """Show films or categories that draw far more people than their past week predicts, since when, and why.
 
     Example: `clickreel trending --since 3h`
 
@@ -194,7 +196,7 @@ def funnel(
     since: Annotated[str, typer.Option("--since", help="Length of the window: 1h, 24h, 7d.")] = "24h",
     until: Until = None,
     steps: Annotated[
-        str | None, typer.Option("--steps", help="Event types in their order, by commas. [default: all four]")
+        str | None, typer.Option("--steps", help="Event types in order, separated by commas. [default: all four]")
     ] = None,
     by: Annotated[
         str | None, typer.Option("--by", help="Split: device, referrer, page, category or hour (UTC).")
@@ -203,7 +205,7 @@ def funnel(
     profile_file: ProfileFile = None,
     json: Json = False,
 ) -> None:
-    """From seeing a film to saving it: how many go how far.
+    """Show how many people get how far from seeing a film to saving it.
 
     Example: `clickreel funnel --since 24h --by device`
 
@@ -261,7 +263,7 @@ def activity(
     profile_file: ProfileFile = None,
     json: Json = False,
 ) -> None:
-    """Who is there: people, sessions and events over time.
+    """Show people, sessions and events over time.
 
     Example: `clickreel activity --since 24h --step 1h`
     """
@@ -325,36 +327,40 @@ def _cells(name: str, count: Count) -> tuple[str, ...]:
 
 
 def recommend(
-    user: Annotated[str | None, typer.Argument(help="For whom: u_10 or 10.")] = None,
+    user: Annotated[str | None, typer.Argument(help="The user: u_10 or 10.")] = None,
     *,
     film: Annotated[str | None, typer.Option("--film", help="Films like this one: its id or its title.")] = None,
     session: Annotated[
         str | None,
-        typer.Option("--session", help="What comes next in a session: its films' ids, the latest last: 12,331."),
+        typer.Option(
+            "--session", help="Predict what comes next in a session, given its film ids, latest last: 12,331."
+        ),
     ] = None,
-    new_user: Annotated[bool, typer.Option("--new-user", help="For somebody of whom nothing is known.")] = False,
+    new_user: Annotated[bool, typer.Option("--new-user", help="Recommend for someone without any history.")] = False,
     evaluate: Annotated[
-        bool, typer.Option("--evaluate", help="Measure the recommendations, and others, instead.")
+        bool, typer.Option("--evaluate", help="Evaluate the recommendations, and other methods, instead.")
     ] = False,
     users: Annotated[
         int | None,
         typer.Option(
-            "--users", min=50, help="With --evaluate: measure on simulated worlds of so many people; needs no stack."
+            "--users", min=50, help="With --evaluate: use simulated worlds of this many people; needs no stack."
         ),
     ] = None,
-    seeds: Annotated[str, typer.Option("--seeds", help="Of those worlds: 1,2,3 or 1-5.")] = "1",
-    days: Annotated[int, typer.Option("--days", min=2, max=60, help="And how long they are.")] = 14,
+    seeds: Annotated[str, typer.Option("--seeds", help="Seeds of those worlds: 1,2,3 or 1-5.")] = "1",
+    days: Annotated[int, typer.Option("--days", min=2, max=60, help="Days per world.")] = 14,
     judge: Annotated[
         bool,
-        typer.Option("--judge", help="With --evaluate: RecTools' figures beside ours, from an environment of its own."),
+        typer.Option(
+            "--judge", help="With --evaluate: show RecTools' figures beside ours, computed in a separate environment."
+        ),
     ] = False,
-    since: Annotated[str, typer.Option("--since", help="How much of the past is learnt from.")] = "28d",
+    since: Annotated[str, typer.Option("--since", help="How much history to learn from.")] = "28d",
     until: Until = None,
     limit: Limit = 10,
     profile_file: ProfileFile = None,
     json: Json = False,
 ) -> None:
-    """Films for a person, films like a film, or what comes next in a session.
+    """Recommend films for a person, films like a film, or what comes next in a session.
 
     Example: `clickreel recommend u_10`, `clickreel recommend --film 331`,
     or `clickreel recommend --evaluate --users 2000 --seeds 1-3`
@@ -504,19 +510,19 @@ def _methods(found: MethodComparison) -> None:
 
 
 def chart(
-    name: Annotated[str | None, typer.Argument(help="Which; without it they are listed.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Name of the chart; lists them when omitted.")] = None,
     *,
     since: Annotated[
         str | None, typer.Option("--since", help="Length of the window: 1h, 24h, 7d. [default: the chart's own]")
     ] = None,
     until: Until = None,
     limit: Limit = 20,
-    sql: Annotated[bool, typer.Option("--sql", help="Print its statement instead.")] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Print its SQL statement instead.")] = False,
     prove: Prove = False,
     profile_file: ProfileFile = None,
     json: Json = False,
 ) -> None:
-    """The numbers behind a chart: clicks per minute, popular films and categories, sessions, retention and others.
+    """Show the numbers behind a chart: clicks per minute, popular films and categories, sessions, retention and more.
 
     Example: `clickreel chart popular_categories --since 24h`
     """

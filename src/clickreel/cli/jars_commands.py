@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     group = typer.Typer(
         cls=CommandGroup,
-        help="The programs of the local stack: fetch them, carry them, lock them.",
+        help="Fetch the programs that the local stack runs.",
     )
     group.command()(fetch)
     app.add_typer(group, name="jars")
@@ -23,10 +23,11 @@ def register(app: typer.Typer) -> None:
 
 def fetch(
     groups: Annotated[
-        list[str] | None, typer.Argument(help="kafka, registry, flink or kafka-tools; without it the first three.")
+        list[str] | None, typer.Argument(help="kafka, registry, flink or kafka-tools. [default: the first three]")
     ] = None,
     to: Annotated[
-        Path | None, typer.Option("--to", help="Copy them here too, for CLICKREEL_JARS on a machine without a network.")
+        Path | None,
+        typer.Option("--to", help="Also copy them here, for CLICKREEL_JARS on a machine without a network."),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -35,9 +35,9 @@ def register(app: typer.Typer) -> None:
 
 
 def messages(  # noqa: PLR0917 - one parameter an option
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more; Ctrl-C ends.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep waiting for more; Ctrl-C stops.")] = False,
     limit: Annotated[
-        int | None, typer.Option("--limit", "-n", help="Stop after so many. [default: 20, with --follow: no limit]")
+        int | None, typer.Option("--limit", "-n", help="Stop after this many. [default: 20; no limit with --follow]")
     ] = None,
     start: Annotated[
         str | None,
@@ -48,17 +48,20 @@ def messages(  # noqa: PLR0917 - one parameter an option
         ),
     ] = None,
     where: Annotated[
-        str | None, typer.Option("--where", help="Only these: \"event_type == 'view' and position <= 3\".")
+        str | None,
+        typer.Option("--where", help="Only messages that match: \"event_type == 'view' and position <= 3\"."),
     ] = None,
     partition: Annotated[
         list[int] | None, typer.Option("--partition", "-p", help="Only this partition; can be repeated.")
     ] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Key, value and headers as they are, instead of columns.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Show key, value and headers as they are, instead of columns.")
+    ] = False,
     topic: TopicName = None,
     profile: ProfileFile = None,
     json: Json = False,
 ) -> None:
-    """Show messages of the topic: the newest, or from any place on, each with the contract's verdict.
+    """Show messages of the topic, the newest or from any position, each with the contract's verdict.
 
     Example: `clickreel messages --follow --where "event_type == 'add_to_watchlist'"`
     """
@@ -187,7 +190,7 @@ class _Search:
             while not stop.is_set():
                 if skips and len(records) >= _POLL_RECORDS and (left_out := follower.skip_ahead(_KEPT_RECORDS)):
                     print_err(
-                        (f"{quantity(left_out, 'message')} left out: they come faster than they can be read", "dim")
+                        (f"{quantity(left_out, 'message')} skipped: they arrive faster than anyone can read", "dim")
                     )
                 records = [record for batch in follower.poll(_POLL_RECORDS, 0.2) for record in batch.records()]
                 records.sort(key=lambda record: (record.timestamp_ms, record.partition, record.offset))
@@ -247,6 +250,6 @@ class _Search:
                 f"{self.topic} holds no messages; to stream some: clickreel up, or clickreel produce --count 1000"
             )
         elif self.wanted is not None:
-            print_err(f"none of the {quantity(self.looked_at, 'message')} looked at is wanted by --where")
+            print_err(f"none of the {quantity(self.looked_at, 'message')} read matches --where")
         else:
             print_err(f"{self.topic} holds no messages from {start} on; the newest ones: clickreel messages")

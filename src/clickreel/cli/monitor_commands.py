@@ -30,14 +30,14 @@ def register(app: typer.Typer) -> None:
 
 def monitor(
     seconds: Annotated[
-        int | None, typer.Option("--seconds", help="Stop after so many. [default: until Ctrl-C]")
+        int | None, typer.Option("--seconds", help="Stop after this many seconds. [default: until Ctrl-C]")
     ] = None,
     group: Annotated[str | None, typer.Option("--group", help="A consumer group whose lag to show.")] = None,
     topic: TopicName = None,
     profile: ProfileFile = None,
     json: Json = False,
 ) -> None:
-    """Show messages and bytes a second, by partition, with skew and lag in messages and seconds.
+    """Show messages and bytes per second by partition, with skew, and lag in messages and seconds.
 
     Example: `clickreel monitor`, or `clickreel monitor --json --seconds 10`
 

@@ -42,33 +42,31 @@ def produce(  # noqa: PLR0917 - one parameter an option
     rate: Rate = None,
     mean_rate: MeanRate = None,
     count: Annotated[
-        int | None, typer.Option("--count", help="Stop after so many; with --run: the run's total.")
+        int | None, typer.Option("--count", help="Stop after this many events; with --run: the run's total.")
     ] = None,
     seed: Seed = None,
     start: Annotated[
-        str | None, typer.Option("--from", help="Begin in the past: 14d, 6h, or a time. [default: now]")
+        str | None, typer.Option("--from", help="Start in the past: 14d, 6h, or a time. [default: now]")
     ] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Stop there: a time, +10m, or 2h (ago).")] = None,
-    speed: Annotated[float | None, typer.Option("--speed", help="Play the timeline so many times as fast.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Stop at this point: a time, +10m, or 2h (ago).")] = None,
+    speed: Annotated[float | None, typer.Option("--speed", help="Play the timeline this many times as fast.")] = None,
     films: Films = None,
     users: Users = None,
     scenario: Scenario = None,
     flaws: Flaws = None,
     run: Run = None,
     shard: Annotated[
-        str | None, typer.Option("--shard", help="Write a share of the partitions only: 0/2, 1/2.")
+        str | None, typer.Option("--shard", help="Write only this share of the partitions: 0/2, 1/2.")
     ] = None,
     allow_deletion: Annotated[
         bool,
-        typer.Option(
-            "--allow-deletion", help="Write a past that the topic's retention will delete as soon as it is written."
-        ),
+        typer.Option("--allow-deletion", help="Write history even if the topic's retention deletes it right away."),
     ] = False,
     topic: TopicName = None,
     profile: ProfileFile = None,
     json: Json = False,
 ) -> None:
-    """Stream a world's clicks into the topic, each event once, also across crashes.
+    """Stream a world's clicks into the topic, each event exactly once, even across crashes.
 
     Example: `clickreel produce --rate 20 --count 1000 --seed 7`, or `clickreel produce --from 14d`
 
@@ -239,7 +237,7 @@ def _request(
         )
         if until_ms <= (now if start_ms is None and count is None else start_ms or 0):
             raise UsageError(
-                f"--until {until} is not after the beginning", hint="give --from an earlier time, or --until +10m"
+                f"--until {until} is not after the start", hint="give --from an earlier time, or --until +10m"
             )
 
     def begin() -> int:
@@ -276,14 +274,14 @@ def summary(stats: ProduceStats) -> dict[str, Any]:
 
 
 def _past(stats: ProduceStats) -> str:
-    """How far the past is that is written behind the stream, in words; empty once the run is at the clock."""
+    """How far the backfill has come, in words; empty once the run has caught up with the clock."""
     from clickreel import timespec
 
     if not stats.start_ms or not stats.behind:
         return ""
     share = (stats.position_ms - stats.start_ms) / max(time.time() * 1000 - stats.start_ms, 1)
     return (
-        f"writing the past since {timespec.format_instant(stats.start_ms)[:16]}, "
+        f"backfilling since {timespec.format_instant(stats.start_ms)[:16]}, "
         f"{min(max(share, 0), 1):.0%}, at {timespec.format_instant(stats.position_ms)[:16]}"
     )
 

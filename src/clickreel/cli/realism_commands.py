@@ -34,7 +34,7 @@ LedgerFile = Annotated[
     typer.Option("--ledger", help="The run's ledger (.parquet, .jsonl): for R11, R13 and a part of R6."),
 ]
 Picture = Annotated[Path | None, typer.Option("--picture", help="Draw six curves into this file (.png, .svg).")]
-Anyway = Annotated[bool, typer.Option("--anyway", help="Score a stream that is too small to be judged.")]
+Anyway = Annotated[bool, typer.Option("--anyway", help="Score a stream even if it is too small for a verdict.")]
 Seeds = Annotated[str, typer.Option("--seeds", help="Of worlds: seeds as 1,2,3 or 1-5; several give medians.")]
 Days = Annotated[int, typer.Option("--days", help="Of worlds: how many days.", min=1, max=366)]
 Users = Annotated[int, typer.Option("--users", help="Of worlds: people on the platform.", min=1)]
@@ -66,7 +66,7 @@ def realism(
     anyway: Anyway = False,
     json: Json = False,
 ) -> None:
-    """Score how much a stream looks like people: 24 tests against published figures.
+    """Score how human a stream looks: 24 tests against published figures.
 
     Example: `clickreel realism events.parquet --ledger ledger.parquet --picture realism.png`
     or `clickreel realism world --seeds 1-5` or `clickreel realism compare yours.csv world:1`
@@ -160,7 +160,7 @@ def fit(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Find settings by which a world has the statistics of a real click log.
+    """Find settings that give a world the statistics of a real click log.
 
     Example: `clickreel fit clicks.csv --out world.toml`
 

@@ -166,7 +166,7 @@ class FinalRows:
 
     Args:
         inner: Who prints them.
-        limit: At most so many.
+        limit: Largest number to show.
     """
 
     def __init__(self, inner: RowPrinter, limit: int | None = None) -> None:

@@ -19,7 +19,7 @@ from clickreel.quantities import quantity
 if TYPE_CHECKING:
     from clickreel.simulate.world import World
 
-From = Annotated[str | None, typer.Option("--from", help="Begin: a time, or 28d (ago). [default: 2026-01-05]")]
+From = Annotated[str | None, typer.Option("--from", help="Start: a time, or 28d (ago). [default: 2026-01-05]")]
 Until = Annotated[str | None, typer.Option("--until", help="End: a time, or 2h (ago).")]
 Days = Annotated[float | None, typer.Option("--days", help="Length, in place of --until.")]
 
@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
     app.command()(simulate)
     app.command()(ledger)
     app.command()(scenarios)
-    group = typer.Typer(cls=CommandGroup, help="Read event ids back. Example: `clickreel id explain UUID`")
+    group = typer.Typer(cls=CommandGroup, help="Decode event ids. Example: `clickreel id explain UUID`")
     group.command()(explain)
     app.add_typer(group, name="id")
 
@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
 def simulate(  # noqa: PLR0917 - one parameter an option
     out: Annotated[Path, typer.Option("--out", help="File to write: .parquet, .csv or .jsonl.")],
     count: Annotated[
-        int | None, typer.Option("--count", help="Stop after so many. [default: 1,000,000 where no end is given]")
+        int | None, typer.Option("--count", help="Stop after this many. [default: 1,000,000 unless an end is given]")
     ] = None,
     start: From = None,
     until: Until = None,
@@ -56,7 +56,7 @@ def simulate(  # noqa: PLR0917 - one parameter an option
     scenario: Scenario = None,
     flaws: Flaws = None,
     run: Run = None,
-    workers: Annotated[int, typer.Option("--workers", help="Processes; the file is the same for any number.")] = 1,
+    workers: Annotated[int, typer.Option("--workers", help="Number of processes; the file does not depend on it.")] = 1,
     change: Annotated[
         str | None,
         typer.Option(
@@ -122,7 +122,7 @@ def _write_one(world: World, out: Path, span: tuple[int, int], count: int | None
             f"{quantity(written, 'event')} of run {world.run} in {out} ({size_bytes / 1e6:,.1f} MB, {seconds:.1f} s)"
         )
         if left_out:
-            print_err(f"{left_out:,} malformed ones cannot stand in {out.suffix}; .jsonl holds them")
+            print_err(f"{left_out:,} malformed events cannot be written to {out.suffix}; .jsonl can hold them")
 
 
 def _span(start: str | None, until: str | None, days: float | None) -> tuple[int, int | None]:
@@ -144,7 +144,7 @@ def _span(start: str | None, until: str | None, days: float | None) -> tuple[int
         return first, now if start is not None and first < now else None
     end = timespec.instant_ms(until, now, "--until")
     if end <= first:
-        raise UsageError("--until is not after the beginning", hint="give a later time, or --days")
+        raise UsageError("--until is not after the start", hint="give a later time, or --days")
     return first, end
 
 
@@ -185,7 +185,10 @@ def _progress(expected: int) -> Iterator[Callable[[int], None]]:
 
 def ledger(  # noqa: PLR0917 - one parameter an option
     run: Annotated[
-        str | None, typer.Option("--run", help="A run that was produced from here; else the options below say which.")
+        str | None,
+        typer.Option(
+            "--run", help="A run that was produced from this home; otherwise describe it with the options below."
+        ),
     ] = None,
     form: Annotated[Literal["jsonl", "parquet"], typer.Option("--format", help="jsonl or parquet.")] = "jsonl",
     out: Annotated[Path | None, typer.Option("--out", help="File to write. [default: stdout]")] = None,
@@ -201,7 +204,7 @@ def ledger(  # noqa: PLR0917 - one parameter an option
     flaws: Flaws = None,
     json: Json = False,
 ) -> None:
-    """Write the truth about a run: flaws, bursts, launches, removals, rankers, lists in random order, bots.
+    """Write the ground truth of a run: flaws, bursts, launches, removals, rankers, random lists, bots.
 
     Example: `clickreel ledger --run demo --format parquet --out ledger.parquet`
 
@@ -221,7 +224,7 @@ def ledger(  # noqa: PLR0917 - one parameter an option
     if end is None:
         end = wall_clock() if began is not None or start is not None else first + 28 * _DAY_MS
     if end <= first:
-        raise UsageError("the stretch is empty", hint="give --from and --until, or --days")
+        raise UsageError("the time range is empty", hint="give --from and --until, or --days")
     if out is None and form == "parquet" and sys.stdout.isatty():
         raise UsageError("Parquet is not for a terminal", hint="--out ledger.parquet, or --format jsonl")
     rows = _put(derive_ledger(world, first, end), form, out)
@@ -286,7 +289,7 @@ def scenarios(json: Json = False) -> None:
 def explain(
     event_id: Annotated[str, typer.Argument(help="An event id.", show_default=False)],
     run: Annotated[
-        str | None, typer.Option("--run", help="A run that was not produced from here: its name.", show_default=False)
+        str | None, typer.Option("--run", help="Name of a run that was produced elsewhere.", show_default=False)
     ] = None,
     json: Json = False,
 ) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(sql)
-    statement = typer.Typer(cls=CommandGroup, help="Running and past statements: list, show, stop.")
+    statement = typer.Typer(cls=CommandGroup, help="List, show and stop running and past statements.")
     for command in (list_, show, stop):
         statement.command(command.__name__.rstrip("_"))(command)
     app.add_typer(statement, name="statement")
@@ -27,25 +27,27 @@ def register(app: typer.Typer) -> None:
 
 def sql(  # noqa: PLR0917 - one parameter an option
     file: Annotated[Path | None, typer.Argument(help="File of statements; - is stdin. [default: a prompt]")] = None,
-    execute: Annotated[str | None, typer.Option("--execute", "-e", help="Statements, instead of a file.")] = None,
+    execute: Annotated[
+        str | None, typer.Option("--execute", "-e", help="Run these statements instead of a file.")
+    ] = None,
     engine: Annotated[str, typer.Option(help="flink (the topic) or clickhouse (the warehouse).")] = "flink",
     limit: Annotated[int | None, typer.Option(min=1, help="Stop each query after so many rows.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0.1, help="Stop each query after so many seconds.")] = None,
     until_now: Annotated[
-        bool, typer.Option("--until-now", help="Read to the topic's present end, then finish.")
+        bool, typer.Option("--until-now", help="Read up to the current end of the topic, then finish.")
     ] = False,
     start: Annotated[str | None, typer.Option("--from", help="earliest or latest. [default: earliest]")] = None,
     bad_records: Annotated[
         str | None,
         typer.Option(
-            help="fail: a record that breaks the contract ends the query; skip: it is left out. [default: fail]"
+            help="What to do with a record that breaks the contract: fail ends the query, skip leaves it out. [default: fail]"
         ),
     ] = None,
     changelog: Annotated[
-        bool, typer.Option("--changelog", help="Print every change (+I -U +U -D), not the table.")
+        bool, typer.Option("--changelog", help="Print every change (+I -U +U -D) instead of the table.")
     ] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
-    as_table: Annotated[bool, typer.Option("--table", help="Print a plain table, on a terminal too.")] = False,
+    as_table: Annotated[bool, typer.Option("--table", help="Print a plain table even on a terminal.")] = False,
     name: Annotated[str | None, typer.Option(help="Name of the statement in `statement list`.")] = None,
     profile_file: ProfileFile = None,
     json: Json = False,
@@ -81,7 +83,7 @@ def sql(  # noqa: PLR0917 - one parameter an option
 
 
 def list_(
-    every: Annotated[bool, typer.Option("--all", help="Those that ended too.")] = False, json: Json = False
+    every: Annotated[bool, typer.Option("--all", help="Include those that have ended.")] = False, json: Json = False
 ) -> None:
     """List the statements that run.
 
@@ -105,7 +107,7 @@ def list_(
     print_table(("NAME", "STATE", "FOR>", "ROWS>", "SQL"), rows)
 
 
-def show(name: Annotated[str, typer.Argument(help="Its name.")], json: Json = False) -> None:
+def show(name: Annotated[str, typer.Argument(help="Name of the statement.")], json: Json = False) -> None:
     """Show a statement: its SQL, its state, why it failed.
 
     Example: `clickreel statement show insert-1`

@@ -31,17 +31,19 @@ def register(app: typer.Typer) -> None:
 
 
 def up(  # noqa: PLR0917 - one parameter an option
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once all is ready; `down` ends it.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return once everything is ready; `clickreel down` stops it.")
+    ] = False,
     rate: Rate = None,
     mean_rate: MeanRate = None,
     seed: Seed = None,
     start: Annotated[
         str | None,
         typer.Option(
-            "--from", help="Begin in the past: 14d, 6h, a time, or now. [default: 14d, less above 2.5 events/s]"
+            "--from", help="Start in the past: 14d, 6h, a time, or now. [default: 14d, less above 2.5 events/s]"
         ),
     ] = None,
-    speed: Annotated[float | None, typer.Option("--speed", help="Play the timeline so many times as fast.")] = None,
+    speed: Annotated[float | None, typer.Option("--speed", help="Play the timeline this many times as fast.")] = None,
     films: Films = None,
     users: Users = None,
     scenario: Scenario = None,
@@ -50,16 +52,17 @@ def up(  # noqa: PLR0917 - one parameter an option
     profile: Annotated[
         Path | None,
         typer.Option(
-            help="client.properties of a Kafka to stream to, instead of a local one.", envvar="CLICKREEL_PROFILE"
+            help="client.properties of a Kafka cluster to stream to, instead of a local one.",
+            envvar="CLICKREEL_PROFILE",
         ),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", help="Start this service and what it needs; can be repeated.")
+        list[str] | None, typer.Option("--only", help="Start only this service and what it needs; can be repeated.")
     ] = None,
-    console: Annotated[bool, typer.Option("--console/--no-console", help="Serve the web page too.")] = True,
+    console: Annotated[bool, typer.Option("--console/--no-console", help="Also serve the web console.")] = True,
     json: Json = False,
 ) -> None:
-    """Start what is missing, create the topic, register the contract, and stream.
+    """Start the local stack, create the topic, register the contract, and stream.
 
     Example: `clickreel up`, or `clickreel up --detach --rate 50`
 
@@ -110,7 +113,7 @@ def _wanted(only: list[str] | None, *, console: bool) -> tuple[str, ...]:
         return tuple(only)
     has_console = console and find_spec("nicegui") is not None
     if console and not has_console:
-        print_err("without the web page, which is not installed: pip install 'clickreel[console]'")
+        print_err("starting without the web console, which is not installed: pip install 'clickreel[console]'")
     return tuple(name for name in STARTED if name != "console" or has_console)
 
 
@@ -125,7 +128,7 @@ def _start(stack: Stack, names: tuple[str, ...], *, attached: bool) -> Clickreel
             stack.ensure(names, attached=attached, report=checklist)
             if "producer" in names and (begin := past_under_way(stack.home)):
                 span = f"since {begin}" if "-" in begin else f"the last {begin}"
-                line = f"{span}, written behind the stream; {as_typed('clickreel status')} shows how far"
+                line = f"{span} is backfilled while the stream runs; {as_typed('clickreel status')} shows how far"
                 checklist(StepEvent("past", "done", 0.0, line))
     except ClickreelError as exc:
         if attached and stack.lifeline_pipe is not None and ("kafka" in stack.addresses() or provided(stack.home)):
@@ -152,7 +155,7 @@ def _choose_run(stack: Stack, options: dict[str, Any], *, quiet: bool) -> None:
     if name and before != run_options.remembered(stack.home) and not quiet:
         stopped = f"{' and '.join(ended)} stopped; " if ended else ""
         print_err(
-            f"{stopped}run {name} is left where it is, its events stay in the topic; the run of these options begins or goes on"
+            f"{stopped}run {name} is no longer streamed, its events stay in the topic; these options start or continue another run"
         )
 
 
@@ -188,7 +191,9 @@ def _follow(stack: Stack, error: ClickreelError | None) -> None:
 
     if error is not None:
         print_error(error.message, error.hint)
-        print_err(f"what was started runs on; {as_typed('clickreel status')} shows it, Ctrl-C ends it")
+        print_err(
+            f"the services that started keep running; {as_typed('clickreel status')} shows them, Ctrl-C stops them"
+        )
     seen: dict[str, tuple[str, int, float]] = {}
     while supervisor_client.find_supervisor(stack.home) is not None:
         for line in _news(stack, seen):
@@ -258,7 +263,7 @@ def _print_ready(stack: Stack, seconds: float, json: bool, *, ends: str) -> None
     ]
     shown = [(as_typed(line), meaning) for line, meaning, need in steps if not need or states[need] in _SERVES]
     width = max(len(line) for line, _ in shown)
-    print_err("Look at first:")
+    print_err("Look at these first:")
     for line, meaning in shown:
         print_err(f"  {line:<{width}} {meaning}")
     console = next((part for part in answer["parts"] if part["name"] == "console"), None)
@@ -293,10 +298,10 @@ def _as_json(service: ServiceStatus) -> dict[str, Any]:
 
 
 def down(
-    purge: Annotated[bool, typer.Option("--purge", help="Delete the data too.")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Also delete the data.")] = False,
     json: Json = False,
 ) -> None:
-    """End all services and verify that none is left; the data is kept.
+    """Stop all services and check that none is left; the data is kept.
 
     Example: `clickreel down`
 
@@ -322,7 +327,7 @@ def status(
     ] = False,
     json: Json = False,
 ) -> int:
-    """What runs, where, since when, and how it is; leaves with 1 unless all that was started works.
+    """Show what runs, where and since when; exits with 1 unless everything that was started works.
 
     Example: `clickreel status`
 
@@ -394,16 +399,16 @@ def _age(started: float | None) -> str:
 
 
 def logs(  # noqa: PLR0917 - one parameter an option
-    part: Annotated[str | None, typer.Argument(help="A service, or supervisor; all of them without it.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines of each log.")] = 20,
+    part: Annotated[str | None, typer.Argument(help="A service, or supervisor. [default: all of them]")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new lines.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines from the end of each log.")] = 20,
     level: Annotated[
-        str | None, typer.Option("--level", help="Only from this level on: debug, info, warning, error.")
+        str | None, typer.Option("--level", help="Lowest level to show: debug, info, warning, error.")
     ] = None,
-    since: Annotated[str | None, typer.Option("--since", help="Only what is younger: 10m, 2h, or a time.")] = None,
+    since: Annotated[str | None, typer.Option("--since", help="Only lines since then: 10m, 2h, or a time.")] = None,
     json: Json = False,
 ) -> None:
-    """What the services wrote.
+    """Show the logs of the services.
 
     Example: `clickreel logs kafka --follow`, or `clickreel logs --level warning --since 10m`
     """
@@ -423,7 +428,7 @@ def logs(  # noqa: PLR0917 - one parameter an option
 
 
 def doctor(json: Json = False) -> int:
-    """Look at Java, jars, ports, disk, memory, clock and every service; each fault comes with what fixes it.
+    """Check Java, jars, ports, disk, memory, clock and every service; each problem comes with its fix.
 
     Example: `clickreel doctor`
 

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 ProfileFile = Annotated[
     Path | None,
-    typer.Option("--profile", help="A client.properties; by default the local stack.", envvar="CLICKREEL_PROFILE"),
+    typer.Option("--profile", help="A client.properties file. [default: the local stack]", envvar="CLICKREEL_PROFILE"),
 ]
 TopicName = Annotated[
     str | None,
-    typer.Option("--topic", help="Topic; by default dvd_clicks, or the project file's.", envvar="CLICKREEL_TOPIC"),
+    typer.Option("--topic", help="Topic. [default: the project file's, else dvd_clicks]", envvar="CLICKREEL_TOPIC"),
 ]
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clickreel.stream.topic_settings import TopicSettings
 
 Partitions = Annotated[int | None, typer.Option("--partitions", help="Partitions. [default: 6]")]
-Replication = Annotated[int | None, typer.Option("--replication", help="Copies of each. [default: the cluster's]")]
+Replication = Annotated[int | None, typer.Option("--replication", help="Replication factor. [default: the cluster's]")]
 Retention = Annotated[
     str | None, typer.Option("--retention", help="How long records stay: 7d, 36h, forever. [default: 7d]")
 ]
@@ -200,7 +200,7 @@ def check(  # noqa: PLR0917 - one parameter an option
     elif found:
         _drift(found)
     else:
-        print_err(f"{wanted.name} is as wanted")
+        print_err(f"{wanted.name} has the wanted settings")
     if found:
         raise typer.Exit(5)
 
@@ -232,4 +232,4 @@ def alter(
         return
     print_table(["setting", "before>", "now>"], [(key, *pair) for key, pair in changed.items()])
     if not changed:
-        print_err(f"{name} was so already; nothing was changed")
+        print_err(f"{name} already has these settings; nothing was changed")

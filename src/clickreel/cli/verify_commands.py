@@ -25,11 +25,12 @@ def verify(  # noqa: PLR0917 - one parameter an option
     run: Annotated[
         str | None,
         typer.Option(
-            "--run", help="The run. [default: the stack's stream, else the last one produced from here into the topic]"
+            "--run",
+            help="Name of the run. [default: the stack's, otherwise the last one produced from this home into the topic]",
         ),
     ] = None,
     foreign: Annotated[
-        bool, typer.Option("--foreign", help="The stream is no run of clickreel: compare Kafka with ClickHouse only.")
+        bool, typer.Option("--foreign", help="The stream is not a clickreel run: compare only Kafka with ClickHouse.")
     ] = False,
     seed: Seed = None,
     rate: Rate = None,
@@ -39,18 +40,21 @@ def verify(  # noqa: PLR0917 - one parameter an option
     scenario: Scenario = None,
     flaws: Flaws = None,
     start: Annotated[
-        str | None, typer.Option("--from", help="Where the run begins, for a run that was produced elsewhere.")
+        str | None, typer.Option("--from", help="Where the run starts, for a run that was produced elsewhere.")
     ] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Where it ends; then its end must be there.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="Where the run ends; its end must then be in the topic.")
+    ] = None,
     count: Annotated[
-        int | None, typer.Option("--count", help="How many records it has in all; then its end must be there.")
+        int | None,
+        typer.Option("--count", help="Total number of records; the end of the run must then be in the topic."),
     ] = None,
-    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for ingest when it stands still.")] = 15.0,
+    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for ingest when it makes no progress.")] = 15.0,
     topic: TopicName = None,
     profile_file: ProfileFile = None,
     json: Json = False,
 ) -> None:
-    """Prove, event by event, that what was simulated is in Kafka and in ClickHouse, once and in its place.
+    """Prove, event by event, that what was simulated is in Kafka and in ClickHouse, exactly once and in order.
 
     Example: `clickreel verify`, or `clickreel verify --foreign --topic clicks`
 
@@ -98,7 +102,7 @@ def find_run(
     if start is not None:
         return ExpectedRun(make_world(run=name, **options), timespec.instant_ms(start, now, "--from"), until_ms, count)
     if any(value is not None for value in options.values()):
-        raise UsageError("a run that is given by its settings needs its beginning", hint="give --from, or --run only")
+        raise UsageError("a run that is described by its settings needs its start", hint="give --from, or --run only")
     home = Home.default()
     streamed = load_run(home.path, streamed_run(home) or "") if name is None else None
     saved = streamed if streamed is not None and streamed.topic == topic else latest_run(home.path, topic, name)

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    group = typer.Typer(cls=CommandGroup, help="The tables and views in ClickHouse.")
+    group = typer.Typer(cls=CommandGroup, help="Manage the tables and views in ClickHouse.")
     for command in (migrate, films, ttl):
         group.command()(command)
     app.add_typer(group, name="warehouse")
 
 
 def migrate(
-    dry: Annotated[bool, typer.Option("--dry-run", help="Only say what would be applied.")] = False,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only report what would be applied.")] = False,
     profile_file: ProfileFile = None,
     json: Json = False,
 ) -> None:
@@ -57,7 +57,7 @@ def migrate(
 def films(
     file: Annotated[Path | None, typer.Argument(help="The same as --films.")] = None,
     csv: Annotated[
-        Path | None, typer.Option("--films", help="The user's own films; by default those of the last run.")
+        Path | None, typer.Option("--films", help="CSV of your own films. [default: the films of the last run]")
     ] = None,
     topic: TopicName = None,
     profile_file: ProfileFile = None,
@@ -90,9 +90,9 @@ def _catalogue(topic: str) -> Catalogue:
 
 
 def ttl(
-    days: Annotated[int | None, typer.Option("--days", min=0, help="Days that rows are kept; 0 for ever.")] = None,
+    days: Annotated[int | None, typer.Option("--days", min=0, help="Days to keep rows; 0 for ever.")] = None,
     raw_days: Annotated[
-        int | None, typer.Option("--raw-days", min=0, help="Days that the bytes of dead letters are kept; 0 for ever.")
+        int | None, typer.Option("--raw-days", min=0, help="Days to keep the bytes of dead letters; 0 for ever.")
     ] = None,
     profile_file: ProfileFile = None,
     json: Json = False,

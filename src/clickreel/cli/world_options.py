@@ -13,21 +13,22 @@ if TYPE_CHECKING:
 Seed = Annotated[
     int | None, typer.Option("--seed", help="The same seed and settings give the same events. [default: 1]")
 ]
-Rate = Annotated[float | None, typer.Option("--rate", help="Events a second, on a flat day.")]
+Rate = Annotated[float | None, typer.Option("--rate", help="Constant rate, events per second.")]
 MeanRate = Annotated[
     float | None,
     typer.Option(
-        "--mean-rate", help="Mean events a second, with the rhythm of day and week. [default: 2, with 7,000 people]"
+        "--mean-rate",
+        help="Mean rate, events per second, varying over the day and week. [default: 2, with 7,000 people]",
     ),
 ]
-Users = Annotated[
-    int | None, typer.Option("--users", help="People on the platform. [default: 7,000, or as the rate needs]")
-]
+Users = Annotated[int | None, typer.Option("--users", help="Number of users. [default: 7,000, or what the rate needs]")]
 Films = Annotated[
     str | None,
-    typer.Option("--films", help="CSV of your own films (film_id,film_title), or how many to invent. [default: 1000]"),
+    typer.Option(
+        "--films", help="CSV of your own films (film_id,film_title), or how many to generate. [default: 1000]"
+    ),
 ]
-Run = Annotated[str | None, typer.Option("--run", help="Name of the run. [default: made from seed and settings]")]
+Run = Annotated[str | None, typer.Option("--run", help="Name of the run. [default: derived from seed and settings]")]
 Scenario = Annotated[str | None, typer.Option("--scenario", help="A named scenario: calm, viral-film, tiny, ...")]
 Flaws = Annotated[str | None, typer.Option("--flaws", help="Deliberate defects: late=2%,duplicate=0.5%,malformed=0.1%")]
 
