@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_DTYPES = {
+DTYPES: Mapping[str, type[np.generic]] = {
     "ts_ms": np.int64,
     "user": np.uint32,
     "ordinal": np.uint16,
@@ -19,6 +21,15 @@ _DTYPES = {
     "device": np.uint8,
     "referrer": np.uint8,
 }
+"""The columns of an event, in their order."""
+
+
+def check_columns(block: Any, dtypes: Mapping[str, type[np.generic]]) -> None:
+    """Assert that a block's columns have the right types and the length of ``ts_ms``; anything else is a programmer's error."""
+    for name, dtype in dtypes.items():
+        column = getattr(block, name)
+        assert column.dtype == dtype, f"{name} is {column.dtype}, not {np.dtype(dtype)}"
+        assert column.shape == block.ts_ms.shape, f"{name} has shape {column.shape}, ts_ms {block.ts_ms.shape}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +62,8 @@ class Events:
     referrer: NDArray[np.uint8]
 
     def __post_init__(self) -> None:
-        """Columns of the right types and of one length; anything else is a programmer's error."""
-        for name, dtype in _DTYPES.items():
-            column = getattr(self, name)
-            assert column.dtype == dtype, f"{name} is {column.dtype}, not {np.dtype(dtype)}"
-            assert column.shape == self.ts_ms.shape, f"{name} has shape {column.shape}, ts_ms {self.ts_ms.shape}"
+        """Columns of the right types and of one length."""
+        check_columns(self, DTYPES)
 
     def __len__(self) -> int:
         """Number of events."""
@@ -69,8 +77,8 @@ class Events:
     def concat(blocks: list[Events]) -> Events:
         """The blocks one after the other; no blocks give the empty block."""
         if not blocks:
-            return Events(**{name: np.empty(0, dtype) for name, dtype in _DTYPES.items()})
-        return Events(**{name: np.concatenate([getattr(block, name) for block in blocks]) for name in _DTYPES})
+            return Events(**{name: np.empty(0, dtype) for name, dtype in DTYPES.items()})
+        return Events(**{name: np.concatenate([getattr(block, name) for block in blocks]) for name in DTYPES})
 
 
 @dataclass(frozen=True, slots=True)

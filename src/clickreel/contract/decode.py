@@ -26,6 +26,7 @@ from clickreel.contract.check import contract
 from clickreel.contract.framing import PREFIX_BYTES
 from clickreel.contract.rules import Violation
 from clickreel.contract.vocabulary import DEVICES, EVENT_TYPES, PAGES, REFERRERS
+from clickreel.events import DTYPES as EVENT_DTYPES
 
 _DAY_MS = 86_400_000
 # Rows that are walked together: a dozen columns of 8 bytes a row stay in the second-level cache.
@@ -42,19 +43,9 @@ _JOINS = tuple(
 )
 _FILM_MAX, _POSITION_MAX = (schema.current("value").fields[name]["maximum"] for name in ("film_id", "position"))
 
-_DTYPES = {
-    "id_hi": np.uint64,
-    "id_lo": np.uint64,
-    "ts_ms": np.int64,
-    "user": np.int64,
-    "session": np.uint32,
-    "film": np.int32,
-    "event_type": np.uint8,
-    "page": np.uint8,
-    "position": np.int16,
-    "device": np.uint8,
-    "referrer": np.uint8,
-}
+# Those of an event without its ordinal, which no message carries; a user's number may have ten digits.
+_COLUMNS = {name: dtype for name, dtype in EVENT_DTYPES.items() if name != "ordinal"}
+_DTYPES = {"id_hi": np.uint64, "id_lo": np.uint64, **_COLUMNS, "user": np.int64}
 
 
 @dataclass(frozen=True, slots=True)

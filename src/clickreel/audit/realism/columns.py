@@ -9,21 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clickreel.events import DTYPES as EVENT_DTYPES
+from clickreel.events import check_columns
+
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
 
-_DTYPES: dict[str, Any] = {
-    "ts_ms": np.int64,
-    "user": np.uint32,
-    "session": np.uint32,
-    "film": np.int32,
-    "event_type": np.uint8,
-    "page": np.uint8,
-    "position": np.int16,
-    "device": np.uint8,
-    "referrer": np.uint8,
-}
+DTYPES = {name: dtype for name, dtype in EVENT_DTYPES.items() if name != "ordinal"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +57,7 @@ class Columns:
 
     def __post_init__(self) -> None:
         """Check types and lengths at the door."""
-        for name, dtype in _DTYPES.items():
-            column = getattr(self, name)
-            assert column.dtype == dtype, f"{name} is {column.dtype}, not {np.dtype(dtype)}"
-            assert column.shape == self.ts_ms.shape, f"{name} has shape {column.shape}, ts_ms {self.ts_ms.shape}"
+        check_columns(self, DTYPES)
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -77,7 +67,7 @@ class Columns:
     def concat(blocks: list[Columns]) -> Columns:
         """The blocks one after the other; an optional column stays only where every block has it."""
         if not blocks:
-            empty: dict[str, Any] = {name: np.empty(0, dtype) for name, dtype in _DTYPES.items()}
+            empty: dict[str, Any] = {name: np.empty(0, dtype) for name, dtype in DTYPES.items()}
             return Columns(**empty)
         joined: dict[str, Any] = {"malformed": sum(block.malformed for block in blocks)}
         for field in fields(Columns):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from clickreel.audit.realism.columns import Columns
+from clickreel.audit.realism.columns import DTYPES, Columns
 from clickreel.audit.realism.topic_columns import USER_MAX
 from clickreel.contract.vocabulary import DEVICES, EVENT_TYPES, PAGES, REFERRERS
 from clickreel.errors import UsageError
@@ -31,14 +30,6 @@ _SELECT = ", ".join(
         ),
     ]
 )
-_DTYPES: dict[str, Any] = {
-    "ts_ms": np.int64,
-    "user": np.uint32,
-    "session": np.uint32,
-    "film": np.int32,
-    "position": np.int16,
-    **dict.fromkeys(_WORDS, np.uint8),
-}
 
 
 def read_warehouse(client: Client, topic: str) -> Columns:
@@ -89,7 +80,7 @@ def _partition(client: Client, topic_id: str, partition: int, offsets: range) ->
 
 
 def _columns(table: pa.Table, partition: int, malformed: int) -> Columns:
-    columns = {name: table[f"c_{name}"].to_numpy().astype(dtype) for name, dtype in _DTYPES.items()}
+    columns = {name: table[f"c_{name}"].to_numpy().astype(dtype) for name, dtype in DTYPES.items()}
     ids = np.frombuffer(b"".join(table["c_id"].to_pylist()), ">u8").reshape(-1, 2)
     return Columns(
         **columns,
