@@ -81,7 +81,7 @@ def test_a_process_that_wakes_up_while_another_has_its_place_ends(stage: Stage) 
         _, said = sleeper.communicate(timeout=180)
     assert sleeper.returncode == 1
     assert "another process has taken the place of instance 1" in said
-    stage.send(1000)
+    stage.send(3000)
     wait_for(lambda: landed(stage) == stage.sent)
     stop.set()
     successor.join(60)
@@ -95,7 +95,7 @@ def test_a_process_that_wakes_up_when_its_place_is_free_again_goes_on(stage: Sta
         stage.finish()
         wait_for(lambda: not any(member.group == stage.topic for member in cluster.members(stage.topic)))
         os.kill(sleeper.pid, signal.SIGCONT)
-        stage.send(1000)
+        stage.send(3000)
         wait_for(lambda: landed(stage) >= stage.sent)
         sleeper.send_signal(signal.SIGTERM)
         sleeper.communicate(timeout=180)
