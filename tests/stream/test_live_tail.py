@@ -57,6 +57,25 @@ def test_counts_are_exact_when_records_are_left_out(broker: Broker, topic: str, 
     assert tail.seconds[-1].highs == [0, 20_000]
 
 
+def test_what_is_left_out_is_counted_once_however_often_a_viewer_asks(
+    broker: Broker, topic: str, tail: LiveTail
+) -> None:
+    """Between a jump of the tail and the first record behind it nothing is counted, and then all at once."""
+    wait_for(lambda: bool(tail.seconds))
+    tail.close()
+    tail._stop.clear()  # from here on step by step
+    sequence = tail.frame().sequence
+    write(broker, topic, 1, [b"x" * 10] * 2_000)
+    reader = broker.reader(topic, {0: 0, 1: 0})
+    tail._jump(reader, broker.bounds(topic))
+    assert [tail.frame(sequence).left_out for _ in range(3)] == [0, 0, 0]
+    wait_for(lambda: tail._read_frame(reader) > 0)
+    reader.close()
+    frame = tail.frame(sequence)
+    assert frame.left_out + len(frame.records) == 2_000 - (broker.bounds(topic)[1].high - 1 - frame.records[-1].offset)
+    assert tail.frame(frame.sequence).left_out == 0
+
+
 def test_a_viewer_of_few_rows_gets_the_newest(broker: Broker, topic: str, tail: LiveTail) -> None:
     """And is told how many it did not get."""
     wait_for(lambda: bool(tail.seconds))

@@ -95,8 +95,9 @@ class LiveTail:
         self.seconds: deque[TailSecond] = deque(maxlen=_SECONDS_KEPT)
         self._connect = connect
         self._records: deque[Record] = deque(maxlen=keep)
-        self._sequence = 0  # records appended or left out so far
-        self._gaps: deque[tuple[int, int]] = deque(maxlen=1_000)  # (sequence after the gap, records left out)
+        self._sequence = 0  # records appended so far
+        # By gap: the sequence of the first record behind it, and how many records were left out.
+        self._gaps: deque[tuple[int, int]] = deque(maxlen=1_000)
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._next: dict[int, int] = {}
@@ -132,7 +133,10 @@ class LiveTail:
         return sum(sum(second.messages) for second in recent) / elapsed_s if elapsed_s else 0.0
 
     def _left_out_since(self, after: int | None) -> int:
-        return 0 if after is None else sum(count for sequence, count in self._gaps if sequence >= after)
+        """Counted with the first record behind a gap, and so once, however often a viewer asks before that comes."""
+        if after is None:
+            return 0
+        return sum(count for sequence, count in self._gaps if after < sequence <= self._sequence)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -206,7 +210,7 @@ class LiveTail:
         with self._lock:
             left_out = sum(target - self._next[p] for p, target in ahead.items())
             self._next.update(ahead)
-            self._gaps.append((self._sequence, left_out))
+            self._gaps.append((self._sequence + 1, left_out))
 
     def _end_second(self, before: list[Bounds], bounds: list[Bounds], seconds: float) -> None:
         for p, count in self._sizes.records.items():
