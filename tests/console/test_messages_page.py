@@ -9,26 +9,14 @@ from typing import Any
 import pytest
 
 from tests.console.conftest import Console
+from tests.sample_event import SAMPLE_EVENT
 
 pytestmark = pytest.mark.stack
-
-EVENT = {
-    "event_id": "84e0e977-9ee7-4eec-9cd6-f7655e481cb3",
-    "event_ts": "2025-12-27 12:18:51.766",
-    "user_id": "u_10",
-    "session_id": "s_53482d2c",
-    "film_id": 331,
-    "event_type": "view",
-    "page": "browse",
-    "position": 9,
-    "device": "tablet",
-    "referrer": "recommendation",
-}
 
 
 def event(**changes: Any) -> bytes:
     """The seed's example, changed."""
-    return json.dumps(EVENT | changes).encode()
+    return json.dumps(SAMPLE_EVENT | changes).encode()
 
 
 def rows(page: Any) -> Any:

@@ -14,33 +14,22 @@ from clickreel.contract.framing import prefix
 from clickreel.contract.rules import Violation, compile_schema
 from clickreel.contract.schema import Schema
 from tests.contract.test_decode import JSON, edited
+from tests.sample_event import SAMPLE_EVENT
 
 KEY = b'"u_10"'
 KEYWORDS = (
     "$ref", "additionalProperties", "anyOf", "enum", "items", "maximum", "minimum", "not", "pattern", "properties", "required", "type"
 )  # fmt: skip
-# The example of the dataset's first documentation, as json.dumps writes it.
-SEED = {
-    "event_id": "84e0e977-9ee7-4eec-9cd6-f7655e481cb3",
-    "event_ts": "2025-12-27 12:18:51.766",
-    "user_id": "u_10",
-    "session_id": "s_53482d2c",
-    "film_id": 331,
-    "event_type": "view",
-    "page": "browse",
-    "position": 9,
-    "device": "tablet",
-    "referrer": "recommendation",
-}
 
 
 def value(**fields: object) -> bytes:
     """The example with some fields replaced; None removes one."""
-    return json.dumps({name: cell for name, cell in (SEED | fields).items() if cell is not None}).encode()
+    return json.dumps({name: cell for name, cell in (SAMPLE_EVENT | fields).items() if cell is not None}).encode()
 
 
 @pytest.mark.parametrize(
-    "text", [json.dumps(SEED), json.dumps(SEED, separators=(",", ":")), json.dumps(SEED, indent=2)]
+    "text",
+    [json.dumps(SAMPLE_EVENT), json.dumps(SAMPLE_EVENT, separators=(",", ":")), json.dumps(SAMPLE_EVENT, indent=2)],
 )
 def test_the_example_is_valid(text: str) -> None:
     """In any spelling, and in any frame."""
@@ -49,7 +38,7 @@ def test_the_example_is_valid(text: str) -> None:
     assert check(prefix(KEY, 1), prefix(data, 2)) is None
     guid = b"\1" + bytes(range(16))
     assert check(KEY, data, [("__key_schema_id", guid), ("__value_schema_id", b"\0\0\0\0\2"), ("other", b"")]) is None
-    assert contract().read(KEY, data) == SEED
+    assert contract().read(KEY, data) == SAMPLE_EVENT
 
 
 @pytest.mark.parametrize(
@@ -74,7 +63,7 @@ def test_the_example_is_valid(text: str) -> None:
             "pattern",
             r'user_id is "u_10\n", which does not match ^u_[1-9][0-9]{0,9}$',
         ),
-        (value(event_id=str(SEED["event_id"]).upper()), "event_id", "pattern", None),
+        (value(event_id=str(SAMPLE_EVENT["event_id"]).upper()), "event_id", "pattern", None),
         (value(event_ts="2025-12-27T12:18:51.766Z"), "event_ts", "pattern", None),
         (value(event_ts="2025-02-29 12:18:51.766"), "event_ts", "pattern", None),
         (value(event_ts="2025-12-27 24:00:00.000"), "event_ts", "pattern", None),

@@ -16,7 +16,8 @@ from clickreel.contract.samples import block
 from clickreel.contract.schema_registry import HttpRegistry
 from clickreel.profile import split_login
 from tests.conftest import Registry
-from tests.contract.test_check import KEY, SEED, value
+from tests.contract.test_check import KEY, value
+from tests.sample_event import SAMPLE_EVENT, SAMPLE_VALUE
 
 
 @given(payload=st.binary(max_size=30), number=st.integers(0, 2**32 - 1))
@@ -91,8 +92,8 @@ def test_what_confluents_serializer_writes_is_valid(confluent: Confluent, apicur
     topic = f"t-{uuid.uuid4().hex[:12]}"
     registered = apicurio.register(ours("value", topic))
     write = confluent.json.JSONSerializer(registered.text, confluent.client, conf={"auto.register.schemas": False})
-    framed = write(SEED, confluent.context(topic))
-    assert framing.unframe(framed) == (json.dumps(SEED, separators=(",", ":")).encode(), "prefix", registered.id)
+    framed = write(SAMPLE_EVENT, confluent.context(topic))
+    assert framing.unframe(framed) == (SAMPLE_VALUE, "prefix", registered.id)
     assert check(KEY, framed) is None
     with pytest.raises(Exception, match="less than the minimum"):
         write(json.loads(value(film_id=0)), confluent.context(topic))

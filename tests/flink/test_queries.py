@@ -25,7 +25,7 @@ from clickreel.profile import Profile
 from clickreel.stream.cluster import Cluster
 from tests.conftest import Registry
 from tests.flink.conftest import Open, Topics, one, rows
-from tests.flink.test_sql_errors import GOOD
+from tests.sample_event import SAMPLE_VALUE as GOOD
 
 Stream = tuple[str, Deliveries]
 

@@ -20,12 +20,11 @@ from clickreel.flink.sql_errors import RefusedRecordError
 from clickreel.profile import Profile
 from tests.conftest import Registry
 from tests.flink.conftest import Open, Topics, rows
-from tests.flink.test_sql_errors import GOOD
+from tests.sample_event import SAMPLE_EVENT as EVENT
 
 pytestmark = pytest.mark.stack
 
 KEY = b'"u_10"'
-EVENT = json.loads(GOOD)
 
 
 def event(**changes: Any) -> bytes:

@@ -13,12 +13,7 @@ from clickreel.events import Deliveries
 from clickreel.flink import bad_records
 from clickreel.flink.sql_errors import FlinkError, RefusedRecordError, SqlError, explain_trace, parse_causes
 from tests.flink.conftest import Open, Topics, one, rows
-
-GOOD = (
-    b'{"event_id":"84e0e977-9ee7-4eec-9cd6-f7655e481cb3","event_ts":"2025-12-27 12:18:51.766","user_id":"u_10",'
-    b'"session_id":"s_53482d2c","film_id":331,"event_type":"view","page":"browse","position":9,"device":"tablet",'
-    b'"referrer":"recommendation"}'
-)
+from tests.sample_event import SAMPLE_VALUE as GOOD
 
 
 @pytest.mark.parametrize(

@@ -10,19 +10,9 @@ import pytest
 from clickreel.audit.realism import Columns
 from clickreel.audit.realism.file_columns import read
 from clickreel.errors import ClickreelError, MissingError, UsageError
+from tests.sample_event import SAMPLE_EVENT
 
-GOOD = {
-    "event_id": "53482d2c-0000-4000-8000-0000000000ff",
-    "event_ts": "2025-12-27 12:18:51.766",
-    "user_id": "u_10",
-    "session_id": "s_53482d2c",
-    "film_id": 331,
-    "event_type": "view",
-    "page": "browse",
-    "position": 9,
-    "device": "tablet",
-    "referrer": "recommendation",
-}
+GOOD = SAMPLE_EVENT | {"event_id": "53482d2c-0000-4000-8000-0000000000ff"}
 BROKEN = (
     {"event_ts": "2025-02-31 12:18:51.766"},
     {"event_ts": "yesterday"},

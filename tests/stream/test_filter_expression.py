@@ -11,16 +11,11 @@ from hypothesis import strategies as st
 from clickreel.contract.vocabulary import FIELDS
 from clickreel.errors import UsageError
 from clickreel.stream.filter_expression import compile_filter
+from tests.sample_event import SAMPLE_EVENT
 
+# Without two fields, which are null then.
 EVENT: dict[str, Any] = {
-    "event_id": "84e0e977-9ee7-4eec-9cd6-f7655e481cb3",
-    "event_ts": "2025-12-27 12:18:51.766",
-    "user_id": "u_10",
-    "film_id": 331,
-    "event_type": "view",
-    "page": "browse",
-    "position": 9,
-    "device": "tablet",
+    **{name: cell for name, cell in SAMPLE_EVENT.items() if name not in {"session_id", "referrer"}},
     "partition": 3,
     "offset": 17,
     "valid": True,

@@ -37,12 +37,9 @@ from clickreel.stream.topic_admin import ensure_topic
 from clickreel.stream.topic_follower import PARTITIONS_CHECK_S, TopicFollower
 from clickreel.stream.topic_settings import TopicSettings
 from tests.conftest import Kafka
+from tests.sample_event import SAMPLE_VALUE as GOOD
 
 T0 = 1_764_000_000_000
-GOOD = (
-    b'{"event_id":"84e0e977-9ee7-4eec-9cd6-f7655e481cb3","event_ts":"2025-12-27 12:18:51.766","user_id":"u_10",'
-    b'"session_id":"s_53482d2c","film_id":331,"event_type":"view","page":"browse","position":9,"device":"tablet","referrer":"recommendation"}'
-)
 
 
 def fill(broker: Broker, topic: str, values: list[bytes], partition: int = 0, first_ms: int = T0) -> None:
