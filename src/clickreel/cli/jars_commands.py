@@ -23,7 +23,8 @@ def register(app: typer.Typer) -> None:
 
 def fetch(
     groups: Annotated[
-        list[str] | None, typer.Argument(help="kafka, registry, flink or kafka-tools. [default: the first three]")
+        list[str] | None,
+        typer.Argument(help="kafka, registry, flink or kafka-tools. [default: the first three]"),
     ] = None,
     to: Annotated[
         Path | None,

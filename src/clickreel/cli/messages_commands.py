@@ -52,7 +52,8 @@ def messages(  # noqa: PLR0917 - one parameter an option
         typer.Option("--where", help="Only messages that match: \"event_type == 'view' and position <= 3\"."),
     ] = None,
     partition: Annotated[
-        list[int] | None, typer.Option("--partition", "-p", help="Only this partition; can be repeated.")
+        list[int] | None,
+        typer.Option("--partition", "-p", metavar="<int>", help="Only this partition; can be repeated."),
     ] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="Show key, value and headers as they are, instead of columns.")

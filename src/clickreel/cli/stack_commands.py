@@ -57,7 +57,8 @@ def up(  # noqa: PLR0917 - one parameter an option
         ),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", help="Start only this service and what it needs; can be repeated.")
+        list[str] | None,
+        typer.Option("--only", metavar="<service>", help="Start only this service and what it needs; can be repeated."),
     ] = None,
     console: Annotated[bool, typer.Option("--console/--no-console", help="Also serve the web console.")] = True,
     json: Json = False,
