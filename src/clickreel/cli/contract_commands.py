@@ -359,22 +359,14 @@ def _registered_and_ours(part: Any, topic: str | None, profile: Path | None) -> 
 
 
 def evolve(  # noqa: PLR0917 - one parameter an option
-    add: Annotated[
-        list[str] | None, typer.Option("--add", metavar="<field>", help="New field: NAME:TYPE or NAME:TYPE:required.")
-    ] = None,
-    remove: Annotated[list[str] | None, typer.Option("--remove", metavar="<field>", help="Field to remove.")] = None,
-    word: Annotated[
-        list[str] | None, typer.Option("--word", metavar="<word>", help="New enum value: FIELD=WORD.")
-    ] = None,
+    add: Annotated[list[str] | None, typer.Option("--add", help="New field: NAME:TYPE or NAME:TYPE:required.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", help="Field to remove.")] = None,
+    word: Annotated[list[str] | None, typer.Option("--word", help="New enum value: FIELD=WORD.")] = None,
     drop_word: Annotated[
-        list[str] | None, typer.Option("--drop-word", metavar="<word>", help="Enum value to remove: FIELD=WORD.")
+        list[str] | None, typer.Option("--drop-word", help="Enum value to remove: FIELD=WORD.")
     ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="<rule>", help="Rule to set: FIELD.RULE=VALUE.")
-    ] = None,
-    unset: Annotated[
-        list[str] | None, typer.Option("--unset", metavar="<rule>", help="Rule to remove: FIELD.RULE.")
-    ] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Rule to set: FIELD.RULE=VALUE.")] = None,
+    unset: Annotated[list[str] | None, typer.Option("--unset", help="Rule to remove: FIELD.RULE.")] = None,
     open_: Annotated[bool | None, typer.Option("--open/--closed", help="Allow or reject additional fields.")] = None,
     file: Annotated[
         Path | None, typer.Option("--file", help="The proposed schema as a file, instead of edits.")

@@ -55,7 +55,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     ] = None,
     flush_ms: Annotated[
         int | None,
-        typer.Option("--flush-ms", help="How long a message waits for more on a slow topic, ms. [default: 80]"),
+        typer.Option("--flush-ms", help="Longest wait for more messages, slow topic, ms. [default: 80]"),
     ] = None,
     flush_rows: Annotated[
         int | None, typer.Option("--flush-rows", help="Largest number of messages per insert. [default: 500000]")
@@ -65,9 +65,7 @@ def ingest(  # noqa: PLR0917 - one parameter an option
     ] = None,
     metrics_port: Annotated[
         int | None,
-        typer.Option(
-            "--metrics-port", help="Port of the Prometheus endpoint; 0 picks a free one, -1 disables it. [default: 0]"
-        ),
+        typer.Option("--metrics-port", help="Port for Prometheus: 0 for a free one, -1 for none. [default: 0]"),
     ] = None,
     accept_loss: Annotated[
         bool, typer.Option("--accept-loss", help="Continue even though Kafka has deleted events that had not landed.")

@@ -31,17 +31,13 @@ def register(app: typer.Typer) -> None:
 
 
 def up(  # noqa: PLR0917 - one parameter an option
-    detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Return once everything is ready; `clickreel down` stops it.")
-    ] = False,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once all is ready; `down` stops it.")] = False,
     rate: Rate = None,
     mean_rate: MeanRate = None,
     seed: Seed = None,
     start: Annotated[
         str | None,
-        typer.Option(
-            "--from", help="Start in the past: 14d, 6h, a time, or now. [default: 14d, less above 2.5 events/s]"
-        ),
+        typer.Option("--from", help="Start in the past: 14d, 6h, a time, now. [default: 14d, less above 2.5 events/s]"),
     ] = None,
     speed: Annotated[float | None, typer.Option("--speed", help="Play the timeline this many times as fast.")] = None,
     films: Films = None,
@@ -52,13 +48,12 @@ def up(  # noqa: PLR0917 - one parameter an option
     profile: Annotated[
         Path | None,
         typer.Option(
-            help="client.properties of a Kafka cluster to stream to, instead of a local one.",
-            envvar="CLICKREEL_PROFILE",
+            help="client.properties of a Kafka to stream to, instead of a local one.", envvar="CLICKREEL_PROFILE"
         ),
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="<service>", help="Start only this service and what it needs; can be repeated."),
+        typer.Option("--only", help="Start only this service and what it needs; repeatable."),
     ] = None,
     console: Annotated[bool, typer.Option("--console/--no-console", help="Also serve the web console.")] = True,
     json: Json = False,
@@ -67,8 +62,8 @@ def up(  # noqa: PLR0917 - one parameter an option
 
     Example: `clickreel up`, or `clickreel up --detach --rate 50`
 
-    Runs in the foreground until Ctrl-C, which ends the stack and keeps its data. A second `up` finds what runs and starts what is
-    missing; without options it goes on with the run of before. A service that ends by itself is started again.
+    Runs in the foreground until Ctrl-C, which stops the stack and keeps its data. A second `up` starts what is missing and, without
+    options, continues the same run. A service that exits by itself is restarted.
     """
     from clickreel.interrupts import ended_by_signal
     from clickreel.local.stack import Stack
