@@ -2,10 +2,19 @@ import numpy as np
 import pytest
 
 from clickreel.audit.realism import Evidence, Ledger, timeline
-from clickreel.audit.realism.burst_detection import bursts, episodes, fade, hourly_viewers, overlap
-from clickreel.audit.realism.columns import HOUR_MS
+from clickreel.audit.realism.burst_detection import (
+    RULE,
+    bursts,
+    episodes,
+    fade,
+    first_openings,
+    hourly_viewers,
+    overlap,
+    rises,
+)
+from clickreel.audit.realism.columns import DAY_MS, HOUR_MS
 from clickreel.audit.realism.ledger_reader import Bursts, Flaws
-from clickreel.insight.trending import TrendingRule, trending
+from clickreel.insight.rise_detector import Openings
 from tests.realism.build import stream
 
 NO_LISTS = np.empty(0, np.int64)
@@ -28,25 +37,37 @@ def _quiet(rng: np.random.Generator, hours: int = 400, films: int = 50) -> np.nd
     return rng.poisson(np.outer(wave, share / share.sum()))
 
 
+def _openings(rng: np.random.Generator, hourly: np.ndarray) -> Openings:
+    """People by hour and film, each at a minute of chance."""
+    hour, film = np.nonzero(hourly)
+    people = hourly[hour, film]
+    minute = np.repeat(hour, people) * 60 + rng.integers(0, 60, people.sum())
+    cell, count = np.unique(minute * hourly.shape[1] + np.repeat(film, people), return_counts=True)
+    return Openings(cell // hourly.shape[1], cell % hourly.shape[1], count, len(hourly) * 60, hourly.shape[1])
+
+
 def test_a_quiet_world_trends_nowhere() -> None:
     """The rhythm of the day alone raises no alarm."""
-    assert not trending(_quiet(np.random.default_rng(9))).any()
+    rng = np.random.default_rng(9)
+    assert not rises(_openings(rng, _quiet(rng, 408)), RULE).any()
 
 
-def test_a_film_at_ten_times_its_share_trends_within_the_window() -> None:
-    """And not before it begins."""
-    counts = _quiet(np.random.default_rng(10))
+def test_a_film_at_ten_times_its_share_trends_within_three_hours() -> None:
+    """And not before it begins; no other does."""
+    rng = np.random.default_rng(10)
+    counts = _quiet(rng, 408)
     counts[200:212, 30] += 12
-    alarms = trending(counts)
-    assert alarms[:, 30].argmax() in range(200, 206)
+    alarms = rises(_openings(rng, counts), RULE)
+    assert alarms[:, 30].argmax() in range(200, 203)
     assert not np.delete(alarms, 30, axis=1).any()
 
 
 def test_nothing_is_said_without_a_baseline() -> None:
-    """A burst in the first two days is not judged."""
-    counts = _quiet(np.random.default_rng(11))
-    counts[10:20, 30] += 50
-    assert not trending(counts)[: TrendingRule().warm_up_h + TrendingRule().window_h - 1].any()
+    """A burst in the first week is not judged."""
+    rng = np.random.default_rng(11)
+    counts = _quiet(rng, 408)
+    counts[100:110, 30] += 50
+    assert not rises(_openings(rng, counts), RULE)[: RULE.baseline_days * 24].any()
 
 
 def test_alarms_of_one_film_within_a_day_are_one_episode() -> None:
@@ -94,6 +115,20 @@ def test_a_person_counts_once_an_hour_for_a_film() -> None:
     """However often the film is opened."""
     columns = stream(ts_ms=[0, 1, 2, HOUR_MS], user=[1, 1, 2, 1], event_type="detail_view")
     assert hourly_viewers(timeline(columns))[1].tolist() == [[2], [1]]
+
+
+def test_a_person_opens_a_film_once_a_day() -> None:
+    """At the minute of the first time, whatever the order of the sessions; the next day counts anew."""
+    columns = stream(
+        ts_ms=[DAY_MS + 180_000, DAY_MS + 60_000, DAY_MS + 61_000, 2 * DAY_MS],
+        session=[1, 2, 3, 4],
+        user=[1, 1, 2, 1],
+        event_type="detail_view",
+    )
+    day, openings = first_openings(timeline(columns))
+    assert (day, openings.minutes, openings.items) == (1, 2880, 1)
+    assert openings.minute.tolist() == [1, 1440]
+    assert openings.people.tolist() == [2, 1]
 
 
 def test_viewers_by_hour_and_film() -> None:

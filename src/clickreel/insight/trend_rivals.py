@@ -5,19 +5,36 @@ Where the thresholds come from, and what they give: ``docs/adr/0033``.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clickreel.insight.rise_detector import MINUTES_A_DAY, Openings, RiseRule, levels, statistics
-from clickreel.insight.trending import TrendingRule
 
 F32 = NDArray[np.float32]
 Counts = NDArray[np.uint16]
 HOUR_MIN = 60
 HACKER_NEWS_GRAVITY = 1.8
 REDDIT_SECONDS = 45_000
+
+
+@dataclass(frozen=True, slots=True)
+class HourlyShareRule:
+    """The numbers of the hourly rule.
+
+    Attributes:
+        window_h: Hours looked at. Three find a burst on the same evening, and hold enough people to tell it from chance.
+        baseline_h: Hours of the baseline before the window: one week, so that each weekday counts once.
+        min_count: Fewest people in the window.
+        factor: How many times the expected count.
+    """
+
+    window_h: int = 3
+    baseline_h: int = 168
+    min_count: int = 8
+    factor: float = 3.0
 
 
 def sequential(counts: Counts, rule: RiseRule) -> F32:
@@ -37,7 +54,7 @@ def sequential(counts: Counts, rule: RiseRule) -> F32:
 
 def share_rule(counts: Counts) -> F32:
     """The hourly rule: spreads above what the film's share of the week before makes one expect of three hours; 0 below its other limits."""
-    rule = TrendingRule()
+    rule = HourlyShareRule()
     total = _running(counts)
     recent = _window(total, rule.window_h * HOUR_MIN)
     before = _shifted(_window(total, rule.baseline_h * HOUR_MIN), rule.window_h * HOUR_MIN)

@@ -6,12 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickreel.audit.realism.bands import Band, Evidence, Measurement, RealismTest
-from clickreel.audit.realism.columns import HOUR_MS, EventTable
+from clickreel.audit.realism.columns import DAY_MS, HOUR_MS, EventTable
 from clickreel.audit.realism.ledger_reader import Bursts
 from clickreel.contract.vocabulary import EVENT_TYPES
-from clickreel.insight.trending import TrendingRule, expected, trending
+from clickreel.insight.rise_detector import MINUTES_A_DAY, Openings, RiseRule, levels, statistics
 
 DETAIL = EVENT_TYPES.index("detail_view")
+# The rule of `trending` but for one number: that allows a false alarm a day, and a month has some twenty true ones.
+RULE = RiseRule(false_alarms_per_day=0.01)
+SLACK_H = 3  # an alarm may follow a burst's end for so long
+_MINUTE_MS = DAY_MS // MINUTES_A_DAY
+_HOUR_MIN = HOUR_MS // _MINUTE_MS
 # Alarms of one film that lie closer together are one episode: a night's quiet does not end a burst.
 EPISODE_H = 24
 # Two laws of two parameters cannot be told apart on less.
@@ -27,6 +32,36 @@ def hourly_viewers(timeline: EventTable) -> tuple[int, NDArray[np.int64]]:
     cell = (timeline.ts_ms[rows] // HOUR_MS - first) * films + timeline.film[rows]
     once = np.unique(cell * len(timeline.users) + timeline.user[rows]) // len(timeline.users)
     return int(first), np.bincount(once, minlength=hours * films).reshape(hours, films)
+
+
+def first_openings(timeline: EventTable) -> tuple[int, Openings]:
+    """The first UTC day since the epoch, and people by minute and film: the first time on a day that each opens it."""
+    by = timeline.by_user
+    user, film, ts_ms = timeline.user[by], timeline.film[by], timeline.ts_ms[by]
+    rows = np.flatnonzero(timeline.event_type[by] == DETAIL)
+    first, films = timeline.first_ms // DAY_MS, len(timeline.films)
+    whose = (ts_ms[rows] // DAY_MS * len(timeline.users) + user[rows]) * films + film[rows]
+    # In order of time: of equal ones np.unique gives the first.
+    rows = rows[np.unique(whose, return_index=True)[1]]
+    cell, people = np.unique(
+        (ts_ms[rows] // _MINUTE_MS - first * MINUTES_A_DAY) * films + film[rows], return_counts=True
+    )
+    minutes = (timeline.last_ms // DAY_MS + 1 - first) * MINUTES_A_DAY
+    return int(first), Openings(cell // films, cell % films, people, int(minutes), films)
+
+
+def rises(openings: Openings, rule: RiseRule) -> NDArray[np.bool_]:
+    """The hours in which each film rises (bool[hours, films]), by the sequential test of :mod:`clickreel.insight.rise_detector`."""
+    days = openings.minutes // MINUTES_A_DAY
+    cell = openings.minute // MINUTES_A_DAY * openings.items + openings.item
+    daily = np.bincount(cell, openings.people, days * openings.items).astype(np.int64)
+    level = levels(daily.reshape(days, openings.items), rule, 0)
+    level[: rule.baseline_days] = np.nan  # no verdict without a whole baseline
+    threshold = rule.threshold(openings.items)
+    found = np.zeros((openings.minutes // _HOUR_MIN, openings.items), np.bool_)
+    for minute, values in enumerate(statistics(openings, level, rule, threshold)):
+        found[minute // _HOUR_MIN] |= values >= threshold
+    return found
 
 
 def episodes(alarms: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -88,18 +123,19 @@ def fade(counts: NDArray[np.int64], background: NDArray[np.float64]) -> float:
     return 2.0 * (best[1] - best[0])
 
 
-def fades(counts: NDArray[np.int64], spans_: NDArray[np.int64], rule: TrendingRule) -> list[float]:
-    """:func:`fade` of each span that lies in the stream and holds enough clicks above its background."""
-    recent, wanted = expected(counts, rule)
+def fades(counts: NDArray[np.int64], spans_: NDArray[np.int64]) -> list[float]:
+    """:func:`fade` of each span that lies in the stream and holds enough clicks above its background.
+
+    The background is the film's share of the week before, of what all films get now.
+    """
     hour_total = counts.sum(axis=1)
-    window_total = recent.sum(axis=1)
     outcome = []
     for film, first, last in spans_:
-        if first < 1 or last >= len(counts) or last - first < FADE_HOURS_MIN or np.isnan(wanted[first - 1, film]):
+        before = slice(max(first - RULE.baseline_days * 24, 0), first)
+        if last >= len(counts) or last - first < FADE_HOURS_MIN or not hour_total[before].any():
             continue
-        share = wanted[first - 1, film] / max(window_total[first - 1], 1)
         seen = counts[first : last + 1, film]
-        background = share * hour_total[first : last + 1]
+        background = counts[before, film].sum() / hour_total[before].sum() * hour_total[first : last + 1]
         top = int(np.argmax(seen[: FADE_HOURS_MIN // 2]))
         if (seen - background)[top:].sum() >= FADE_COUNT_MIN:
             outcome.append(fade(seen[top:], background[top:]))
@@ -107,25 +143,24 @@ def fades(counts: NDArray[np.int64], spans_: NDArray[np.int64], rule: TrendingRu
 
 
 def bursts(evidence: Evidence) -> Measurement:
-    """R13: precision and recall of the trending rule against the ledger, and how bursts fade."""
+    """R13: precision and recall of trending's sequential test against the ledger, and how bursts fade."""
     if evidence.ledger is None:
         return Measurement({}, "bursts are known from a ledger only: not measured")
-    rule = TrendingRule()
+    day, openings = first_openings(evidence.timeline)
     first, counts = hourly_viewers(evidence.timeline)
-    true = spans(evidence.ledger.bursts, evidence.timeline, first)
-    explained = np.concatenate([true, spans(evidence.ledger.launches, evidence.timeline, first)])
-    ready = rule.warm_up_h + rule.window_h
-    asked = true[(true[:, 1] >= ready) & (true[:, 1] + rule.window_h < len(counts))]
+    true = spans(evidence.ledger.bursts, evidence.timeline, day * 24)
+    explained = np.concatenate([true, spans(evidence.ledger.launches, evidence.timeline, day * 24)])
+    asked = true[(true[:, 1] >= RULE.baseline_days * 24) & (true[:, 1] + SLACK_H < first - day * 24 + len(counts))]
     if not len(asked):
         return Measurement({}, "the ledger names no burst inside the stream: not measured")
-    found = episodes(trending(counts, rule))
-    hit = overlap(found, asked, rule.window_h).any(axis=0)
-    right = overlap(found, explained, rule.window_h).any(axis=1)
+    found = episodes(rises(openings, RULE))
+    hit = overlap(found, asked, SLACK_H).any(axis=0)
+    right = overlap(found, explained, SLACK_H).any(axis=1)
     values = {
         "recall": float(hit.mean()),
         "precision": float(right.mean()) if len(found) else float("nan"),
     }
-    laws = fades(counts, asked, rule)
+    laws = fades(counts, asked - np.array([0, first - day * 24, first - day * 24]))
     if laws:
         values["AIC gain of power law"] = float(np.sum(laws))
     told = (
