@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,10 +14,20 @@ from clickreel import Answers
 from clickreel.api.http_api import RateLimit, build_api
 from clickreel.insight.charts import CHARTS, Chart
 from clickreel.timespec import format_instant
-from tests.insight.conftest import END_MS, Landed, landed
+from clickreel.warehouse.client import Client
+from tests.insight.conftest import END_MS, Landed, empty, landed
+from tests.insight.landing import land, told
 
-__all__ = ["landed"]
+__all__ = ["empty", "landed"]
 UNTIL = format_instant(END_MS)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    until = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < until, "not in time"
+        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -46,6 +58,30 @@ def test_the_answers_are_there(landed: Landed, api: TestClient) -> None:
         assert response.json()["window"]["until"] == UNTIL
     assert api.get(f"/recommend/users/u_{user}").json()["user"] == f"u_{user}"
     assert len(api.get(f"/recommend/films/{film}?limit=4").json()["films"]) == 4
+
+
+def test_a_click_counts_in_the_lists_as_soon_as_it_has_landed(empty: Client, landed: Landed) -> None:
+    """Lists come from memory once that is made; a film that was just opened leaves the list, and speaks for others."""
+    people = [(END_MS - 60_000 * n, 1 + n % 40, n // 3, 1 + n * n % 30, "detail_view") for n in range(600)]
+    land(empty, told(*people))
+    profile = dataclasses.replace(landed.profile, clickhouse_database=empty.database)
+    api = TestClient(build_api(profile))
+
+    def ask() -> dict[str, Any]:
+        answer: dict[str, Any] = api.get("/recommend/users/u_7", params={"limit": 3}).json()
+        return answer
+
+    wait_for(lambda: ask()["live"])
+    before = ask()["films"]
+    plain = Answers(empty).recommend(user="u_7", limit=3).as_json()["films"]
+    assert [film["film_id"] for film in before] == [film["film_id"] for film in plain]
+    assert [film["because_id"] for film in before] == [film["because_id"] for film in plain]
+    first = before[0]["film_id"]
+    land(empty, told((END_MS + 1, 7, 9999, first, "detail_view")), first_offset=600)
+    began = time.monotonic()
+    wait_for(lambda: first not in [film["film_id"] for film in ask()["films"]])
+    assert time.monotonic() - began < 10  # three looks a second; the rest is a busy machine
+    assert ask()["live"]
 
 
 def test_the_description_names_every_chart_and_its_columns(api: TestClient) -> None:

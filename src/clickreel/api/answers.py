@@ -83,6 +83,11 @@ class Answers:
         """Who is active when; see ``clickreel activity``."""
         return activity.activity(self._client, self._window(since, until), step_s=step_s)
 
+    def recommend_live(self, live: LiveRecommender, user: str, *, limit: int = 10) -> recommend.Recommendation:
+        """The list of a user (``u_10``) by a model of :meth:`live`, with titles and reasons."""
+        number = recommend.user_of(user)
+        return recommend.by_live_rules(self._client, live, number, limit=limit)
+
     def recommend(
         self,
         *,
@@ -101,6 +106,10 @@ class Answers:
         if user is not None:
             return recommend.for_user(self._client, recommend.user_of(user), seen, limit=limit)
         return recommend.for_film(self._client, recommend.film_of(self._client, str(film)), seen, limit=limit)
+
+    def count_openings(self, since: str = "28d") -> int:
+        """How many films were opened, which is what a live model has to hold; counted without reading rows."""
+        return sum(int(one.clicks) for one in self.chart("event_types", since).rows if one.event_type == "detail_view")
 
     def live(self, since: str = "28d") -> LiveRecommender:
         """Lists out of memory, kept current: a click counts when it has landed. It takes this connection over; stop it before that is closed."""

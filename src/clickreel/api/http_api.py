@@ -20,6 +20,7 @@ from clickreel.api.answers import Answers
 from clickreel.errors import ClickreelError, UnreachableError, UsageError
 from clickreel.foreign_text import printable
 from clickreel.insight.charts import CHARTS, Chart
+from clickreel.insight.recommenders.live_rules import LiveRecommender
 from clickreel.profile import Profile
 from clickreel.warehouse.client import Client, connect
 
@@ -27,6 +28,9 @@ from clickreel.warehouse.client import Client, connect
 REQUESTS_PER_S = 50.0
 BURST = 200
 CALLERS_MAX = 1000
+# Lists for people are made of this much of the past. Up to so many openings are kept in memory, some 200 MB; above that ClickHouse is asked.
+LIVE_SINCE = "28d"
+LIVE_OPENINGS_MAX = 1_000_000
 
 Since = Annotated[str, Query(description="Length of the window: 1h, 24h, 7d.", max_length=40)]
 Until = Annotated[
@@ -84,6 +88,28 @@ class _Warehouse:
         self._profile = dataclasses.replace(profile, clickhouse_user="reader") if is_embedded else profile
         self._lock = threading.Lock()
         self._client: Client | None = None
+        self._live: LiveRecommender | None = None
+        self._live_maker: threading.Thread | None = None
+
+    def live(self) -> LiveRecommender | None:
+        """Lists kept in memory; None until they are made, which begins with the first question, and while ClickHouse is away."""
+        with self._lock:
+            if self._live is None and self._live_maker is None:
+                self._live_maker = threading.Thread(target=self._make_live, name="live-lists", daemon=True)
+                self._live_maker.start()
+            return None if self._live is None or self._live.error else self._live
+
+    def _make_live(self) -> None:
+        made = None
+        try:
+            answers = Answers(connect(self._profile))
+            if answers.count_openings(LIVE_SINCE) > LIVE_OPENINGS_MAX:
+                return  # the maker stays known, so that nobody tries again
+            made = answers.live(LIVE_SINCE)
+        except ClickreelError:
+            pass  # the question itself says what is wrong
+        with self._lock:
+            self._live, self._live_maker = made, None
 
     @contextmanager
     def answers(self) -> Iterator[Answers]:
@@ -172,9 +198,12 @@ def _add_answers(api: FastAPI, warehouse: _Warehouse) -> None:
             return answers.activity(since, until=until).as_json()
 
     @api.get("/recommend/users/{user}", summary="What a user may watch next")
-    def recommend_user(user: str, since: Since = "28d", limit: Limit = 10) -> dict[str, Any]:
+    def recommend_user(user: str, since: Since = LIVE_SINCE, limit: Limit = 10) -> dict[str, Any]:
+        live = warehouse.live() if since == LIVE_SINCE else None
         with warehouse.answers() as answers:
-            return answers.recommend(user=user, since=since, limit=limit).as_json()
+            if live is not None:
+                return {**answers.recommend_live(live, user, limit=limit).as_json(), "live": True}
+            return {**answers.recommend(user=user, since=since, limit=limit).as_json(), "live": False}
 
     @api.get("/recommend/films/{film}", summary="Films watched beside a film")
     def recommend_film(film: str, since: Since = "28d", limit: Limit = 10) -> dict[str, Any]:

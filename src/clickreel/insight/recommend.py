@@ -18,6 +18,7 @@ from clickreel.errors import UsageError
 from clickreel.insight.queries import text
 from clickreel.insight.recommenders.click_sessions import ClickSessions
 from clickreel.insight.recommenders.item_pairs import CLICKS_GIVEN, FADE, LAGS, MEMORY, MEMORY_FADE, SHRINK
+from clickreel.insight.recommenders.live_rules import LiveRecommender
 from clickreel.insight.recommenders.people_evaluation import compare_people
 from clickreel.insight.window import Window
 from clickreel.warehouse.client import Client
@@ -216,6 +217,22 @@ def _by_rules(
 def for_new_user(client: Client, window: Window, *, limit: int = 10) -> Recommendation:
     """For somebody of whom nothing is known: the films opened most."""
     return Recommendation("user", 0, "popular", window, _popular(client, window, 0, limit))
+
+
+def by_live_rules(client: Client, live: LiveRecommender, user: int, *, limit: int = 10) -> Recommendation:
+    """For a person, by rules that are kept in memory: what was clicked counts as soon as the model has looked at what landed."""
+    ranked = live.reasons_for_user(user, limit)
+    ids = sorted({one for film, _, because in ranked for one in (film, because)})
+    titles = dict(
+        client.rows(
+            "SELECT arrayJoin({ids:Array(Int32)}) AS film, dictGetOrDefault('dvd_films', 'film_title', toUInt64(film), '')",
+            {"ids": ids},
+        )
+    )
+    films = (_because((film, titles[film], score, because, titles[because])) for film, score, because in ranked)
+    window = dataclasses.replace(live.window, end_ms=max(live.window.end_ms, live.rules.newest_ms + 1))
+    basis = "rules" if any(because for _, _, because in ranked) else "popular"
+    return Recommendation("user", user, basis, window, tuple(films))
 
 
 def _because(row: tuple[Any, ...]) -> Film:

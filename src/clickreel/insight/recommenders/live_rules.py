@@ -60,7 +60,7 @@ class LiveRules:
         self._count: F64 = np.zeros(0)
         self._sessions: dict[int, list[tuple[int, int]]] = {}
         self._people: dict[int, _PersonClicks] = {}
-        self._newest_ms = 0
+        self.newest_ms = 0
         self._swept_ms = 0
 
     def add(self, clicks: Iterable[Click]) -> int:
@@ -89,7 +89,7 @@ class LiveRules:
             first = np.repeat(np.arange(clicks.items), np.diff(pairs.starts))
             np.add.at(self._votes, (place[first], place[pairs.second]), pairs.weight)
             self._count += np.bincount(place[clicks.item], minlength=len(self._count))
-            self._newest_ms = max(self._newest_ms, int(clicks.ts_ms.max()))
+            self.newest_ms = max(self.newest_ms, int(clicks.ts_ms.max()))
             order = np.lexsort((film[rows], ts_ms[rows], session[rows]))
             made = zip(*(one[rows][order].tolist() for one in (session, ts_ms, film, user)), strict=True)
             for of_session, when, what, who in made:
@@ -120,7 +120,7 @@ class LiveRules:
             kept.insert(at, click)
             self._vote(kept, 1.0)
         self._count[place] += 1.0
-        self._newest_ms = max(self._newest_ms, ts_ms)
+        self.newest_ms = max(self.newest_ms, ts_ms)
         person = self._people.setdefault(user, _PersonClicks())
         person.films.add(place)
         person.clicks.insert(bisect_left(person.clicks, click), click)
@@ -150,13 +150,17 @@ class LiveRules:
 
     def _sweep(self) -> None:
         """Close the sessions that have ended long ago, once an hour of event time."""
-        if self._newest_ms - self._swept_ms > 3_600_000:
-            self._swept_ms = self._newest_ms
-            ended = self._newest_ms - SESSION_KEPT_MS
+        if self.newest_ms - self._swept_ms > 3_600_000:
+            self._swept_ms = self.newest_ms
+            ended = self.newest_ms - SESSION_KEPT_MS
             self._sessions = {one: kept for one, kept in self._sessions.items() if kept[-1][0] >= ended}
 
     def for_user(self, user: int, limit: int = 10) -> list[tuple[int, float]]:
         """Films that are new to a person, with their votes, best first; the popular ones for somebody unknown."""
+        return [(film, score) for film, score, _ in self.reasons_for_user(user, limit)]
+
+    def reasons_for_user(self, user: int, limit: int = 10) -> list[tuple[int, float, int]]:
+        """The same, each with the film of theirs that adds most to its score; 0 where popularity alone speaks for it."""
         with self._lock:
             person = self._people.get(user, _PersonClicks())
             latest = [place for _, place in person.clicks[::-1]]
@@ -166,9 +170,9 @@ class LiveRules:
         """What comes next in a session; ``films`` are those opened in it, the latest last."""
         with self._lock:
             latest = [self._place[film] for film in films[: -CLICKS_GIVEN - 1 : -1] if film in self._place]
-            return self._ranked(latest, FADE, [], limit)
+            return [(film, score) for film, score, _ in self._ranked(latest, FADE, [], limit)]
 
-    def _ranked(self, latest: list[int], fade: float, without: list[int], limit: int) -> list[tuple[int, float]]:
+    def _ranked(self, latest: list[int], fade: float, without: list[int], limit: int) -> list[tuple[int, float, int]]:
         share = self._count / max(1.0, self._count.sum())
         score = share
         if latest:
@@ -177,7 +181,12 @@ class LiveRules:
         score = score.copy()
         score[without] = 0.0
         chosen = best(score, limit)
-        return list(zip(self._ids[chosen].tolist(), score[chosen].tolist(), strict=True))
+        strongest = np.zeros(len(chosen), np.int64)
+        if latest:
+            own, of = np.unique(latest, return_inverse=True)
+            votes = np.bincount(of, weight)[:, None] * self._votes[np.ix_(own, chosen)]
+            strongest = np.where(votes.max(axis=0) > 0, self._ids[own[votes.argmax(axis=0)]], 0)
+        return list(zip(self._ids[chosen].tolist(), score[chosen].tolist(), strongest.tolist(), strict=True))
 
 
 class LiveRecommender:
@@ -192,7 +201,8 @@ class LiveRecommender:
     def __init__(self, client: Client, window: Window, *, look_s: float = LOOK_S) -> None:
         self.rules = LiveRules()
         self.error: ClickreelError | None = None
-        self._client, self._window, self._look_s = client, window, look_s
+        self.window = window
+        self._client, self._look_s = client, look_s
         self._next: dict[tuple[str, int], int] = {}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="live-rules", daemon=True)
@@ -222,7 +232,7 @@ class LiveRecommender:
             first = self._next.get((topic, part), 0)
             if first > last:
                 continue
-            where = {"topic": topic, "part": part, "first": first, "last": last, "from_ms": self._window.begin_ms}
+            where = {"topic": topic, "part": part, "first": first, "last": last, "from_ms": self.window.begin_ms}
             table = self._client.columns(text("clicks_landed"), where)
             names = ("session", "film", "ts_ms", "user_number")
             column = [table[name].to_numpy().astype(np.int64) for name in names]
@@ -245,6 +255,10 @@ class LiveRecommender:
     def for_user(self, user: int, limit: int = 10) -> list[tuple[int, float]]:
         """See :meth:`LiveRules.for_user`."""
         return self.rules.for_user(user, limit)
+
+    def reasons_for_user(self, user: int, limit: int = 10) -> list[tuple[int, float, int]]:
+        """See :meth:`LiveRules.reasons_for_user`."""
+        return self.rules.reasons_for_user(user, limit)
 
     def for_session(self, films: Sequence[int], limit: int = 10) -> list[tuple[int, float]]:
         """See :meth:`LiveRules.for_session`."""
