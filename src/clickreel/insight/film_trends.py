@@ -25,6 +25,8 @@ ITEMS = {
     "film": "film_id",
     "category": "arrayJoin(dictGetOrDefault('dvd_films', 'categories', toUInt64(film_id), ['']))",
 }
+# A category trends when it draws half as many people again as is usual for it.
+CATEGORY_RULE = RiseRule(least_ratio=0.5)
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def trends(
         limit: How many films.
         by: ``film`` or ``category``.
     """
-    rule = rule or RiseRule()
+    rule = rule or (CATEGORY_RULE if by == "category" else RiseRule())
     baseline_ms = rule.baseline_days * DAY_MS
     stretch = {"end_ms": window.end_ms, "window_ms": window.length_ms, "baseline_ms": baseline_ms}
     # Hours with openings, not the age of the oldest event: one event of long ago is no baseline.

@@ -42,6 +42,9 @@ class RiseRule:
             else (``docs/adr/0033``).
         items_min: So many are taken to be watched at least: among two films one false alarm a day would be a statistic that the mere
             passing of a day or two reaches.
+        least_ratio: Smallest rise that is looked for, as a part of the level. The share of a film is steady but for its rises. The share of a
+            category is not: who is there at an hour, and what they like, moves it by some hundredths, and a detector of small rises
+            tells that in a large stream.
         held: How many times the threshold a statistic is kept at most, so that a rise that is over is over soon.
     """
 
@@ -52,6 +55,7 @@ class RiseRule:
     prior: float = 1.0
     overshoot: float = 2.0
     items_min: int = 1000
+    least_ratio: float = 0.0
     held: float = 100.0
 
     def threshold(self, items: int) -> float:
@@ -118,7 +122,8 @@ def statistics(openings: Openings, level: F64, rule: RiseRule, threshold: float)
     size = np.array(rule.rises)[:, None]
     one_each = np.full(len(size), 1 / len(size))
     ratios = np.zeros((len(size), openings.items))
-    fade = np.exp(-size * openings.all_items()[None, :])
+    everything = openings.all_items()
+    fade = np.exp(-size * everything[None, :])
     edges = np.searchsorted(openings.minute, np.arange(openings.minutes + 1))
     for minute in range(openings.minutes):
         share = level[minute // MINUTES_A_DAY]
@@ -127,7 +132,10 @@ def statistics(openings: Openings, level: F64, rule: RiseRule, threshold: float)
             ratios *= fade[:, minute, None]
             cells = slice(edges[minute], edges[minute + 1])
             item = openings.item[cells]
-            risen = ratios[:, item] * (1.0 + size / share[item]) ** openings.people[cells]
+            sizes = np.maximum(size, rule.least_ratio * share)
+            if rule.least_ratio:
+                ratios *= np.exp((size - sizes) * everything[minute])
+            risen = ratios[:, item] * (1.0 + sizes[:, item] / share[item]) ** openings.people[cells]
             ratios[:, item] = np.minimum(risen, rule.held * threshold)
         yield one_each @ ratios
 
@@ -152,7 +160,8 @@ def onset(openings: Openings, level: F64, item: int, rule: RiseRule) -> Onset:
     counts, everything = openings.of_item(item), openings.all_items()
     share = np.repeat(level[:, item], MINUTES_A_DAY)[: openings.minutes]
     size = np.array(rule.rises)[:, None]
-    gain = np.nan_to_num(np.log1p(size / share) * counts - size * everything)
+    sizes = np.maximum(size, rule.least_ratio * share)
+    gain = np.nan_to_num(np.log1p(sizes / share) * counts - sizes * everything)
     total = np.concatenate([np.zeros((len(size), 1)), np.cumsum(gain, axis=1)], axis=1)
     # Of equal ones the last: minutes without any opening say nothing.
     lowest = total.shape[1] - 1 - np.argmin(total[:, ::-1], axis=1)
