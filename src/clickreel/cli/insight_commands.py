@@ -12,6 +12,8 @@ from clickreel.cli.target_options import ProfileFile
 from clickreel.quantities import quantity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from clickreel.insight.activity import Count, SessionFigures
     from clickreel.insight.film_trends import Trend
     from clickreel.insight.recommend import Recommendation
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from clickreel.insight.window import Window
     from clickreel.warehouse.client import Client
 
+_EVER_MS = 36_500 * DAY_MS
 
 Until = Annotated[
     str | None, typer.Option("--until", help="End of the window: a time, or how long ago. [default: the newest event]")
@@ -357,6 +360,7 @@ def recommend(
     since: Annotated[str, typer.Option("--since", help="How much history to learn from.")] = "28d",
     until: Until = None,
     limit: Limit = 10,
+    prove: Prove = False,
     profile_file: ProfileFile = None,
     json: Json = False,
 ) -> None:
@@ -366,7 +370,6 @@ def recommend(
     or `clickreel recommend --evaluate --users 2000 --seeds 1-3`
     """
     from clickreel.errors import UsageError
-    from clickreel.insight import recommend as answers
 
     if (user is not None) + (film is not None) + (session is not None) + new_user + evaluate != 1:
         raise UsageError(
@@ -377,24 +380,50 @@ def recommend(
     if users is not None:
         _evaluate_worlds(users, seeds, days, judge=judge, json=json)
         return
-    number = answers.user_of(user) if user is not None else 0
+    if prove and evaluate:
+        raise UsageError("--prove is of a list, --evaluate of a method", hint="clickreel recommend u_10 --prove")
+    ask = _list_asked(user, film, session, limit)
+    if prove:
+        # All that a person has ever opened is left out of their list, so it reads the run from its beginning.
+        show_proof(
+            profile_file,
+            since,
+            until,
+            lambda one, asked: ask(one, asked).as_json(),
+            before_ms=0 if user is None else _EVER_MS,
+            json=json,
+        )
+        return
     client, window = open_warehouse(profile_file, since, until)
     if evaluate:
         _evaluation(client, window, judge=judge, json=json)
         return
-    if session is not None:
-        films = [answers.film_of(client, part.strip()) for part in session.split(",")]
-        found = answers.for_session(client, films, window, limit=limit)
-    elif new_user:
-        found = answers.for_new_user(client, window, limit=limit)
-    elif film is not None:
-        found = answers.for_film(client, answers.film_of(client, film), window, limit=limit)
-    else:
-        found = answers.for_user(client, number, window, limit=limit)
+    found = ask(client, window)
     if json:
         print_json(found.as_json())
         return
     _films(found)
+
+
+def _list_asked(
+    user: str | None, film: str | None, session: str | None, limit: int
+) -> Callable[[Client, Window], Recommendation]:
+    """What asks for the list that is meant; a user that is none is refused before anything is asked."""
+    from clickreel.insight import recommend as answers
+
+    number = answers.user_of(user) if user is not None else 0
+
+    def ask(client: Client, window: Window) -> Recommendation:
+        if session is not None:
+            films = [answers.film_of(client, part.strip()) for part in session.split(",")]
+            return answers.for_session(client, films, window, limit=limit)
+        if film is not None:
+            return answers.for_film(client, answers.film_of(client, film), window, limit=limit)
+        if user is not None:
+            return answers.for_user(client, number, window, limit=limit)
+        return answers.for_new_user(client, window, limit=limit)
+
+    return ask
 
 
 def _films(found: Recommendation) -> None:
