@@ -10,6 +10,7 @@ from typing import Any
 from clickreel.audit.answer_proof import AnswerProof, Ask, prove
 from clickreel.audit.regenerate import ExpectedRun
 from clickreel.contract.vocabulary import DEVICES, EVENT_TYPES, PAGES, REFERRERS
+from clickreel.insight import recommend
 from clickreel.insight.activity import activity
 from clickreel.insight.charts import CHARTS
 from clickreel.insight.film_trends import trends
@@ -20,6 +21,7 @@ from clickreel.simulate.ledger import event_ids
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from clickreel.timespec import format_instant
+from clickreel.warehouse import repeated_events
 from clickreel.warehouse.client import Client
 from tests.insight.conftest import DAYS, END_MS, Landed
 from tests.insight.landing import DAY_MS, HOUR_MS
@@ -55,10 +57,31 @@ def test_every_answer_of_a_run_is_proved(landed: Landed) -> None:
     assert not [name for (name,) in databases if name.startswith(f"{landed.client.database}_proof")]
 
 
+def test_lists_of_films_are_proved(landed: Landed) -> None:
+    """For a person, beside a film, in a session and for somebody new."""
+    asked = window(landed.client, 7 * DAY_MS, now_ms=END_MS, end_ms=END_MS)
+    user, film = int(landed.events.user[-1]), int(landed.events.film[-1])
+
+    def ask(client: Client) -> Mapping[str, Any]:
+        return {
+            "person": recommend.for_user(client, user, asked).as_json(),
+            "film": recommend.for_film(client, film, asked).as_json(),
+            "session": recommend.for_session(client, [film], asked).as_json(),
+            "new": recommend.for_new_user(client, asked).as_json(),
+        }
+
+    proof = _proof(landed, ask, END_MS - DAYS * DAY_MS)
+    assert proof.ok, [one for one in proof.numbers if not one.ok]
+    assert {one.name.split(".")[0] for one in proof.numbers} == {"person", "film", "session", "new"}
+    assert len(proof.numbers) >= 40
+
+
 def _insert(client: Client, world: World, begin_ms: int, end_ms: int) -> int:
+    """Land what a run delivers; how many events that is, each counted once."""
     made = world.deliveries(begin_ms, end_ms)
     events = made.events
     rows = zip(
+        range(len(made)),
         event_ids(made.id_hi, made.id_lo),
         map(format_instant, events.ts_ms.tolist()),
         events.user.tolist(),
@@ -72,11 +95,14 @@ def _insert(client: Client, world: World, begin_ms: int, end_ms: int) -> int:
         strict=True,
     )
     client.insert("dvd_clicks_landing", COLUMNS, list(rows))
-    return len(made)
+    # As ingest writes them.
+    repeated = repeated_events.mark_all(client)
+    assert repeated > 0
+    return len(made) - repeated
 
 
 COLUMNS = (
-    "event_id", "event_ts", "user", "session", "film_id", "event_type", "page", "position", "device", "referrer",
+    "_offset", "event_id", "event_ts", "user", "session", "film_id", "event_type", "page", "position", "device", "referrer",
 )  # fmt: skip
 
 
@@ -101,7 +127,7 @@ def test_a_lost_row_and_a_foreign_one_are_found(empty: Client, landed: Landed) -
     right = proof()
     assert right.ok
     assert (right.simulated, right.foreign) == (count, 0)
-    row = (str(uuid.uuid4()), format_instant(END_MS - HOUR_MS), 7, 7, 1, "view", "home", 1, "web", "homepage")
+    row = (10**6, str(uuid.uuid4()), format_instant(END_MS - HOUR_MS), 7, 7, 1, "view", "home", 1, "web", "homepage")
     empty.insert("dvd_clicks_landing", COLUMNS, [row])
     more = proof()
     assert more.foreign == 1

@@ -27,6 +27,7 @@ from clickreel.warehouse import film_dimension, migrate
 from clickreel.warehouse.client import Client, connect
 
 _BROKEN_FROM = FLAWS.index(MALFORMED[0])
+_REPEATED = [FLAWS.index(name) for name in ("duplicate_same", "duplicate_changed")]
 _PIECE_MS = 6 * 3_600_000
 # Events that are simulated for a proof at most; some minutes.
 EVENTS_MAX = 30_000_000
@@ -204,7 +205,8 @@ def _load_truth(client: Client, run: ExpectedRun, begin_ms: int, end_ms: int, de
     while at < last_ms:
         at = min(at + _PIECE_MS, last_ms)
         made = cursor.advance(at)
-        good = (made.flaw < _BROKEN_FROM) & (made.events.ts_ms >= begin_ms) & (made.events.ts_ms < end_ms)
+        once = (made.flaw < _BROKEN_FROM) & ~np.isin(made.flaw, _REPEATED)
+        good = once & (made.events.ts_ms >= begin_ms) & (made.events.ts_ms < end_ms)
         kept = made.take(good)
         if len(kept):
             client.connection.insert_arrow("dvd_clicks_landing", _rows(kept, count))

@@ -132,7 +132,7 @@ class TableDiff:
     def _rows(self, partition: int, first: int, last: int) -> dict[str, NDArray[Any]]:
         columns = ", ".join(f"{text} AS c_{name}" for name, text in _COLUMNS.items())
         table = self._client.columns(
-            f"SELECT _offset, toUnixTimestamp64Milli(_timestamp) AS c_stamp, error != '' AS c_dead, {columns} FROM dvd_clicks_landing "
+            f"SELECT _offset, toUnixTimestamp64Milli(_timestamp) AS c_stamp, error NOT IN ('', 'repeated') AS c_dead, {columns} FROM dvd_clicks_landing "
             "WHERE _topic_id = {id:String} AND _partition = {partition:Int32} AND _offset BETWEEN {first:Int64} AND {last:Int64} "
             "AND error != 'gap' ORDER BY _offset",
             self._range(partition, first, last),
@@ -151,7 +151,7 @@ class TableDiff:
         found = self._client.rows(
             "SELECT _offset, error, field, rule, lower(hex(raw_key)), lower(hex(raw_value)) FROM dvd_clicks_landing "
             "WHERE _topic_id = {id:String} AND _partition = {partition:Int32} AND _offset BETWEEN {first:Int64} AND {last:Int64} "
-            "AND error NOT IN ('', 'gap')",
+            "AND error NOT IN ('', 'repeated', 'gap')",
             self._range(partition, first, last),
         )
         return {int(row[0]): dict(zip(names, row, strict=True)) for row in found}

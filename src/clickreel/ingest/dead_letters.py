@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ from typing import Any
 from clickreel.contract.schema import Schema
 from clickreel.contract.verdict import Lookup, Verdict, dump_object, judge_record
 from clickreel.ingest.validate_batch import UNDECIDED, Rejected, rejected
+from clickreel.warehouse import repeated_events
 from clickreel.warehouse.client import Client
 
 VIEW = "dvd_clicks_dead_letters"
 UNDECIDED_VIEW = "dvd_clicks_undecided"
 """Messages whose schema could not be read from the registry yet; no dead letters."""
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 # Rows of one mutation: a statement of some 300 kB.
 _BATCH = 1000
 
@@ -259,5 +262,19 @@ def _update(client: Client, place: tuple[str, int], rows: Mapping[int, Verdict])
     updates.append(f"reason = concat('replayed at {now}, was ', field::String, ' ', rule::String)")
     parameters["v_schema"] = [good.schema_text for good in rows.values()]
     updates.append("replayed_schema = transform(_offset, {offsets:Array(Int64)}, {v_schema:Array(String)}, '')")
-    updates += [f"{name} = ''" for name in ("error", "field", "rule")]
+    updates += [f"{name} = ''" for name in ("field", "rule")]
+    events = {offset: _identity(event) for offset, event in cells.items()}
+    seen = repeated_events.landed(client, events.values())
+    parameters["v_error"] = []
+    for event in events.values():
+        parameters["v_error"].append(repeated_events.REPEATED if event in seen else "")
+        seen.add(event)
+    updates.append("error = transform(_offset, {offsets:Array(Int64)}, {v_error:Array(String)}, '')")
     _alter(client, updates, parameters)
+    # Ingest may have landed one of them since it was looked for.
+    repeated_events.mark(client, (ts_ms for _, ts_ms in events.values()))
+
+
+def _identity(event: Mapping[str, Any]) -> repeated_events.Identity:
+    moment = dt.datetime.fromisoformat(event["event_ts"]).replace(tzinfo=dt.UTC)
+    return uuid.UUID(event["event_id"]).int, (moment - _EPOCH) // dt.timedelta(milliseconds=1)

@@ -17,6 +17,7 @@ FailpointName = Literal[
     "before-insert",
     "during-insert",
     "after-insert",
+    "before-mark",
     "after-commit",
     "during-repair",
 ]

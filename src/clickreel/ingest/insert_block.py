@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,10 +12,14 @@ from clickreel.contract.vocabulary import DEVICES, EVENT_TYPES, PAGES, REFERRERS
 from clickreel.ingest.native_block import NativeBlock
 from clickreel.ingest.validate_batch import Rejected, ValidatedBatch
 from clickreel.stream.record_batch import Headers
+from clickreel.warehouse.repeated_events import REPEATED
 
 GAP = Rejected(
     "gap", "", "", "Kafka has no record at this offset: a transaction's marker, or a record removed by compaction"
 )
+
+FindRepeated = Callable[[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int64]], NDArray[np.bool_]]
+"""Ids (high and low half) and times of good messages, in the order of their rows, to which of them are repeated deliveries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class InsertBlock:
         dead: How many rows are dead, by (error, field, rule).
         timestamps_ms: The records' timestamps, by partition.
         tokens: The claim's token of each partition.
+        repeated: How many rows are repeated deliveries.
     """
 
     names: tuple[str, ...]
@@ -39,6 +44,7 @@ class InsertBlock:
     dead: Mapping[tuple[str, str, str], int]
     timestamps_ms: Mapping[int, NDArray[np.int64]] = field(default_factory=dict)
     tokens: Mapping[int, int] = field(default_factory=dict)
+    repeated: int = 0
 
 
 def build_insert_block(
@@ -49,6 +55,7 @@ def build_insert_block(
     topic_id: str,
     tokens: Mapping[int, int],
     keep_raw: bool = False,
+    find_repeated: FindRepeated | None = None,
 ) -> InsertBlock:
     """Make the block of some validated batches.
 
@@ -59,6 +66,7 @@ def build_insert_block(
         topic_id: Its id.
         tokens: The claim's token of each partition.
         keep_raw: Whether the bytes of good rows are kept too.
+        find_repeated: Finds the repeated deliveries; None when there are none.
     """
     # Rows in the order of the table's key: ClickHouse has nothing to sort.
     validated = sorted(validated, key=lambda one: one.batch.partition)
@@ -72,6 +80,8 @@ def build_insert_block(
     gaps = _gaps(partitions, offsets, previous)
     block = NativeBlock(len(offsets) + len(gaps[0]))
     cells = _MessageCells.from_batches(validated, gaps, keep_raw=keep_raw)
+    if find_repeated is not None:
+        cells.mark_repeated(find_repeated)
     places = cells.places
     block.constant("_topic", topic)
     block.constant("_topic_id", topic_id)
@@ -94,6 +104,7 @@ def build_insert_block(
             for partition, part in zip(partitions[firsts], np.split(timestamps, firsts[1:]), strict=True)
         },
         tokens,
+        len(cells.repeated),
     )
 
 
@@ -134,6 +145,7 @@ class _MessageCells:
     raw_keys: dict[int, bytes]
     raw_values: dict[int, bytes]
     headers: dict[int, Headers]
+    repeated: set[int]
 
     @classmethod
     def from_batches(cls, validated: Sequence[ValidatedBatch], gaps: Gaps, *, keep_raw: bool) -> _MessageCells:
@@ -141,7 +153,7 @@ class _MessageCells:
         # A gap's row stands before the message that it comes before, so each message moves down by the gaps in front of it.
         message_places = np.arange(total) + np.searchsorted(gaps[2], np.arange(total), "right")
         gap_places = gaps[2] + np.arange(len(gaps[2]))
-        cells = cls(validated, (message_places, gap_places), {}, {}, {}, {}, {}, {})
+        cells = cls(validated, (message_places, gap_places), {}, {}, {}, {}, {}, {}, set())
         cells.dead.update(dict.fromkeys(gap_places.tolist(), GAP))
         first = 0
         for one in validated:
@@ -168,6 +180,15 @@ class _MessageCells:
                 self.raw_keys[int(places[row])] = key
             if value is not None and (keep_raw or row in one.dead):
                 self.raw_values[int(places[row])] = value
+
+    def mark_repeated(self, find: FindRepeated) -> None:
+        """Find the repeated deliveries among the good rows."""
+        is_good = np.ones(sum(map(len, self.places)), np.bool_)
+        is_good[np.fromiter(self.dead, np.int64, len(self.dead))] = False
+        rows = np.flatnonzero(is_good)
+        id_hi, id_lo, ts_ms = (self._column(name)[rows] for name in ("id_hi", "id_lo", "ts_ms"))
+        found = find(id_hi.astype(np.uint64), id_lo.astype(np.uint64), ts_ms.astype(np.int64))
+        self.repeated.update(rows[found].tolist())
 
     def write(self, block: NativeBlock) -> None:
         """Write the columns into the block."""
@@ -204,7 +225,10 @@ class _MessageCells:
 
     def _reasons(self, block: NativeBlock, name: str) -> None:
         codes = np.zeros(block.rows, np.uint8)
-        _code(codes, {row: getattr(dead, name) for row, dead in self.dead.items()}, dictionary := [""], spare="value")
+        words = {row: getattr(dead, name) for row, dead in self.dead.items()}
+        if name == "error":
+            words |= dict.fromkeys(self.repeated, REPEATED)
+        _code(codes, words, dictionary := [""], spare="value")
         block.words(name, dictionary, codes)
 
     def tally(self) -> dict[tuple[str, str, str], int]:

@@ -7,10 +7,11 @@ group has assigned to this process::
     2  Prove to the broker, by a commit, that this process is of the group's current generation. One that slept through a rebalance
        fails here; it has fenced the rightful writer off by step 1, who finds out, passes this step and claims again.
     3  Wait until the inserts that were under way have ended. They passed the fence before step 1; nothing else can still land.
-    4  Ask the landing table where each partition ends. Read what is missing below (holes) and land it. Go on at the end plus one.
+    4  Ask the landing table which events it has, and where each partition ends. Read what is missing below (holes) and land it. Go on at the end plus one.
     5  Read on. A run of offsets per partition, without a break, becomes the rows of one block; each offset becomes a row: an event, a
        dead letter, or a gap that Kafka does not serve.
-    6  Insert the block: one statement, one block, one part, so all of it or nothing. Then the next, in order.
+    6  Insert the block, a repeated delivery marked as one: one statement, one block, one part, so all of it or nothing. Look what other
+       writers have landed meanwhile, and mark what is repeated by that. Then the next block, in order.
     7  Commit to Kafka what is landed. Only lag tools read it.
 
 Whatever goes wrong, at any instant, is repaired in one way: reset and restart from step 1. So no error needs to be understood to be
@@ -39,6 +40,7 @@ from clickreel.ingest.failpoints import Failpoints
 from clickreel.ingest.flush_policy import FlushPolicy
 from clickreel.ingest.freshness import Freshness
 from clickreel.ingest.insert_block import InsertBlock, build_insert_block
+from clickreel.ingest.landed_events import LandedEvents
 from clickreel.ingest.landing_table import FencedError, FencingToken, LandingTable, OffsetRange, TableState
 from clickreel.ingest.settings import IngestSettings
 from clickreel.ingest.validate_batch import UNDECIDED, ValidatedBatch, validate_batch
@@ -85,6 +87,7 @@ class IngestReport:
     rows: int = 0
     dead: int = 0
     gaps: int = 0
+    repeated: int = 0  # deliveries of an event that had landed before
     undecided: int = 0  # their schema could not be read from the registry
     inserts: int = 0
     repaired: int = 0
@@ -131,6 +134,7 @@ class IngestLoop:
         self._alive_s = time.monotonic()  # when something was last landed, or known not to be due
         self._looked_s = 0.0
         self._landing = LandingTable(client, source.topic, "")
+        self._landed_events = LandedEvents(client)
         self._flush_policy = FlushPolicy(settings)
         self._inserter = ThreadPoolExecutor(1, "insert")
         self._is_table_checked = False
@@ -321,6 +325,10 @@ class IngestLoop:
         landing.wait_for_inflight_inserts()
         self._failpoints.trigger("after-settle")
         # Step 4.
+        # Another object each time: an insert of before may still look at its own.
+        landed_events = LandedEvents(self.client, before_mark=lambda: self._failpoints.trigger("before-mark"))
+        landed_events.load()
+        self._landed_events = landed_events
         offset_ranges = landing.offset_ranges(partitions)
         self._tokens = claims
         starts = {p: self._start(p, claims[p], offset_ranges.get(p), bounds[p]) for p in sorted(partitions)}
@@ -501,18 +509,21 @@ class IngestLoop:
             topic_id=self._landing.topic_id,
             tokens={partition: claim.token for partition, claim in self._tokens.items()},
             keep_raw=self.settings.keep_raw,
+            find_repeated=self._landed_events.find_repeated,
         )
 
     def _land(self, made: InsertBlock, live_since_ms: Mapping[int, int] | None = None) -> InsertBlock:
         """Step 6, on the inserter's thread."""
         # Step 6.
-        sent_ms = time.time_ns() // 1_000_000
+        sent_ms, landed_events = time.time_ns() // 1_000_000, self._landed_events
         self._failpoints.trigger("before-insert")
         self._landing.insert(made, halfway=lambda: self._failpoints.trigger("during-insert"))
         self._failpoints.trigger("after-insert")
+        landed_events.after_insert([(self._landing.topic_id, partition) for partition in self._tokens])
         self._freshness.landed(made, time.time_ns() // 1_000_000, sent_ms, live_since_ms=live_since_ms)
         self.report.rows += made.rows
         self.report.inserts += 1
+        self.report.repeated += made.repeated
         for (error, _, _), count in made.dead.items():
             if error == "gap":
                 self.report.gaps += count

@@ -24,7 +24,7 @@ class Count:
         begin_ms: Where it begins, milliseconds since 1970.
         users: People.
         sessions: Sessions.
-        events: Events that landed, repeated deliveries included.
+        events: Events that landed, each once however often it was delivered.
         views: Events ``view``.
         details: Events ``detail_view``.
         trailers: Events ``watch_trailer``.

@@ -1,6 +1,6 @@
 """The charts: a named statement in ``sql/`` each, asked like a function, and :data:`CHARTS`, which lists them for commands and pages.
 
-A click is an event of any type. What is counted is what landed: each offset of the topic once. Dead letters are in no chart.
+A click is an event of any type. What is counted are the events that landed, each once however often it was delivered. Dead letters are in no chart.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from clickreel.errors import ClickreelError
+from clickreel.warehouse import repeated_events
 from clickreel.warehouse.client import Client, RefusedError
 
 _FILE = re.compile(r"(?P<version>\d{4})_(?P<name>\w+)\.sql\Z")
@@ -100,6 +101,8 @@ def migrate(client: Client, *, credentials: str = "", dry: bool = False) -> list
         if checksum is None and not dry:
             for statement in one.statements(client.database, credentials):
                 _run(client, statement)
+            if one.name == "repeated_deliveries":
+                repeated_events.mark_all(client)
             client.insert(RECORDS, ("version", "name", "checksum"), [(one.version, one.name, one.checksum)])
         report.append(Applied(one.version, one.name, "kept" if checksum else "pending" if dry else "applied"))
     return report

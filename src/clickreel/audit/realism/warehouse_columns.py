@@ -69,7 +69,7 @@ def _partition(client: Client, topic_id: str, partition: int, offsets: range) ->
     )
     for first in offsets[::RANGE]:
         span = {"id": topic_id, "partition": partition, "first": first, "last": first + RANGE - 1}
-        good = f"error = '' AND user <= {USER_MAX}"
+        good = f"error IN ('', 'repeated') AND user <= {USER_MAX}"
         dead = client.rows(
             f"SELECT count() FROM dvd_clicks_landing WHERE {where} AND error != 'gap' AND NOT ({good})", span
         )
