@@ -385,14 +385,8 @@ def recommend(
     ask = _list_asked(user, film, session, limit)
     if prove:
         # All that a person has ever opened is left out of their list, so it reads the run from its beginning.
-        show_proof(
-            profile_file,
-            since,
-            until,
-            lambda one, asked: ask(one, asked).as_json(),
-            before_ms=0 if user is None else _EVER_MS,
-            json=json,
-        )
+        before_ms = 0 if user is None else _EVER_MS
+        show_proof(profile_file, since, until, lambda *at: ask(*at).as_json(), before_ms=before_ms, json=json)
         return
     client, window = open_warehouse(profile_file, since, until)
     if evaluate:
