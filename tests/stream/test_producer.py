@@ -151,6 +151,39 @@ def test_records_of_other_runs_in_between_are_searched_through(broker: Broker, t
         assert [pair for pair in found if pair not in mine] == theirs
 
 
+@pytest.mark.parametrize("has_notes", [True, False])
+def test_a_run_is_found_however_many_records_of_others_are_behind_it(
+    topic: str, monkeypatch: pytest.MonkeyPatch, has_notes: bool
+) -> None:
+    """By its notes; without them by the time at which it begins."""
+    monkeypatch.setattr("clickreel.stream.resume._SEARCH_ROWS", 500)
+    broker = MemoryBroker()
+    state = make(broker, topic, 2)
+    produce(broker, state, PLAIN, order(until_ms=T0 + 40_000))
+    produce(broker, state, OTHER, order(until_ms=T0 + 1_200_000))
+    if not has_notes:
+        broker.forget(f"clickreel-writer.{PLAIN.run}@{topic}")
+    assert produce(broker, state, PLAIN, order(until_ms=T0 + 80_000)).resumed
+    for found, wanted in zip(pairs(broker, topic), expected(PLAIN, 2, T0, T0 + 80_000), strict=True):
+        assert [pair for pair in found if pair in set(wanted)] == wanted
+
+
+def test_a_new_run_begins_in_a_topic_that_others_have_filled(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records from before its beginning cannot be its own; what a run of its name wrote long ago stays as it is."""
+    monkeypatch.setattr("clickreel.stream.resume._SEARCH_ROWS", 500)
+    broker = MemoryBroker()
+    state = make(broker, topic, 2)
+    produce(broker, state, PLAIN, order(until_ms=T0 + 40_000))
+    produce(broker, state, OTHER, order(until_ms=T0 + 1_200_000))
+    broker.forget(f"clickreel-writer.{PLAIN.run}@{topic}")
+    later = T0 + 1_300_000
+    for world in (PLAIN, FLAWED):
+        assert not produce(broker, state, world, order(later, until_ms=later + 40_000)).resumed
+    for partition, found in enumerate(pairs(broker, topic)):
+        ours = expected(PLAIN, 2, T0, T0 + 40_000)[partition] + expected(PLAIN, 2, later, later + 40_000)[partition]
+        assert [pair for pair in found if pair in set(ours)] == ours
+
+
 def test_two_runs_write_at_the_same_time(broker: Broker, topic: str) -> None:
     """Each finds records of the other between its own, and neither minds."""
     state = make(broker, topic, 2)

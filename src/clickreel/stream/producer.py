@@ -194,10 +194,16 @@ class Producer:
 
     def _open(self) -> None:
         bounds = self._wait_for_late_requests()
-        planner = resume.ResumePlanner(self._broker, self._state, self._world, self._lease.committed, bounds)
+
+        def new_start() -> int:
+            return self._lease.run_start_ms() or self._request.start()
+
+        planner = resume.ResumePlanner(
+            self._broker, self._state, self._world, self._lease.committed, bounds, start=new_start
+        )
         found = planner.plan(self._partitions)
         self._buffer = planner.buffer
-        start = planner.start_ms if found is not None else self._lease.run_start_ms() or self._request.start()
+        start = planner.start_ms if found is not None else new_start()
         assert start is not None
         if not self._attempt:
             self.stats.resumed = found is not None

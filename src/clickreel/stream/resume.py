@@ -17,7 +17,7 @@ that does not hold it refuses, in words, and never guesses.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,8 +44,8 @@ _ENOUGH = 32
 _WINDOW = 128
 # Of so many of the last records one must be an event of the run; each costs a look into its timeline.
 _LOOKED_AT = 6
-# Records of others that are read through on the way back, per partition: some seconds of reading.
-_SEARCH_MAX = 2_000_000
+# Records of others that are read through on the way back, per partition, before their time is asked for: some seconds of reading.
+_SEARCH_ROWS = 500_000
 # Where nothing else tells how many partitions there were: a quarter of the records in a wrong one is no accident.
 _STRAYS_MAX = 4
 # Deliveries that are kept at once; where partitions lie further apart, each is looked at alone.
@@ -77,6 +77,7 @@ class ResumePlanner:
         world: The run.
         committed: What earlier writers have left, by partition.
         bounds: What each partition holds; nobody is writing the run any more.
+        start: Tells where the run begins if it is a new one.
 
     Attributes:
         world: The run.
@@ -91,8 +92,12 @@ class ResumePlanner:
         world: World,
         committed: Mapping[int, CommitMetadata],
         bounds: list[Bounds],
+        *,
+        start: Callable[[], int],
     ) -> None:
         self._broker, self._state, self.world, self._committed, self._bounds = broker, state, world, committed, bounds
+        self._start = start
+        self._not_before: list[int] = [bound.low for bound in bounds]
         self.start_ms = next((metadata.start_ms for metadata in committed.values() if metadata.start_ms), None)
         self.buffer: DeliveryBuffer | None = None
         before = {metadata.partitions for metadata in committed.values()} - {0, state.partitions}
@@ -127,7 +132,7 @@ class ResumePlanner:
     def _floor(self, partition: int) -> int:
         """No record of the run stands before this offset."""
         metadata = self._committed.get(partition)
-        return max(self._bounds[partition].low, metadata.first if metadata and metadata.start_ms else 0)
+        return max(self._not_before[partition], metadata.first if metadata and metadata.start_ms else 0)
 
     def _tails(self, wanted: list[int]) -> dict[int, Tail]:
         """The last records of each partition that hold enough of the run's own, or all there can be."""
@@ -136,18 +141,25 @@ class ResumePlanner:
         while open_:
             spans = {p: self._span(p, depth) for p in open_}
             out |= self._without_misplaced(self._read(spans))
-            open_ = [p for p in open_ if len(out[p].own()) < _ENOUGH and spans[p][0] > self._floor(p)]
-            depth *= 8
             # Some of the run's records are enough to stop a long search: what is missing is read where it stands.
-            if depth > _WINDOW * 8 * 8:
-                open_ = [p for p in open_ if not len(out[p].own())]
-            if open_ and depth > _SEARCH_MAX:
-                raise ClickreelError(
-                    f"run {self.world.run} is not among the newest {quantity(_SEARCH_MAX, 'record')} of partition {open_[0]} of "
-                    f"{self._state.name}, and older ones are not searched",
-                    hint="give the run another --run NAME, and it begins anew",
-                )
+            enough = _ENOUGH if depth < _WINDOW * 8 * 8 else 1
+            open_ = [p for p in open_ if len(out[p].own()) < enough and spans[p][0] > self._floor(p)]
+            if open_ and depth >= _SEARCH_ROWS:
+                self._leave_out_what_is_older()
+                open_ = [p for p in open_ if spans[p][0] > self._floor(p)]
+            if open_ and depth >= _SEARCH_ROWS:
+                log.info("looks far back for the run", extra={"topic": self._state.name, "run": self.world.run})
+            depth *= 8
         return out
+
+    def _leave_out_what_is_older(self) -> None:
+        """Search no record from before the run's beginning.
+
+        A record carries the time of its delivery, or a later one. Where the notes of an earlier producer are gone, what a run of this
+        name has delivered before the beginning of this one has nothing to do with it.
+        """
+        if not any(metadata.start_ms for metadata in self._committed.values()):
+            self._not_before = self._broker.offsets_at(self._state.name, self._start())
 
     def _read(self, spans: Ranges) -> dict[int, Tail]:
         return read_tails(self._broker, self._state.name, spans, self.world.run_tag)
