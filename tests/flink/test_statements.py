@@ -233,9 +233,9 @@ def test_a_gateway_that_dies_under_a_query_is_named_comes_back_and_ends_when_idl
     # Nothing of the one that was killed is left: its planner and RPC jars alone are 60 MB.
     left = [path.name for path in (home.work("flink") / "tmp").iterdir() if "planner" in path.name]
     assert len(left) == 1
-    # That one may be the supervisor's. The next is told to end after five seconds without a statement, and to leave nothing.
+    # That one may be the supervisor's. The next is told to end after twenty seconds without a statement, and to leave nothing.
     stack.stop("flink")
-    brief = command("sql", "-e", "select 1", "--csv", CLICKREEL_FLINK_IDLE_STOP_S="5")
+    brief = command("sql", "-e", "select 1", "--csv", CLICKREEL_FLINK_IDLE_STOP_S="20")
     answer, said = brief.communicate(timeout=240)
     assert answer == "EXPR$0\n1\n", said
     idle = stack.record("flink")

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from clickreel.ingest.run_ingest import IngestOptions, run_ingest
 from clickreel.ingest.settings import IngestSettings
+from clickreel.stream.broker import LostError
 from clickreel.stream.cluster import Cluster
 from clickreel.stream.consumer_group import ConsumerGroupSource
 from clickreel.stream.fetch_batches import batches_from_messages
@@ -67,24 +68,36 @@ def landed(stage: Stage) -> int:
     return int(stage.client.command("SELECT count() FROM dvd_clicks_landing"))
 
 
-def test_a_process_that_wakes_up_while_another_has_its_place_ends(stage: Stage) -> None:
-    """It sleeps just before its insert; a successor lands everything and goes on; then it sends its block, and is refused."""
-    stop = threading.Event()
+def test_a_process_that_wakes_up_while_another_has_its_place_stores_nothing(stage: Stage) -> None:
+    """It sleeps just before its insert, a successor lands everything and goes on; then it sends its block, and is refused.
+
+    One of the two ends, and says why. Mostly it is the one that slept; where its client notices that the session is over before the
+    group has told it whose the place is, it takes its place back.
+    """
+    stop, said = threading.Event(), []
     settings = IngestSettings(topic=stage.topic, group=stage.topic, metrics_port=-1)
-    successor = threading.Thread(
-        target=run_ingest, daemon=True, args=(stage.profile, settings, IngestOptions()), kwargs={"stop": stop}
-    )
+
+    def succeed() -> None:
+        try:
+            run_ingest(stage.profile, settings, IngestOptions(), stop=stop)
+        except LostError as exc:
+            said.append(exc.message)
+
+    successor = threading.Thread(target=succeed, daemon=True)
     with sleeping_ingest(stage) as sleeper:
         successor.start()
         wait_for(lambda: landed(stage) == stage.sent)
         os.kill(sleeper.pid, signal.SIGCONT)
-        _, said = sleeper.communicate(timeout=180)
-    assert sleeper.returncode == 1
-    assert "another process has taken the place of instance 1" in said
-    stage.send(3000)
-    wait_for(lambda: landed(stage) == stage.sent)
-    stop.set()
-    successor.join(60)
+        wait_for(lambda: sleeper.poll() is not None or not successor.is_alive())
+        stage.send(3000)
+        wait_for(lambda: landed(stage) >= stage.sent)
+        stop.set()
+        successor.join(60)
+        has_ended = sleeper.poll() is not None
+        sleeper.send_signal(signal.SIGTERM)
+        said.append(sleeper.communicate(timeout=180)[1])
+    assert sleeper.returncode == (1 if has_ended else 0)
+    assert sum("another process has taken the place of instance 1" in words for words in said) == 1
     check(stage)
 
 
@@ -144,9 +157,9 @@ def test_markers_of_transactions_become_gaps(kafka: Kafka, stage: Stage) -> None
     stage.finish()
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": stage.topic})
     producer.init_transactions(30)
-    for number, keep in ((10, True), (11, False), (12, True)):
+    for number, keep in ((0, True), (1, False), (2, True)):
         producer.begin_transaction()
-        key, value = message(number)
+        key, value = message(stage.sent + number)
         producer.produce(stage.topic, value, key, 0)
         producer.flush(10)
         producer.commit_transaction(30) if keep else producer.abort_transaction(30)
