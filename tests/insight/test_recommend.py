@@ -20,7 +20,7 @@ from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from clickreel.warehouse.client import Client
 from tests.insight.conftest import DAYS, END_MS, Landed
-from tests.insight.landing import DAY_MS, land, told
+from tests.insight.landing import DAY_MS, HOUR_MS, land, told
 
 DETAIL = EVENT_TYPES.index("detail_view")
 
@@ -186,3 +186,20 @@ def test_films_and_people_are_found_by_what_one_types(landed: Landed) -> None:
     assert (recommend.user_of("u_10"), recommend.user_of("10")) == (10, 10)
     with pytest.raises(UsageError, match="the user is 'ten'"):
         recommend.user_of("ten")
+
+
+def test_a_long_history_is_learnt_from_its_newest_hours(empty: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many whole hours as hold the openings that are allowed, the newest at least; a window with no more stays as it is."""
+    hours = [END_MS - back * HOUR_MS for back in (9, 7, 4, 2)]  # two openings in each but the newest, which has three
+    rows = [(at + place, 1, at % 1_000 + 1, 7 + place, "detail_view") for at in hours for place in (0, 1)]
+    land(empty, told(*rows, (hours[-1] + 5, 2, 5, 9, "detail_view")))
+    asked = Window(END_MS - 12 * HOUR_MS, END_MS, hours[0])
+    for most, begin in ((9, asked.begin_ms), (8, hours[1]), (7, hours[1]), (6, hours[2]), (3, hours[3]), (2, hours[3])):
+        monkeypatch.setattr("clickreel.insight.recommend.OPENINGS_MAX", most)
+        expected = begin if begin == asked.begin_ms else begin // HOUR_MS * HOUR_MS
+        for answer in (
+            recommend.for_film(empty, 7, asked),
+            recommend.for_user(empty, 3, asked),
+            recommend.for_session(empty, [7], asked),
+        ):
+            assert answer.window.begin_ms == expected, most

@@ -7,13 +7,14 @@ among them, and is not older than they reach, is new. The others, which are few 
 
 The numbers are read from the table at each assignment. In between the table changes in three ways. By the blocks of this process, which
 are checked one after the other. By other writers of the table (other processes of the group, other topics), whose rows are read by offset
-after each insert; and by mutations (dead letters that are replayed, rows that are deleted), after which all is read anew. Both are seen
+after an insert, once a second; and by mutations (dead letters that are replayed, rows that are deleted), after which all is read anew. Both are seen
 after the insert, so one of two writers that land an event at the same time finds the other's row and has one of the two marked
 (:func:`clickreel.warehouse.repeated_events.mark`); when it is killed before that, the next reading finds the two.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -40,6 +41,8 @@ KEPT_MAX = 4_000_000
 _READ_MAX = KEPT_MAX // 2
 _MINUTES_MAX = 100_000
 _FRESH_MAX = 100_000
+# The table is asked for others' rows so often at most: two questions after each insert were more work than a small insert.
+_LOOK_S = 1.0
 _READ: dict[str, Any] = {"select_sequential_consistency": 1}
 
 
@@ -67,7 +70,8 @@ class LandedEvents:
         self._kept: U64 = np.empty(0, np.uint64)  # sorted, so by time
         self._fresh: U64 = np.empty(0, np.uint64)  # sorted; merged into the others now and then
         self._since_ms = 0  # every row from here on is among them
-        self._asked_ms: list[int] = []  # of the last block: when the events happened that were asked of the table
+        self._asked_ms: list[int] = []  # since the last look: when the events happened that were asked of the table
+        self._looked_s = float("-inf")
         self._ends: dict[tuple[str, int], int] = {}
         self._mutations: tuple[int, int] = (0, 0)
 
@@ -93,7 +97,7 @@ class LandedEvents:
         if len(known):
             asked |= np.isin(numbers, known)
         rows = np.flatnonzero(asked)
-        self._asked_ms = ts_ms[rows].tolist()
+        self._asked_ms += ts_ms[rows].tolist()
         if len(rows):
             events = [
                 (int(high) << 64 | int(low), int(at))
@@ -106,16 +110,20 @@ class LandedEvents:
         self._add(ordered)
         return found
 
-    def after_insert(self, own: Collection[tuple[str, int]]) -> None:
-        """Take note of what others have landed meanwhile; mark what is repeated by that.
+    def after_insert(self, own: Collection[tuple[str, int]], *, is_last: bool = False) -> None:
+        """Take note, once a second, of what others have landed meanwhile; mark what is repeated by that.
 
         Args:
             own: Topic's id and partition of what this process lands.
+            is_last: Look now, as no insert follows.
         """
+        if not is_last and time.monotonic() < self._looked_s + _LOOK_S:
+            return
+        self._looked_s, asked_ms, self._asked_ms = time.monotonic(), self._asked_ms, []
         ends, mutations = self._look()
         if mutations != self._mutations:
             self.load()
-            repeated_events.mark(self._client, self._asked_ms)
+            repeated_events.mark(self._client, asked_ms)
             return
         for place, end in ends.items():
             after = self._ends.get(place, -1)

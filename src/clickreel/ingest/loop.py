@@ -519,7 +519,7 @@ class IngestLoop:
         self._failpoints.trigger("before-insert")
         self._landing.insert(made, halfway=lambda: self._failpoints.trigger("during-insert"))
         self._failpoints.trigger("after-insert")
-        landed_events.after_insert([(self._landing.topic_id, partition) for partition in self._tokens])
+        landed_events.after_insert(self._own)
         self._freshness.landed(made, time.time_ns() // 1_000_000, sent_ms, live_since_ms=live_since_ms)
         self.report.rows += made.rows
         self.report.inserts += 1
@@ -577,3 +577,10 @@ class IngestLoop:
         if self._buffer.rows:
             self._inflight = self._submit()
             self._reap_inserts()
+        if self._tokens:
+            self._landed_events.after_insert(self._own, is_last=True)
+
+    @property
+    def _own(self) -> list[tuple[str, int]]:
+        """Topic's id and partition of what this process lands."""
+        return [(self._landing.topic_id, partition) for partition in self._tokens]

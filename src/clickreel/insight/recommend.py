@@ -4,7 +4,8 @@ For a film: the films opened in its sessions, most sessions first: the condition
 Karypis, TOIS 2004), which does better on streams like this than the cosine (see :mod:`clickreel.audit.realism.learnable`).
 
 For a session and for a person: sequential rules (:mod:`clickreel.insight.recommenders.item_pairs`) over the last clicks of the session, and over the
-last fifty of the person; films that the person has opened are left out.
+last fifty of the person; films that the person has opened are left out. Of a window with more than 300,000 openings the newest hours
+with so many are learnt from; the answer's window says which.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from clickreel.warehouse.client import Client
 
 DEPTH = 20
 TRAIN_PART = 0.8
+# What a list is learnt from at most. The statements read their openings several times: twelve million of them took minutes.
+OPENINGS_MAX = 300_000
 
 
 @dataclass(frozen=True)
@@ -160,8 +163,15 @@ def user_of(given: str) -> int:
     return int(bare)
 
 
+def _newest(client: Client, window: Window) -> Window:
+    """A window shortened to its newest whole hours with :data:`OPENINGS_MAX` openings at most."""
+    ((hour,),) = client.rows(text("newest_openings"), {**window.parameters, "most": OPENINGS_MAX})
+    return dataclasses.replace(window, begin_ms=max(window.begin_ms, int(hour) * 3_600_000))
+
+
 def for_film(client: Client, film: int, window: Window, *, limit: int = 10) -> Recommendation:
     """Films that share sessions with a film; the popular ones when it has none."""
+    window = _newest(client, window)
     rows = client.rows(text("similar"), {**window.parameters, "film": film, "limit": limit})
     if not rows:
         return Recommendation("film", film, "popular", window, _popular(client, window, 0, limit))
@@ -171,6 +181,7 @@ def for_film(client: Client, film: int, window: Window, *, limit: int = 10) -> R
 
 def for_user(client: Client, user: int, window: Window, *, limit: int = 10) -> Recommendation:
     """Films that are new to a person, by sequential rules; the popular ones when nothing is known of them."""
+    window = _newest(client, window)
     rows = client.rows(text("opened_by"), {"user": user, "end_ms": window.end_ms})
     opened = [int(film) for film, _ in rows]
     films = _by_rules(client, opened[:MEMORY], window, fade=MEMORY_FADE, without=sorted(set(opened)), limit=limit)
@@ -190,7 +201,7 @@ def for_session(client: Client, films: Sequence[int], window: Window, *, limit: 
         window: What is learnt from.
         limit: How many films.
     """
-    last = int(films[-1])
+    last, window = int(films[-1]), _newest(client, window)
     found = _by_rules(client, list(films)[: -CLICKS_GIVEN - 1 : -1], window, fade=FADE, without=[], limit=limit)
     if not found:
         return Recommendation("session", last, "popular", window, _popular(client, window, 0, limit))
