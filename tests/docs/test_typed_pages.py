@@ -78,7 +78,7 @@ def terminal(home: Home, tmp_path: Path) -> Terminal:
         name: value
         for name, value in os.environ.items()
         if name in {"CLICKREEL_CACHE", "CLICKREEL_JARS", "CLICKREEL_JAVA_HOME"}
-        or not name.startswith(("CLICKREEL_", "VIRTUAL_ENV", "PYTHONPATH", "MAKE"))
+        or not name.startswith(("CLICKREEL_", "VIRTUAL_ENV", "PYTHONPATH", "MAKE", "MFLAGS", "ARGS"))
     }
     path = os.pathsep.join([str(programs), *(part for part in kept["PATH"].split(os.pathsep) if ".venv" not in part)])
     past = {"CLICKREEL_LOCAL_PAST": PAST} if PAST else {}
