@@ -21,6 +21,7 @@ from clickreel.console.serve import build_app
 from clickreel.local.home import Home
 from clickreel.profile import Profile
 from clickreel.stream.cluster import Cluster
+from clickreel.stream.live_tail import LiveTail
 from clickreel.warehouse.client import connect
 from clickreel.warehouse.migrate import migrate
 from tests.clickhouse.process import ClickHouse
@@ -56,6 +57,14 @@ def fastest_stop_ms(page: Any, run: Callable[[], None]) -> float:
     return min(times)
 
 
+def wait_for(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait for a condition, so long at most."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain"
+        time.sleep(0.05)
+
+
 @dataclass(frozen=True)
 class Console:
     """A console that is served by this process.
@@ -66,6 +75,7 @@ class Console:
         cluster: A client of the topic's cluster.
         profile: Its services.
         run: The run whose events stand in the topic.
+        tail: The live tail of the topic, shared by all its pages.
     """
 
     address: str
@@ -73,6 +83,7 @@ class Console:
     cluster: Cluster
     profile: Profile
     run: str
+    tail: LiveTail
 
     def write(self, *values: bytes, key: bytes = b'"u_10"', partition: int = 0) -> None:
         """Put records into its topic."""
@@ -104,8 +115,9 @@ def console(kafka: Kafka, clickhouse: ClickHouse, home: Home) -> Iterator[Consol
     options = {"profile": profile, "topic": topic, "until_caught_up": False, "stop": stop}
     ingest = threading.Thread(target=clickreel.ingest_topic, kwargs=options, daemon=True)
     ingest.start()
-    with _serving(ConsoleContext(profile, topic, home.path)) as address:
-        yield Console(address, topic, cluster, profile, world.run)
+    context = ConsoleContext(profile, topic, home.path)
+    with _serving(context) as address:
+        yield Console(address, topic, cluster, profile, world.run, context.tail())
     stop.set()
     ingest.join(60)
     client.command(f"DROP DATABASE {client.database}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.console.conftest import Console
+from tests.console.conftest import Console, wait_for
 from tests.sample_event import SAMPLE_EVENT
 
 pytestmark = pytest.mark.stack
@@ -124,3 +124,24 @@ def test_a_stretch_of_the_histogram_is_read_from_the_topic(console: Console, pag
     page.wait_for_url("**start=1*")
     page.wait_for_selector("text=newest first")
     assert page.locator("tr:has-text('990004970')").count() == 1
+
+
+HIDE = "hidden => { Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden }); document.dispatchEvent(new Event('visibilitychange')); }"
+
+
+def test_a_tab_that_nobody_sees_reads_nothing_and_comes_back_with_the_newest(console: Console, page: Any) -> None:
+    """Its rows then follow each other without a hole; a paused one goes on to collect."""
+    page.goto(f"{console.address}messages")
+    console.write(event(film_id=990005001))
+    page.wait_for_selector(".mt-table tbody tr:has-text('990005001')")
+    page.evaluate(HIDE, True)
+    wait_for(lambda: not console.tail.is_reading, 60)
+    console.write(*(event(film_id=990005100 + number) for number in range(100)))
+    page.evaluate(HIDE, False)
+    page.wait_for_selector(".mt-table tbody tr:has-text('990005199')")
+    assert page.locator("tr:has-text('990005001')").count() == 0
+    page.keyboard.press("Space")
+    page.wait_for_selector("button:has-text('Resume')")
+    page.evaluate(HIDE, True)
+    console.write(*(event(film_id=990005200 + number) for number in range(20)))
+    page.wait_for_selector("button:has-text('+20 new')")

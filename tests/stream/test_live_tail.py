@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
-from clickreel.stream.broker import Broker
+from clickreel.stream import live_tail
+from clickreel.stream.broker import Broker, Reader
 from clickreel.stream.live_tail import LiveTail
 from tests.stream.test_broker import KEPT, wait_for, write
 
@@ -22,7 +23,7 @@ def tail(broker: Broker, topic: str) -> Iterator[LiveTail]:
 
 def test_what_is_written_is_seen_once_and_in_order(broker: Broker, topic: str, tail: LiveTail) -> None:
     """A viewer that asks again and again misses nothing and sees nothing twice."""
-    wait_for(lambda: bool(tail.seconds))
+    assert tail.wait_until_current(10)
     seen: list[bytes | None] = []
     sequence = tail.frame().sequence
     for part in range(3):
@@ -43,7 +44,7 @@ def test_what_is_written_is_seen_once_and_in_order(broker: Broker, topic: str, t
 
 def test_counts_are_exact_when_records_are_left_out(broker: Broker, topic: str, tail: LiveTail) -> None:
     """More than a viewer can look at: the tail jumps to the newest and counts what it left out."""
-    wait_for(lambda: bool(tail.seconds))
+    assert tail.wait_until_current(10)
     first = tail.frame()
     for _ in range(10):
         write(broker, topic, 1, [b"x" * 10] * 2_000)
@@ -78,7 +79,7 @@ def test_what_is_left_out_is_counted_once_however_often_a_viewer_asks(
 
 def test_a_viewer_of_few_rows_gets_the_newest(broker: Broker, topic: str, tail: LiveTail) -> None:
     """And is told how many it did not get."""
-    wait_for(lambda: bool(tail.seconds))
+    assert tail.wait_until_current(10)
     first = tail.frame()
     write(broker, topic, 0, [b"%d" % n for n in range(100)])
     wait_for(lambda: tail.frame().sequence == first.sequence + 100)
@@ -95,3 +96,69 @@ def test_added_partitions_are_read(broker: Broker, topic: str, tail: LiveTail) -
     broker.grow(topic, 3)
     write(broker, topic, 2, [b"new"])
     wait_for(lambda: any(record.partition == 2 for record in tail.frame().records))
+
+
+@pytest.fixture
+def readers(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> list[Reader]:
+    """The readers of records that the tail has begun, and a tail that rests half a second after the last viewer."""
+    begun: list[Reader] = []
+    make = broker.reader
+
+    def count(topic: str, starts: Mapping[int, int]) -> Reader:
+        begun.append(make(topic, starts))
+        return begun[-1]
+
+    monkeypatch.setattr(broker, "reader", count)
+    monkeypatch.setattr(live_tail, "_UNWATCHED_S", 0.5)
+    monkeypatch.setattr(live_tail, "_SIZES_LOOK_S", 0.0)
+    monkeypatch.setattr(live_tail, "_SIZES_EVERY_S", 3_600.0)
+    return begun
+
+
+def test_without_a_viewer_records_are_counted_and_not_read(
+    broker: Broker, topic: str, readers: list[Reader], tail: LiveTail
+) -> None:
+    """The counts are exact all the same; the first viewer gets the newest records."""
+    tail._mean_bytes = {0: 10.0, 1: 10.0}  # the sizes are known
+    wait_for(lambda: bool(tail.seconds))
+    write(broker, topic, 0, [b"%d" % n for n in range(1_000)])
+    wait_for(lambda: sum(sum(second.messages) for second in tail.seconds) == 1_000)
+    assert readers == []
+    assert not tail.is_reading
+    assert tail.wait_until_current(10)
+    assert [record.value for record in tail.frame(limit=10).records] == [b"%d" % n for n in range(990, 1_000)]
+    assert len(readers) == 1
+
+
+def test_what_came_while_nobody_looked_is_counted_as_left_out(
+    broker: Broker, topic: str, readers: list[Reader], tail: LiveTail
+) -> None:
+    """A viewer that comes back gets the newest, never the old rows beside them, and is told how many it has not seen."""
+    tail._mean_bytes = {0: 10.0, 1: 10.0}
+    write(broker, topic, 0, [b"%d" % n for n in range(100)])
+    assert tail.wait_until_current(10)
+    before = tail.frame()
+    wait_for(lambda: not tail.is_reading)
+    wait_for(lambda: not tail._records)
+    write(broker, topic, 0, [b"%d" % n for n in range(100, 1_000)])
+    assert tail.wait_until_current(10)
+    after = tail.frame(before.sequence)
+    assert [record.value for record in after.records] == [b"%d" % n for n in range(960, 1_000)]
+    assert len(after.records) + after.left_out == 900
+    assert tail.frame(after.sequence).left_out == 0
+    assert len(readers) == 2
+
+
+def test_sizes_are_known_without_a_viewer(broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records are looked at for a moment when messages come whose size nobody knows."""
+    monkeypatch.setattr(live_tail, "_SIZES_RETRY_S", 0.0)
+    broker.create(topic, 2, 1, KEPT)
+    tail = LiveTail(lambda: broker, topic)
+    wait_for(lambda: bool(tail.seconds) and not tail.is_reading)
+
+    def sized() -> bool:
+        write(broker, topic, 1, [b"x" * 95] * 10)
+        return any(second.bytes[1] == 100.0 * second.messages[1] > 0 for second in tail.seconds)
+
+    wait_for(sized)
+    tail.close()

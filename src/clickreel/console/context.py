@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,10 @@ from clickreel.stream.live_tail import LiveTail
 
 if TYPE_CHECKING:
     from clickreel.warehouse.client import Client
+
+
+# A topic that nobody has looked at for so long is no longer counted; the console's own always is.
+_TAIL_KEPT_S = 600.0
 
 
 @dataclass
@@ -38,6 +43,7 @@ class ConsoleContext:
     allow_writes: bool = True
     _tails: dict[str, LiveTail] = field(default_factory=dict)
     _histories: dict[str, IngestHistory] = field(default_factory=dict)
+    _asked_s: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _proof: LiveProof | None = None
     _ledger: LiveLedger | None = None
@@ -48,9 +54,14 @@ class ConsoleContext:
         return Cluster(self.profile)
 
     def tail(self, topic: str | None = None) -> LiveTail:
-        """The live tail of a topic, shared by all viewers."""
-        name = topic or self.topic
+        """The live tail of a topic, shared by all viewers; a page asks again whenever it looks."""
+        name, now_s = topic or self.topic, time.monotonic()
         with self._lock:
+            self._asked_s[name] = now_s
+            for other in [one for one in self._tails if now_s - self._asked_s[one] > _TAIL_KEPT_S]:
+                if other != self.topic:
+                    self._histories.pop(other).close()
+                    threading.Thread(target=self._tails.pop(other).close, daemon=True).start()
             if name not in self._tails:
                 self._tails[name] = LiveTail(self.broker, name)
                 self._histories[name] = IngestHistory(self._tails[name], self.home)
@@ -59,7 +70,8 @@ class ConsoleContext:
     def ingest_history(self, topic: str) -> IngestHistory:
         """What ingest said of itself while the topic has been tailed."""
         self.tail(topic)
-        return self._histories[topic]
+        with self._lock:
+            return self._histories[topic]
 
     def clickhouse(self) -> Client:
         """A ClickHouse client of this thread.

@@ -179,7 +179,7 @@ class _Dashboard:
         remember("minutes", self._minutes)
 
     async def _tick(self) -> None:
-        if self._reading:
+        if self._reading or self._state.is_hidden:
             return
         self._reading = True
         minutes, problem = self._minutes, ""

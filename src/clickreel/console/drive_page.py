@@ -135,7 +135,7 @@ class _Drive:
         await self._look()
 
     async def _look(self) -> None:
-        if not self._context.is_local:
+        if not self._context.is_local or self._state.is_hidden:
             return
         found = await run.io_bound(self._stack.status)
         if found is None:
@@ -167,6 +167,8 @@ class _Drive:
                 button(f"Outage of {_OUTAGE_S} s", away, props=f'aria-label="Outage of {one.name}"')
 
     def _tick(self) -> None:
+        if self._state.is_hidden:
+            return
         self._state.error(f"{self._tail.error}: trying again every second" if self._tail.error else "")
         fresh = [one for one in list(self._tail.seconds)[-300:] if one.at_ms > self._shown_ms]
         if fresh:

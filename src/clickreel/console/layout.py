@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
-from nicegui import ui
+from nicegui import events, ui
 
 from clickreel.console.context import ConsoleContext
 from clickreel.console.markup import tag
@@ -83,6 +83,7 @@ window.clickreel = {
   },
 };
 document.addEventListener("DOMContentLoaded", clickreel.paint);
+document.addEventListener("visibilitychange", () => window.emitEvent?.("visibility", document.hidden));
 addEventListener("resize", clickreel.showScreen);
 new MutationObserver(() => {
   if (document.body && document.body.classList.contains("body--dark") !== clickreel.dark()) clickreel.paint();
@@ -111,11 +112,13 @@ class PageState:
 
     Attributes:
         is_local_time: Whether the person at the browser asked for local time.
+        is_hidden: Whether the page is in a tab that nobody sees: it reads nothing then.
         error: Sets the banner: what is wrong, in words; empty when nothing is.
         zone_changed: Called with the wanted zone once the browser has told it.
     """
 
     is_local_time: bool = False
+    is_hidden: bool = False
     error: Callable[[str], None] = lambda _: None
     zone_changed: list[Callable[[bool], None]] = field(default_factory=list)
 
@@ -196,12 +199,17 @@ def _header(title: str, topic: str) -> PageState:
             banner.set_visibility(bool(text))
 
     async def ask_zone() -> None:
-        state.is_local_time = bool(await ui.run_javascript("clickreel.isLocal()", timeout=10))
+        told = await ui.run_javascript("[clickreel.isLocal(), document.hidden]", timeout=10)
+        state.is_local_time, state.is_hidden = bool(told[0]), bool(told[1])
         if state.is_local_time:
             zone.set_text("local time")
             for changed in state.zone_changed:
                 changed(True)
 
+    def note_visibility(event: events.GenericEventArguments) -> None:
+        state.is_hidden = bool(event.args)
+
+    ui.on("visibility", note_visibility)
     state.error = show_error
     ui.timer(0.05, ask_zone, once=True)
     return state

@@ -34,6 +34,7 @@ _FRAME_S = 0.25
 _FRAME_ROWS = 250
 # As many stand in the page itself, and are painted before the first frame comes.
 _FIRST_ROWS = 60
+_WAIT_S = 0.5
 # Frames that a browser has not said it has painted; more would only wait in memory. One that says nothing for so long has lost its answer.
 _FRAMES_IN_FLIGHT = 2
 _LOST_S = 5.0
@@ -53,8 +54,10 @@ def register(context: ConsoleContext) -> None:
     """Add the page."""
 
     @ui.page("/messages")
-    def messages(topic: str = "", start: str = "", where: str = "", hide: str = "", open: str = "") -> None:  # noqa: A002
+    async def messages(topic: str = "", start: str = "", where: str = "", hide: str = "", open: str = "") -> None:  # noqa: A002
         name = topic or context.topic
+        if not start:  # nothing is read while nobody looks: the first viewer waits for the newest messages for a moment
+            await run.io_bound(context.tail(name).wait_until_current, _WAIT_S)
         with page_frame(context, "/messages", topic=name) as state:
             _Messages(context, state, name, start=start, where=where, hide=hide, opened=open)
 
@@ -72,6 +75,7 @@ class _Messages:
         self._shown_ms = 0
         self._left_out = 0
         self._in_flight, self._sent_s = 0, 0.0
+        self._was_hidden = False
         self._strip = TimeChart(
             [ChartSeries("messages", "--series-1", "/s")],
             label="Messages a second of the last five minutes; drag to read from there",
@@ -223,12 +227,22 @@ class _Messages:
     # The stream
 
     def _tick(self) -> None:
+        if self._state.is_hidden and not self._paused:
+            self._was_hidden = True
+            return
+        self._tail = self._context.tail(self._topic)
         self._state.error(f"{self._tail.error}: trying again every second" if self._tail.error else "")
         seconds = [one for one in list(self._tail.seconds)[-_STRIP_S:] if one.at_ms > self._shown_ms]
         if seconds:
             self._shown_ms = seconds[-1].at_ms
             self._strip.push([(one.at_ms, sum(one.messages) / one.seconds) for one in seconds])
         if self._start:
+            return
+        if self._was_hidden:
+            self._sequence = None
+            if rows := self._next_rows(ROWS_MAX):
+                self._was_hidden = False
+                self._table.set(rows)  # beside the rows from before there would be a hole
             return
         if self._in_flight >= _FRAMES_IN_FLIGHT and time.monotonic() - self._sent_s < _LOST_S:
             return  # a browser that is busy gets the newest rows later, and what it missed is counted
@@ -244,7 +258,8 @@ class _Messages:
     def _next_rows(self, limit: int) -> list[dict[str, Any]]:
         """The newest rows that have not been sent."""
         frame = self._tail.frame(self._sequence, limit=limit)
-        self._sequence = frame.sequence
+        # As long as there is none, the next frame is a first one: what came before it was not left out.
+        self._sequence = frame.sequence if frame.records or self._sequence is not None else None
         self._left_out += frame.left_out
         return [message_row(record) for record in frame.records if self._wants(record)]
 

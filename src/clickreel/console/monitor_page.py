@@ -93,8 +93,12 @@ class _Monitor:
         self._latency.set([_latency_point(one) for one in landed])
 
     def _tick(self) -> None:
+        if self._state.is_hidden:
+            return
+        self._tail, self._ingest = self._context.tail(self._topic), self._context.ingest_history(self._topic)
+        self._tail.watch()  # bytes a second are measured of the records
         self._state.error(f"{self._tail.error}: trying again every second" if self._tail.error else "")
-        fresh = [one for one in list(self._tail.seconds)[-60:] if one.at_ms > self._shown_ms]
+        fresh = [one for one in list(self._tail.seconds) if one.at_ms > self._shown_ms]
         if not fresh:
             return
         self._shown_ms = fresh[-1].at_ms
@@ -102,7 +106,7 @@ class _Monitor:
         self._bytes.push([_bytes_point(one) for one in fresh])
         status = read_status(self._context.home, self._topic) or {}
         nexts = {int(one["partition"]): int(one["next"]) for one in status.get("partitions", ())}
-        if landed := [one for one in list(self._ingest.seconds)[-60:] if one.at_ms > self._landed_ms]:
+        if landed := [one for one in list(self._ingest.seconds) if one.at_ms > self._landed_ms]:
             self._landed_ms = landed[-1].at_ms
             self._behind.push([_behind_point(one) for one in landed])
             self._latency.push([_latency_point(one) for one in landed])

@@ -126,6 +126,8 @@ class _Overview:
         self._show_inside(read_status(self._context.home, self._context.topic) or {})
 
     async def _tick(self) -> None:
+        if self._state.is_hidden:
+            return
         proof = self._context.proof()
         proof.watch()
         is_good = proof.report is not None and proof.report.ok

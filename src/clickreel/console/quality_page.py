@@ -64,6 +64,8 @@ class _Quality:
         ui.timer(0.05, self._load, once=True)
 
     def _tick(self) -> None:
+        if self._state.is_hidden:
+            return
         proof = self._context.proof()
         proof.watch()
         self._verdict.set_text(printable(proof.summary()))

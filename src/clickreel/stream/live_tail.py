@@ -1,7 +1,7 @@
 """The newest records of a topic as they come, for any number of viewers, in bounded memory and with exact counts.
 
-Counts come from the partitions' ends and are exact at any rate. Records are read as long as one reader keeps up comfortably; above that
-the tail jumps ahead, and says how many it left out.
+Counts come from the partitions' ends and are exact at any rate. Records are read while somebody looks at them, and as long as one reader
+keeps up comfortably; above that the tail jumps ahead, and says how many it left out.
 """
 
 from __future__ import annotations
@@ -26,6 +26,12 @@ _SAMPLE_RECORDS = 40
 # An hour of seconds.
 _SECONDS_KEPT = 3_600
 _RETRY_S = 1.0
+# Nobody has asked for records for so long: none are read. A page that lost its connection for some seconds finds them still.
+_UNWATCHED_S = 15.0
+# Without a viewer, the size of a record is looked at anew so often, for so long: bytes are counts times sizes.
+_SIZES_EVERY_S = 60.0
+_SIZES_RETRY_S = 2.0
+_SIZES_LOOK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +86,8 @@ class _Sizes:
 class LiveTail:
     """The tail of one topic, read by a thread of its own until :meth:`close`.
 
-    Safe to be asked from any thread. When Kafka goes away :attr:`error` says so in words and the tail tries again every second, from where
-    it was.
+    Safe to be asked from any thread. It counts all the time; it reads records while somebody asks for them, and for moments in between to
+    know their sizes. When Kafka goes away :attr:`error` says so in words and the tail tries again every second, from where it was.
 
     Args:
         connect: Makes a broker; called again after an error.
@@ -103,21 +109,48 @@ class LiveTail:
         self._next: dict[int, int] = {}
         self._sizes = _Sizes()
         self._mean_bytes: dict[int, float] = {}
+        self._goals: dict[int, int] = {}  # the ends of the partitions when reading began
+        self._has_rested = False
+        self._sized_s = time.monotonic()
+        self._read_until_s = time.monotonic() + _SIZES_LOOK_S
+        self._wanted = threading.Event()  # ends the rest of a second in which nothing is read
+        self._is_current = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"tail-{topic}", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Stop reading."""
         self._stop.set()
+        self._wanted.set()
         self._thread.join(5)
 
+    def watch(self) -> None:
+        """Say that somebody looks at the records: they are read for the next 15 s at least."""
+        self._read_until_s = max(self._read_until_s, time.monotonic() + _UNWATCHED_S)
+        self._wanted.set()
+
+    def wait_until_current(self, timeout_s: float) -> bool:
+        """Wait until the newest records are read, which they are at once when somebody looks already; returns whether they are.
+
+        Args:
+            timeout_s: Wait so long at most.
+        """
+        self.watch()
+        return self._is_current.wait(timeout_s)
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether records are read, because somebody looks or their sizes are wanted."""
+        return time.monotonic() < self._read_until_s
+
     def frame(self, after: int | None = None, *, limit: int = 1_000) -> TailFrame:
-        """The records since a frame before.
+        """The records since a frame before; counts as :meth:`watch`.
 
         Args:
             after: The sequence of that frame; None for the newest records there are.
             limit: The newest so many; what is older counts as left out.
         """
+        self.watch()
         with self._lock:
             kept = len(self._records)
             wanted = kept if after is None else min(kept, self._sequence - after)
@@ -152,29 +185,60 @@ class LiveTail:
                     broker.close()
 
     def _follow(self, broker: Broker) -> None:
-        bounds = broker.bounds(self.topic)
-        starts = {
-            p: min(max(self._next.get(p, bound.high - _SAMPLE_RECORDS), bound.low), bound.high)
-            for p, bound in enumerate(bounds)
-        }
-        reader = broker.reader(self.topic, starts)
-        self._next = starts
+        before = broker.bounds(self.topic)
         self.error = ""
-        second_s, before = time.monotonic(), bounds
+        reader, second_s = None, time.monotonic()
         try:
             while not self._stop.is_set():
-                taken = self._read_frame(reader)
+                taken = 0
+                if self.is_reading:
+                    reader = reader or self._begin(broker)
+                    taken = self._read_frame(reader)
+                else:
+                    self._rest(reader, second_s + 1)
+                    reader = None
                 now_s = time.monotonic()
                 if now_s - second_s >= 1:
                     bounds = broker.bounds(self.topic)
                     self._end_second(before, bounds, now_s - second_s)
+                    is_grown = len(bounds) > len(before)
                     second_s, before = now_s, bounds
-                    if len(bounds) > len(starts):
+                    if is_grown:
                         return  # partitions were added: begin anew with all of them
-                if taken >= _FRAME_RECORDS_MAX:
+                if reader is not None and taken >= _FRAME_RECORDS_MAX:
                     self._jump(reader, broker.bounds(self.topic))
         finally:
+            self._is_current.clear()
+            if reader is not None:
+                reader.close()
+
+    def _begin(self, broker: Broker) -> Reader:
+        """A reader from where the last one was; behind a rest, near the end of the partitions that have gone on since."""
+        bounds = broker.bounds(self.topic)
+        starts = {}
+        for p, bound in enumerate(bounds):
+            newest = bound.high - _SAMPLE_RECORDS
+            start = self._next.get(p, newest)
+            starts[p] = min(max(start, newest if self._has_rested else start, bound.low), bound.high)
+        left_out = sum(max(0, starts.get(p, offset) - offset) for p, offset in self._next.items())
+        reader = broker.reader(self.topic, starts)
+        with self._lock:
+            self._next, self._has_rested = starts, False
+            if left_out:
+                self._gaps.append((self._sequence + 1, left_out))
+        self._goals = {p: bound.high for p, bound in enumerate(bounds)}
+        return reader
+
+    def _rest(self, reader: Reader | None, until_s: float) -> None:
+        """Read nothing for the rest of a second, or until somebody looks."""
+        if reader is not None:
+            self._is_current.clear()
             reader.close()
+            with self._lock:
+                self._has_rested = True
+                self._records.clear()  # the next viewer's rows must not stand beside those of an hour ago
+        self._wanted.wait(max(0.0, until_s - time.monotonic()))
+        self._wanted.clear()
 
     def _read_frame(self, reader: Reader) -> int:
         """Read for a frame; returns how many records came."""
@@ -193,6 +257,10 @@ class LiveTail:
                     self._sizes.add(record)
                 self._sequence += len(records)
             self._stop.wait(min(_GATHER_S, max(0.0, until_s - time.monotonic())))
+        if not self._is_current.is_set() and all(
+            self._next[p] >= goal or p in reader.ended for p, goal in self._goals.items()
+        ):
+            self._is_current.set()
         if taken >= _FRAME_RECORDS_MAX:
             self._stop.wait(max(0.0, until_s - time.monotonic()))
         return taken
@@ -215,6 +283,8 @@ class LiveTail:
     def _end_second(self, before: list[Bounds], bounds: list[Bounds], seconds: float) -> None:
         for p, count in self._sizes.records.items():
             self._mean_bytes[p] = self._sizes.bytes[p] / count
+        if self._sizes.records:
+            self._sized_s = time.monotonic()
         self._sizes = _Sizes()
         messages = [bound.high - (before[p].high if p < len(before) else bound.low) for p, bound in enumerate(bounds)]
         self.seconds.append(
@@ -227,3 +297,8 @@ class LiveTail:
                 [bound.low for bound in bounds],
             )
         )
+        is_unknown = any(count and p not in self._mean_bytes for p, count in enumerate(messages))
+        age_s = time.monotonic() - self._sized_s
+        if any(messages) and age_s > (_SIZES_RETRY_S if is_unknown else _SIZES_EVERY_S):
+            self._sized_s = time.monotonic()
+            self._read_until_s = max(self._read_until_s, self._sized_s + _SIZES_LOOK_S)
