@@ -8,12 +8,15 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clickreel.local.home import Home
 from clickreel.local.stack import Stack
 from tests.clickhouse.process import ClickHouse, running
+from tests.distribution import LongestFirst, expected_seconds
+from tests.warehouse.migrated import MigratedDatabase
 
 # The developer's own stack must be out of reach of every test, those that start processes included.
 os.environ.pop("CLICKREEL_PROFILE", None)
@@ -23,6 +26,17 @@ os.environ["CLICKREEL_LOCAL_PAST"] = "now"
 # A shell ignores Ctrl-C for what it starts in the background, and every process that a test starts would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LongestFirst | None:
+    """Share the tests out by `tests.distribution`."""
+    return LongestFirst(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes longest begins first where several processes share the tests; in one process the order is that of the files."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: -expected_seconds(item.nodeid))
 
 
 @dataclass(frozen=True)
@@ -81,3 +95,9 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]
     """A real ClickHouse engine behind its HTTP interface (`url`, `port`), started at first use; use a database of your own."""
     with running(tmp_path_factory.mktemp("clickhouse") / "data") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def migrated(clickhouse: ClickHouse) -> MigratedDatabase:
+    """A migrated database of that engine, from which a test's own is copied."""
+    return MigratedDatabase(clickhouse)

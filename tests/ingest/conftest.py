@@ -10,9 +10,9 @@ import pytest
 from clickreel.profile import Profile
 from clickreel.stream.memory import MemoryBroker
 from clickreel.warehouse.client import Client, connect
-from clickreel.warehouse.migrate import migrate
 from tests.clickhouse.process import ClickHouse
 from tests.ingest.messages import Topic
+from tests.warehouse.migrated import MigratedDatabase
 
 
 @pytest.fixture
@@ -26,10 +26,10 @@ def profile(clickhouse: ClickHouse) -> Profile:
 
 
 @pytest.fixture
-def client(profile: Profile) -> Iterator[Client]:
+def client(profile: Profile, migrated: MigratedDatabase) -> Iterator[Client]:
     """A client of a migrated database."""
     client = connect(profile, create=True)
-    migrate(client)
+    migrated.copy_into(client)
     yield client
     client.command(f"DROP DATABASE {client.database}")
     client.close()

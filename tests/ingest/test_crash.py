@@ -19,10 +19,10 @@ from clickreel.ingest.settings import IngestSettings
 from clickreel.profile import Profile
 from clickreel.stream.cluster import Cluster
 from clickreel.warehouse.client import Client, connect
-from clickreel.warehouse.migrate import migrate
 from tests.clickhouse.process import ClickHouse
 from tests.conftest import Kafka
 from tests.ingest.messages import message, offsets
+from tests.warehouse.migrated import MigratedDatabase
 from tests.warehouse.projections import check_projections
 
 PARTITIONS = 3
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.stack
 class Stage:
     """A topic with messages, a database, and the file that names both."""
 
-    def __init__(self, kafka: Kafka, clickhouse: ClickHouse, folder: Path) -> None:
+    def __init__(self, kafka: Kafka, clickhouse: ClickHouse, migrated: MigratedDatabase, folder: Path) -> None:
         name = f"crash_{uuid.uuid4().hex[:10]}"
         self.topic, self.folder = name, folder
         self.profile = Profile(
@@ -46,7 +46,7 @@ class Stage:
         )
         Cluster(self.profile).create(name, PARTITIONS, 1, {})
         self.client: Client = connect(self.profile, create=True)
-        migrate(self.client)
+        migrated.copy_into(self.client)
         self.sent = self.copies = 0
 
     def send(self, count: int) -> None:
@@ -95,9 +95,9 @@ class Stage:
 
 
 @pytest.fixture
-def stage(kafka: Kafka, clickhouse: ClickHouse, tmp_path: Path) -> Stage:
+def stage(kafka: Kafka, clickhouse: ClickHouse, migrated: MigratedDatabase, tmp_path: Path) -> Stage:
     """A stage with messages."""
-    stage = Stage(kafka, clickhouse, tmp_path)
+    stage = Stage(kafka, clickhouse, migrated, tmp_path)
     stage.send(ROWS)
     return stage
 

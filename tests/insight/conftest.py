@@ -12,9 +12,9 @@ from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from clickreel.warehouse import film_dimension as films
 from clickreel.warehouse.client import Client, connect
-from clickreel.warehouse.migrate import migrate
 from tests.clickhouse.process import ClickHouse
 from tests.insight.landing import DAY_MS, land
+from tests.warehouse.migrated import MigratedDatabase
 
 # A Monday noon, far from now: no answer may depend on the clock.
 END_MS = 20_000 * DAY_MS + DAY_MS // 2
@@ -40,13 +40,13 @@ def _database(clickhouse: ClickHouse) -> Profile:
 
 
 @pytest.fixture(scope="session")
-def landed(clickhouse: ClickHouse) -> Iterator[Landed]:
+def landed(clickhouse: ClickHouse, migrated: MigratedDatabase) -> Iterator[Landed]:
     """Sixteen days of 800 people and 200 films, for reading only."""
     world = World(WorldSettings(users=800, films=200, seed=5))
     events = world.events(END_MS - DAYS * DAY_MS, END_MS)
     profile = _database(clickhouse)
     client = connect(profile, create=True)
-    migrate(client)
+    migrated.copy_into(client)
     films.load(client, world.catalogue)
     land(client, events)
     yield Landed(client, profile, world, events)
@@ -54,10 +54,10 @@ def landed(clickhouse: ClickHouse) -> Iterator[Landed]:
 
 
 @pytest.fixture
-def empty(clickhouse: ClickHouse) -> Iterator[Client]:
+def empty(clickhouse: ClickHouse, migrated: MigratedDatabase) -> Iterator[Client]:
     """A migrated database without rows."""
     client = connect(_database(clickhouse), create=True)
-    migrate(client)
+    migrated.copy_into(client)
     yield client
     client.command(f"DROP DATABASE {client.database}")
     client.close()

@@ -52,12 +52,12 @@ def test_the_three_forms_hold_the_same_events(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_the_file_is_the_same_for_several_workers(tmp_path: Path) -> None:
-    """With a count that ends inside a block, and flaws."""
+    """With a count that ends inside the second block (a day of 18,000 events is one), and flaws."""
     sums = set()
     for workers in ("1", "2"):
         out = tmp_path / f"w{workers}.jsonl"
         subprocess.run(
-            [sys.executable, "-m", "clickreel", "simulate", "--out", str(out), "--users", "20000", "--count", "200000",
+            [sys.executable, "-m", "clickreel", "simulate", "--out", str(out), "--users", "2000", "--count", "30000",
              "--flaws", "late=1%,malformed=1%", "--workers", workers],
             check=True, capture_output=True, env=os.environ,
         )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from clickreel.warehouse import film_dimension as films
 from clickreel.warehouse import migrate
 from clickreel.warehouse.client import Client, connect
 from tests.ingest.messages import Topic, land, message
+from tests.warehouse.migrated import MigratedDatabase
 
 # SHA-256 of every migration that was released, to be extended and never changed.
 RELEASED: dict[int, str] = {}
@@ -35,6 +37,27 @@ def test_a_database_without_tables_is_told_what_to_do(empty: Client) -> None:
     with pytest.raises(ClickreelError, match="lacks 0001_landing") as caught:
         migrate.check(empty)
     assert caught.value.hint == "clickreel warehouse migrate"
+
+
+def test_a_copy_of_a_migrated_database_is_what_the_migrations_make(
+    empty: Client, profile: Profile, migrated: MigratedDatabase
+) -> None:
+    """Most tests use a copy; each table, view, column and projection is the same."""
+    migrate.migrate(empty)
+    copy = connect(replace(profile, clickhouse_database=f"{empty.database}_copy"), create=True)
+    migrated.copy_into(copy)
+
+    def objects(database: Client) -> list[tuple[str, ...]]:
+        query = (
+            "SELECT name, engine, replaceAll(create_table_query, currentDatabase(), 'X') FROM system.tables "
+            "WHERE database = currentDatabase() ORDER BY name"
+        )
+        records = f"SELECT version, name, checksum FROM {migrate.RECORDS} ORDER BY version"
+        return database.rows(query) + database.rows(records)
+
+    assert objects(copy) == objects(empty)
+    copy.command(f"DROP DATABASE {copy.database}")
+    copy.close()
 
 
 def test_an_edited_migration_is_refused(client: Client) -> None:
