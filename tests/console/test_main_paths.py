@@ -187,7 +187,7 @@ def test_a_dead_letter_is_shown_with_its_reason_and_its_message(console: Console
     wait_for(page, f"run {console.run}, ")  # the ledger, made again from the seed
     while not page.locator("text=/^partition 0, offset/").count():
         assert time.monotonic() < deadline
-        page.get_by_role("button", name="Look again").click()
+        page.get_by_role("button", name="Refresh").click()
         page.wait_for_timeout(500)
     page.locator("a.link.mono[href*=open]").first.click()
     wait_for(page, "✗ breaks the contract")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from clickreel.console import messages_page
 from tests.console.conftest import Console, wait_for
 from tests.sample_event import SAMPLE_EVENT
 
@@ -145,3 +146,29 @@ def test_a_tab_that_nobody_sees_reads_nothing_and_comes_back_with_the_newest(con
     page.evaluate(HIDE, True)
     console.write(*(event(film_id=990005200 + number) for number in range(20)))
     page.wait_for_selector("button:has-text('+20 new')")
+
+
+def test_a_search_says_where_it_stopped_and_goes_on_when_asked(
+    console: Console, page: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left out without a word; the rows that were found stay."""
+    monkeypatch.setattr(messages_page, "_SEARCHED_MAX", 100)
+    console.write(event(film_id=990006001))
+    page.goto(f"{console.address}messages?start=earliest&where=film_id == 990006001")
+    said = page.wait_for_selector("text=/0 messages of [0-9,]+ searched from oldest.*; [0-9,]+ are not searched yet/")
+    assert "990006001" not in page.inner_text(".mt-table")
+    page.get_by_role("button", name="Search on").click()
+    page.wait_for_selector(".mt-table tbody tr:has-text('990006001')")
+    page.wait_for_function("said => !said.textContent.includes('not searched')", arg=said)
+    assert said.inner_text().startswith("1 message of ")
+    assert not page.get_by_role("button", name="Search on").is_visible()
+
+
+def test_a_page_that_is_full_is_turned(console: Console, page: Any) -> None:
+    """The oldest 500 first, then the next ones, each message once."""
+    console.write(*(event(film_id=990007000 + number) for number in range(600)))
+    page.goto(f"{console.address}messages?start=earliest&where=film_id >= 990007000 and film_id < 990007600")
+    page.wait_for_selector("text=/500 messages of/")
+    page.get_by_role("button", name="Next 500").click()
+    page.wait_for_selector("text=/100 messages of/")
+    assert "990007599" in page.inner_text(".mt-table")

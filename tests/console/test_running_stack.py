@@ -164,7 +164,7 @@ def test_flink_streams_rows_until_it_is_stopped(address: str, page: Any) -> None
         arg=page.inner_text("body").split("running; ")[1].split(" ")[0],
     )
     assert fastest_stop_ms(page, run_until_rows_come) < 1_000
-    page.get_by_role("button", name="Look again").click()
+    page.get_by_role("button", name="Refresh").click()
     seen(page, "/STOPPED/")
     assert "SELECT event_id, event_type FROM dvd_clicks" in page.locator(".tbl").last.inner_text()
 

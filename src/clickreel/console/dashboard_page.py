@@ -28,7 +28,7 @@ from clickreel.insight.funnel import Funnel, funnel
 from clickreel.insight.queries import text
 from clickreel.insight.recommend import Recommendation
 from clickreel.insight.window import Window, window
-from clickreel.timespec import format_instant
+from clickreel.timespec import format_duration, format_instant
 from clickreel.warehouse.client import Client
 
 _REFRESH_S = 2.0
@@ -201,7 +201,7 @@ class _Dashboard:
     def _show_activity(self, found: Activity) -> None:
         span, total, now = found.window, found.total, found.now
         self._said.set_text(
-            f"{format_instant(span.begin_ms)} to {format_instant(span.end_ms)} UTC, every {_REFRESH_S:g} s"
+            f"{format_instant(span.begin_ms)[:19]} to {format_instant(span.end_ms)[:19]} UTC, refreshed every {_REFRESH_S:g} s"
         )
         if span.end_ms - self._linked_ms > _LINKED_MS:
             self._linked_ms = span.end_ms
@@ -217,7 +217,7 @@ class _Dashboard:
             (f"{total.sessions:,}", f"{found.sessions.under_way:,} under way"),
             (f"{total.events:,}", f"{total.events / max(1, span.length_ms) * 60_000:,.0f} a minute"),
             (
-                NOTHING if median is None else f"{median / 60:,.1f} min",
+                NOTHING if median is None else format_duration(1000 * median),
                 f"{found.sessions.events_mean or 0:,.1f} events a session",
             ),
         )
@@ -260,7 +260,7 @@ class _Dashboard:
                 ("median", one.duration_s_p50),
                 ("95 of 100 are under", one.duration_s_p95),
             )
-            bars = [(name, at or 0, NOTHING if at is None else f"{at / 60:,.1f} min") for name, at in figures]
+            bars = [(name, at or 0, NOTHING if at is None else format_duration(1000 * at)) for name, at in figures]
             self._put("Session lengths", bars)
 
     def _show_week(self, found: charts.ChartAnswer[charts.HourOfWeek]) -> None:
@@ -271,9 +271,9 @@ class _Dashboard:
         films = tuple((one.film_id, one.title, _trend_reason(one)) for one in found.films)
         self._redraw("trending", films, lambda: _draw_posters(self._trending, films))
         self._trend_note.set_text(
-            f"judged against {found.baseline_h:,.0f} h before; {sum(one.trending for one in found.films):,} trend"
+            f"compared with the {found.baseline_h:,.0f} h before; {sum(one.trending for one in found.films):,} of these trend"
             if found.ready
-            else f"opened most: a verdict needs more than the {found.baseline_h:,.1f} h there are before the window"
+            else "These films were opened most. Which of them trend is said once there are enough hours before this stretch to compare with."
         )
 
     def _bars(self, title: str, bars: list[tuple[str, int]]) -> None:

@@ -156,15 +156,18 @@ class _Drive:
             good = one.state == "running"
             ui.label(f"{'✓' if good else '·'} {one.state}").classes("badge badge-good" if good else "badge badge-warn")
             ui.label(printable(one.reason)).classes("note")
-            ui.element("div").classes("spacer")
             if not self._may_act:
                 return
-            if one.state in {"stopped", "failed"}:
-                button("Start", partial(self._act, "start", one.name), props=f'aria-label="Start {one.name}"')
-            else:
-                button("Stop", partial(self._act, "stop", one.name), props=f'aria-label="Stop {one.name}"')
-                away = partial(self._outage, one.name)
-                button(f"Outage of {_OUTAGE_S} s", away, props=f'aria-label="Outage of {one.name}"')
+            with ui.element("div").classes("row-of"):
+                self._show_acts(one)
+
+    def _show_acts(self, one: ServiceStatus) -> None:
+        if one.state in {"stopped", "failed"}:
+            button("Start", partial(self._act, "start", one.name), props=f'aria-label="Start {one.name}"')
+        else:
+            button("Stop", partial(self._act, "stop", one.name), props=f'aria-label="Stop {one.name}"')
+            away = partial(self._outage, one.name)
+            button(f"Outage of {_OUTAGE_S} s", away, props=f'aria-label="Outage of {one.name}"')
 
     def _tick(self) -> None:
         if self._state.is_hidden:

@@ -159,10 +159,12 @@ class _Lookup:
                 )
         if self._kind == "event" and found.events:
             self._show_hops(found.events[0])
-            _show_events("Its session on a time line", found.session, highlight=self._given)
+            _show_events("Its session on a time line", found.session, same="session", highlight=self._given)
         elif found.events:
             beyond = f", the newest {_EVENTS_MAX} shown" if found.total > _EVENTS_MAX else ""
-            _show_events(f"{self._kind} {shown}: {quantity(found.total, 'event')}{beyond}", found.events)
+            title = found.events[0].title if self._kind == "film" else ""
+            name = f"{printable(title)} (film {shown})" if title else f"{self._kind} {shown}"
+            _show_events(f"{name}: {quantity(found.total, 'event')}{beyond}", found.events, same=self._kind)
         for partition, offset, reason in found.dead:
             with card("A dead letter names it"):
                 link(
@@ -201,20 +203,32 @@ class _Lookup:
             link("Open the message", f"/messages?open={event.partition}:{event.offset}")
 
 
-def _show_events(title: str, events: tuple[_Event, ...], *, highlight: str = "") -> None:
-    with card(title), ui.element("ol").classes("timeline"):
-        for event in events:
-            with ui.element("li") as item:
-                if event.event_id == highlight:
-                    item.classes("timeline-here").props('aria-current="true"')
-                ui.label(format_instant(event.ts_ms)).classes("mono")
-                ui.label(event.event_type).classes("badge")
-                link(printable(event.title) or f"film {event.film_id}", f"/id?q={event.film_id}", classes="link")
-                for text in (f"u_{event.user}", f"s_{event.session}"):
-                    link(text, f"/id?{urlencode({'q': text})}", classes="link mono")
-                link(
-                    "event",
-                    f"/id?{urlencode({'q': event.event_id})}",
-                    classes="link mono",
-                    props=f'title="{event.event_id}"',
-                )
+def _show_events(title: str, events: tuple[_Event, ...], *, same: Kind, highlight: str = "") -> None:
+    """Events below each other.
+
+    Args:
+        title: What they are.
+        events: The events.
+        same: What is the same in all of them, and so not shown with each.
+        highlight: The id of the one that was asked for.
+    """
+    with card(title):
+        ui.label("times in UTC").classes("note")
+        with ui.element("ol").classes("timeline"):
+            for event in events:
+                with ui.element("li") as item:
+                    if event.event_id == highlight:
+                        item.classes("timeline-here").props('aria-current="true"')
+                    _show_event(event, same)
+
+
+def _show_event(event: _Event, same: Kind) -> None:
+    ui.label(format_instant(event.ts_ms)).classes("mono")
+    ui.label(event.event_type).classes("badge")
+    if same != "film":
+        link(printable(event.title) or f"film {event.film_id}", f"/id?q={event.film_id}", classes="link")
+    for kind, text in (("user", f"u_{event.user}"), ("session", f"s_{event.session}")):
+        if kind != same:
+            link(text, f"/id?{urlencode({'q': text})}", classes="link mono")
+    ui.label(f"{event.page}, {event.device}").classes("note")
+    link("whole life", f"/id?{urlencode({'q': event.event_id})}", classes="link", props=f'title="{event.event_id}"')

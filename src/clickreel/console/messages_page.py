@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,7 +18,7 @@ from clickreel.console.components.time_chart import ChartSeries, TimeChart
 from clickreel.console.context import ConsoleContext
 from clickreel.console.layout import PageState, page_frame
 from clickreel.console.lookup_page import id_kind
-from clickreel.console.markup import button, link, remember, set_value, tag
+from clickreel.console.markup import button, explain, link, remember, set_value, tag
 from clickreel.console.message_rows import framing_name, message_row
 from clickreel.console.produce_form import ProduceForm
 from clickreel.contract import schema
@@ -26,7 +29,7 @@ from clickreel.foreign_text import printable
 from clickreel.quantities import quantity
 from clickreel.stream.filter_expression import Predicate, compile_filter
 from clickreel.stream.record_batch import Record
-from clickreel.stream.record_view import RecordView, read_records, start_offsets
+from clickreel.stream.record_view import RecordSearch, RecordView, read_records, search_records, start_offsets
 from clickreel.timespec import format_instant
 
 # At most four frames a second, and as many rows in one as can be read in 1,000 a second.
@@ -34,6 +37,8 @@ _FRAME_S = 0.25
 _FRAME_ROWS = 250
 # As many stand in the page itself, and are painted before the first frame comes.
 _FIRST_ROWS = 60
+# As many as the tail holds.
+_TAIL_RECORDS = 5_000
 _WAIT_S = 0.5
 # Frames that a browser has not said it has painted; more would only wait in memory. One that says nothing for so long has lost its answer.
 _FRAMES_IN_FLIGHT = 2
@@ -46,8 +51,8 @@ _NUMBERS = [
     if rules.get("type") in {"integer", "number"}
 ]
 _STARTS = {"": "live", "-100": "newest 100", "earliest": "oldest", "-5m": "5 minutes ago"}
-# A filter that nothing passes must not read a topic of millions for ever.
-_SCANNED_MAX = 200_000
+# A filter that nothing passes must not read a topic of millions for ever: after so many somebody says whether it goes on.
+_SEARCHED_MAX = 200_000
 
 
 def register(context: ConsoleContext) -> None:
@@ -76,6 +81,10 @@ class _Messages:
         self._left_out = 0
         self._in_flight, self._sent_s = 0, 0.0
         self._was_hidden = False
+        self._found: list[Record] = []
+        self._searched, self._search_number, self._is_searching = 0, 0, False
+        self._ends: dict[int, int] = {}
+        self._next: dict[int, int] = {}
         self._strip = TimeChart(
             [ChartSeries("messages", "--series-1", "/s")],
             label="Messages a second of the last five minutes; drag to read from there",
@@ -86,7 +95,10 @@ class _Messages:
         )
         self._strip.on("select", self._seek)
         self._controls(where)
-        self._said = ui.label("").classes("note").props('aria-live="polite"')
+        with ui.element("div").classes("row-of"):
+            self._said = ui.label("").classes("note").props('aria-live="polite"')
+            self._more = button("Search on", self._search_on, classes="btn btn-small")
+        self._more.set_visibility(False)
         first = [] if start else self._next_rows(_FIRST_ROWS)
         self._table = MessageTable(
             FIELDS, numeric=_NUMBERS, label=f"Messages of {topic}", empty=self._no_message(), first=first
@@ -198,6 +210,8 @@ class _Messages:
         self._sequence = None
         self._left_out = 0
         self._table.explain_empty(self._no_message())
+        self._search_number += 1
+        self._more.set_visibility(False)
         self._table.set([])
         if self._start:
             await self._load()
@@ -253,62 +267,103 @@ class _Messages:
         if seconds and not self._paused:
             rate = self._tail.rate_per_s()
             sampled = f"; {self._left_out:,} not shown: the page keeps up with 1,000 a second" if self._left_out else ""
-            self._said.set_text(f"{rate:,.0f} messages/s, the newest {ROWS_MAX} are shown{sampled}")
+            which = "new ones that pass the filter" if self._filter else f"the newest {ROWS_MAX}"
+            self._said.set_text(f"{rate:,.0f} messages/s, {which} are shown{sampled}")
 
     def _next_rows(self, limit: int) -> list[dict[str, Any]]:
         """The newest rows that have not been sent."""
-        frame = self._tail.frame(self._sequence, limit=limit)
+        # A filter that little passes is first asked of all that the tail holds.
+        is_first = self._sequence is None and self._filter is not None
+        frame = self._tail.frame(self._sequence, limit=_TAIL_RECORDS if is_first else limit)
         # As long as there is none, the next frame is a first one: what came before it was not left out.
         self._sequence = frame.sequence if frame.records or self._sequence is not None else None
         self._left_out += frame.left_out
-        return [message_row(record) for record in frame.records if self._wants(record)]
-
-    def _wants(self, record: Record) -> bool:
-        return self._filter is None or bool(self._filter(RecordView(record)))
+        wanted = [record for record in frame.records if _wants(self._filter, record)]
+        return [message_row(record) for record in wanted[-limit:]]
 
     def _no_message(self) -> str:
         if self._start:
             return "reading …"
+        if self._filter is not None:
+            return "No new message has passed the filter yet. To search those that are there, read from oldest or from a time."
         return f"No message yet. Start a stream with: clickreel produce --topic {self._topic}"
 
     async def _load(self) -> None:
+        """Show the first messages from the start on that pass the filter."""
         self._said.set_text("reading …")
+        self._search_number += 1
+        self._found = []
         try:
-            found = await run.io_bound(self._read)
+            ranges = await run.io_bound(self._ranges)
         except ClickreelError as exc:
-            self._said.set_text(
-                f"{printable(exc.message)} ({printable(exc.hint)})" if exc.hint else printable(exc.message)
-            )
+            self._said.set_text(explain(exc))
             return
-        rows, scanned = found or ([], 0)
-        self._table.explain_empty("Nothing from there on passes the filter." if scanned else "Nothing is there yet.")
-        self._table.set(rows)
-        looked = f" of {scanned:,} read" if scanned > len(rows) else ""
-        self._said.set_text(
-            f"{quantity(len(rows), 'message')}{looked} from {printable(self._shown_start())}, newest first"
+        if ranges is not None:
+            self._searched, self._ends = 0, {p: end for p, (_, end) in ranges.items()}
+            await self._search({p: start for p, (start, _) in ranges.items()}, self._search_number)
+
+    async def _search(self, begin: dict[int, int], number: int) -> bool:
+        """One part of the search; returns whether there is more of it, for this page and this filter."""
+        wanted, limit = partial(_wants, self._filter), ROWS_MAX - len(self._found)
+        ranges = {p: (start, self._ends[p]) for p, start in begin.items()}
+        try:
+            part = await run.io_bound(_search, self._context, self._topic, ranges, wanted, limit)
+        except ClickreelError as exc:
+            self._said.set_text(explain(exc))
+            return False
+        if part is None or number != self._search_number or self._table.is_deleted:
+            return False
+        self._found += part.records
+        self._searched += part.searched
+        self._next = part.next_offsets
+        self._table.explain_empty(
+            "Nothing from there on passes the filter." if self._searched else "Nothing is there yet."
         )
+        self._table.set([message_row(record) for record in self._found])
+        self._said.set_text(self._search_text(part))
+        self._more.set_visibility(part.left > 0)
+        self._more.set_text(f"Next {ROWS_MAX}" if len(self._found) >= ROWS_MAX else "Search on")
+        return part.left > 0 and len(self._found) < ROWS_MAX
+
+    def _search_text(self, part: RecordSearch) -> str:
+        found, start = quantity(len(self._found), "message"), printable(self._shown_start())
+        searched = f" of {self._searched:,} searched" if self._filter else ""
+        last = f", up to {format_instant(part.records[-1].timestamp_ms)} UTC" if part.left and part.records else ""
+        left = f"; {part.left:,} are not searched yet" if self._filter else f"; {part.left:,} follow"
+        return f"{found}{searched} from {start}{last}, newest first{left if part.left else ''}"
+
+    async def _search_on(self) -> None:
+        """Go on until the page is full, the end is met, or somebody presses again."""
+        self._search_number += 1
+        if self._is_searching:
+            return
+        if len(self._found) >= ROWS_MAX:
+            self._found = []
+        self._is_searching, number = True, self._search_number
+        try:
+            while await self._search(self._next, number):
+                self._more.set_text("Stop searching")
+        finally:
+            self._is_searching = False
+            if self._more.text == "Stop searching":
+                self._more.set_text("Search on")
 
     def _shown_start(self) -> str:
-        return (
-            f"{format_instant(int(self._start))} UTC"
-            if self._start.isdigit() and len(self._start) > 11
-            else self._start
-        )
+        """The start in words."""
+        if self._start.isdigit():
+            return (
+                f"{format_instant(int(self._start))} UTC" if len(self._start) > 11 else f"offset {int(self._start):,}"
+            )
+        if self._start.removeprefix("-").isdigit():
+            return f"the last {int(self._start[1:]):,} of each partition"
+        return _STARTS.get(self._start, self._start)
 
-    def _read(self) -> tuple[list[dict[str, Any]], int]:
-        """The first rows from the start on that pass the filter."""
-        broker = self._context.broker()
+    def _ranges(self) -> dict[int, tuple[int, int]]:
+        """What there is to read from the start on, by partition."""
         start = self._start.removeprefix("-") if self._start.endswith(("m", "h", "d", "s")) else self._start
-        begin = start_offsets(broker, self._topic, start, round(time.time() * 1000))
-        kept: list[Record] = []
-        scanned = 0
-        for records in read_records(broker, self._topic, begin):
-            scanned += len(records)
-            kept += filter(self._wants, records)
-            if len(kept) >= ROWS_MAX or scanned >= _SCANNED_MAX:
-                break
-        broker.close()
-        return [message_row(record) for record in kept[:ROWS_MAX]], scanned
+        with closing(self._context.broker()) as broker:
+            begin = start_offsets(broker, self._topic, start, round(time.time() * 1000))
+            return {p: (begin[p], bound.high) for p, bound in enumerate(broker.bounds(self._topic)) if p in begin}
 
     # One message
 
@@ -337,6 +392,21 @@ class _Messages:
     def _close(self) -> None:
         remember("open", "")
         self._drawer.set_visibility(False)
+
+
+def _wants(predicate: Predicate | None, record: Record) -> bool:
+    return predicate is None or bool(predicate(RecordView(record)))
+
+
+def _search(
+    context: ConsoleContext,
+    topic: str,
+    ranges: dict[int, tuple[int, int]],
+    wanted: Callable[[Record], bool],
+    limit: int,
+) -> RecordSearch:
+    with closing(context.broker()) as broker:
+        return search_records(broker, topic, ranges, wanted, limit=limit, search_max=_SEARCHED_MAX)
 
 
 def _read_one(context: ConsoleContext, topic: str, partition: int, offset: int) -> Record:

@@ -19,6 +19,11 @@ from clickreel.stream.saved_runs import list_runs
 from clickreel.timespec import format_duration
 
 _HOUR_S = 3_600
+_REMARKS = {
+    "to query p50": "half of the messages are in the tables sooner",
+    "to query p99": "99 of 100 are",
+    "skew": "busiest partition over the mean",
+}
 _SPANS = (("1 min", 60), ("5 min", 300), ("15 min", 900), ("1 h", _HOUR_S))
 
 
@@ -41,6 +46,8 @@ class _Monitor:
         with ui.element("section").classes("card"), ui.element("div").classes("stats"):
             for name in ("messages/s", "bytes/s", "behind in ingest", "to query p50", "to query p99", "skew"):
                 self._stats[name] = stat(name)
+        for name, words in _REMARKS.items():
+            self._stats[name][1].set_text(words)
         with ui.element("div").classes("row-of").props('role="group" aria-label="How much time the charts show"'):
             self._spans = {seconds: button(text, partial(self._show_span, seconds)) for text, seconds in _SPANS}
         self._charts: list[TimeChart] = []

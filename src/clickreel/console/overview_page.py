@@ -29,7 +29,6 @@ from clickreel.timespec import format_duration, format_instant
 _CHART_S = 300
 _NEWEST = 9
 _NEWEST_FIELDS = ("event_type", "user_id", "film_id", "page", "device")
-_FLINK_EVERY = 5
 _ARROWS = ("Simulator to topic", "Topic to ingest", "Ingest to tables", "Tables to answers")
 
 
@@ -61,7 +60,7 @@ class _Overview:
         self._context, self._state = context, state
         self._tail = context.tail()
         self._opened = -1
-        self._ticks = 0
+        self._rows: int | None = None
         with ui.element("section").classes("path").props('aria-label="The path of an event"'):
             self._simulator = self._stop("Simulator", "people who browse films", "/drive")
             self._produced = self._arrow(0)
@@ -99,6 +98,9 @@ class _Overview:
         state.zone_changed.append(lambda is_local: self._chart.use_local_time(local=is_local))
         self._shown_ms = self._tail.seconds[-1].at_ms if self._tail.seconds else 0
         ui.timer(1.0, self._tick)
+        # The live figures wait for no answer.
+        ui.timer(1.0, self._count_rows)
+        ui.timer(5.0, self._count_statements)
 
     @staticmethod
     def _stop(name: str, what: str, address: str) -> _Stop:
@@ -125,7 +127,18 @@ class _Overview:
         self._inside.set_visibility(self._opened >= 0)
         self._show_inside(read_status(self._context.home, self._context.topic) or {})
 
-    async def _tick(self) -> None:
+    async def _count_rows(self) -> None:
+        if not self._state.is_hidden:
+            self._rows = await run.io_bound(_count_rows, self._context)
+
+    async def _count_statements(self) -> None:
+        if not self._state.is_hidden:
+            running = await run.io_bound(count_running, self._context) or 0
+            self._flink.set_text(
+                f"Flink: {quantity(running, 'statement')} running" if running else "Flink: no statement runs"
+            )
+
+    def _tick(self) -> None:
         if self._state.is_hidden:
             return
         proof = self._context.proof()
@@ -141,15 +154,10 @@ class _Overview:
             self._chart.push([(one.at_ms, sum(one.messages) / one.seconds) for one in fresh])
         self._show_newest()
         status = read_status(self._context.home, self._context.topic) or {}
-        rows = await run.io_bound(_count_rows, self._context)
-        self._show_path(self._tail, status, rows)
+        self._show_path(self._tail, status, self._rows)
         self._show_stats(status)
         if self._opened >= 0:
             self._show_inside(status)
-        if self._ticks % _FLINK_EVERY == 0:
-            running = await run.io_bound(count_running, self._context)
-            self._flink.set_text(f"Flink beside it: {quantity(running or 0, 'statement')} run")
-        self._ticks += 1
 
     def _show_newest(self) -> None:
         records = self._tail.frame(None, limit=_NEWEST).records
@@ -169,7 +177,7 @@ class _Overview:
         self._simulator.figure.set_text(printable(latest[0].run) if latest else NOTHING)
         self._simulator.more.set_text("the run that was produced last" if latest else "no run was produced from here")
         self._produced.above.set_text(f"{tail.rate_per_s():,.0f} messages/s")
-        self._produced.below.set_text(_mega(sum(tail.seconds[-1].bytes) if tail.seconds else 0))
+        self._produced.below.set_text(_mega(tail.bytes_per_s()))
         if tail.seconds:
             second = tail.seconds[-1]
             held = sum(high - low for high, low in zip(second.highs, second.lows, strict=True))
@@ -193,7 +201,7 @@ class _Overview:
         self._inserted.proof.set_text(proof.into_table())
         self._table.figure.set_text(NOTHING if rows is None else f"{rows:,}")
         self._table.more.set_text("rows" if rows is not None else "ClickHouse does not answer: clickreel up")
-        self._read.above.set_text("at each look" if rows else "")
+        self._read.above.set_text("read at each query" if rows else "")
         self._read.proof.set_text("counted from the proven rows" if rows and proof.into_table() else "")
         self._answers.figure.set_text("live" if rows else NOTHING)
         self._answers.more.set_text("dashboard" if rows else "wait for the first rows")
@@ -203,7 +211,7 @@ class _Overview:
         behind = None if last is None else count_behind(last.highs, status)
         values = (
             f"{self._tail.rate_per_s():,.0f}",
-            NOTHING if last is None else _mega(sum(last.bytes) / last.seconds),
+            NOTHING if last is None else _mega(self._tail.bytes_per_s()),
             NOTHING if behind is None else f"{behind:,}",
             format_duration(status["p50_ms"]) if "p50_ms" in status else NOTHING,
             f"{sum(one['rows'] for one in status.get('dead', ()) if one['error'] != 'gap'):,}",

@@ -53,7 +53,7 @@ class _Quality:
             with self._letters:
                 ui.label("reading …").classes("note")
             with ui.element("div").classes("row-of"):
-                button("Look again", self._load)
+                button("Refresh", self._load)
                 button("What would a replay land?", lambda: self._replay(dry=True))
                 if context.allow_writes:
                     button("Replay", lambda: self._replay(dry=False), classes="btn btn-main")

@@ -81,14 +81,14 @@ class _SqlScreen:
             with ui.element("div").classes("stack"):
                 self._show_examples()
                 with card("Tables"):
-                    with ui.element("div").classes("stack") as self._tables:
+                    with ui.element("div").classes("stack tables") as self._tables:
                         ui.label("reading …").classes("note")
                     ui.timer(0.05, self._load_tables, once=True)
         if engine == "flink":
             with card("Statements"):
                 self._statements = ui.element("div").classes("stack")
                 ui.timer(0.1, self._load_statements, once=True)
-                button("Look again", self._load_statements)
+                button("Refresh", self._load_statements)
         ui.timer(0.25, self._tick)
 
     def _show_editor(self) -> None:

@@ -146,7 +146,7 @@ class LedgerPanel:
             return
         rest = "" if found.is_complete else "; the lists in random order are still being made"
         self._said.set_text(
-            f"run {printable(found.run)}, {format_instant(found.begin_ms)} to {format_instant(found.end_ms)} UTC,"
+            f"run {printable(found.run)}, {format_instant(found.begin_ms)[:19]} to {format_instant(found.end_ms)[:19]} UTC,"
             f" made again from its seed{rest}"
         )
         self._body.clear()

@@ -161,9 +161,16 @@ class LiveTail:
 
     def rate_per_s(self, over_s: int = 5) -> float:
         """Records written a second, over the last few seconds."""
+        return self._mean_of(lambda second: sum(second.messages), over_s)
+
+    def bytes_per_s(self, over_s: int = 5) -> float:
+        """Bytes of keys and values written a second, over the last few seconds."""
+        return self._mean_of(lambda second: sum(second.bytes), over_s)
+
+    def _mean_of(self, total: Callable[[TailSecond], float], over_s: int) -> float:
         recent = list(self.seconds)[-over_s:]
         elapsed_s = sum(second.seconds for second in recent)
-        return sum(sum(second.messages) for second in recent) / elapsed_s if elapsed_s else 0.0
+        return sum(map(total, recent)) / elapsed_s if elapsed_s else 0.0
 
     def _left_out_since(self, after: int | None) -> int:
         """Counted with the first record behind a gap, and so once, however often a viewer asks before that comes."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,13 +15,14 @@ from clickreel.contract import framing, record_json
 from clickreel.contract.verdict import Lookup, Verdict, judge_record
 from clickreel.errors import UsageError
 from clickreel.stream.broker import Bounds, Broker
-from clickreel.stream.offset_ranges import read_ranges
+from clickreel.stream.offset_ranges import Ranges, read_ranges
 from clickreel.stream.record_batch import Record, RecordBatch
 
 _OLDEST, _NEWEST = {"earliest", "oldest"}, {"latest", "newest"}
 # So many offsets a partition are read first to find the newest records, and four times as many each time that was too few.
 _WINDOW_RECORDS = 5_000
 _WIDER = 4
+_SEARCH_BATCH = 2_000
 
 
 class RecordView:
@@ -150,6 +153,72 @@ def read_records(
     for batch in read_ranges(broker, topic, ranges, limit=2_000, stop=stop):
         looked_at(len(batch))
         yield _by_time(batch)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSearch:
+    """How far a search through a topic has come.
+
+    Attributes:
+        records: What it found, oldest first.
+        searched: How many offsets it has looked at.
+        left: How many it has not.
+        next_offsets: Where it goes on, by partition.
+    """
+
+    records: list[Record]
+    searched: int
+    left: int
+    next_offsets: dict[int, int]
+
+
+def search_records(
+    broker: Broker,
+    topic: str,
+    ranges: Ranges,
+    wanted: Callable[[Record], bool],
+    *,
+    limit: int,
+    search_max: int,
+) -> RecordSearch:
+    """The oldest records of some ranges that are wanted; where it stops, another search can go on.
+
+    Args:
+        broker: The cluster.
+        topic: The topic.
+        ranges: First offset and the offset to stop before, by partition.
+        wanted: Which ones.
+        limit: How many at most.
+        search_max: Look at so many records at most.
+    """
+    nexts = {p: start for p, (start, _) in ranges.items()}
+    found: dict[int, list[Record]] = {p: [] for p in ranges}
+    looked_at = 0
+
+    def full() -> frozenset[int]:
+        return frozenset(p for p, records in found.items() if len(records) >= limit)
+
+    for batch in read_ranges(broker, topic, ranges, limit=_SEARCH_BATCH, paused=full):
+        records = found[batch.partition]
+        for record in batch.records():
+            if len(records) >= limit or looked_at >= search_max:
+                break
+            nexts[batch.partition] = record.offset + 1
+            looked_at += 1
+            if wanted(record):
+                records.append(record)
+        unfinished = {p for p, (_, end) in ranges.items() if nexts[p] < end}
+        if looked_at >= search_max or unfinished <= full():
+            break
+    else:
+        nexts = {p: max(start, end) for p, (start, end) in ranges.items()}
+    ordered = sorted(
+        itertools.chain.from_iterable(found.values()), key=lambda r: (r.timestamp_ms, r.partition, r.offset)
+    )
+    for record in ordered[limit:]:  # read, and left to the search that goes on
+        nexts[record.partition] = min(nexts[record.partition], record.offset)
+    searched = sum(nexts[p] - start for p, (start, _) in ranges.items())
+    return RecordSearch(ordered[:limit], searched, sum(max(0, end - nexts[p]) for p, (_, end) in ranges.items()), nexts)
 
 
 def _by_time(batch: RecordBatch) -> list[Record]:

@@ -9,6 +9,12 @@ const short = (value) => {
   return (value / divisor).toLocaleString("en-US", { maximumFractionDigits: divisor > 1 ? 1 : size >= 100 ? 0 : size >= 10 ? 1 : 2 }) + unit;
 };
 
+// The next higher of 1, 2, 4, 6, 8 times a power of ten: its quarters are figures that one can read.
+const nice = (value) => {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return power * [1, 2, 4, 6, 8, 10].find((step) => value <= step * power * 1.0001);
+};
+
 export default {
   template: `
     <figure class="tc">
@@ -118,7 +124,7 @@ export default {
       const [most, usual] = [values[values.length - 1] ?? 0, values[at] ?? 0];
       // A few seconds of a backfill would press an hour of stream flat: they are cut, and say how high they are.
       const isCut = usual > 0 && most > CUT_FROM * usual;
-      const top = Math.max(1e-9, isCut ? 2 * usual : most) * 1.1;
+      const top = nice(Math.max(1e-9, isCut ? 2 * usual : most) * 1.05);
       const x = (ms) => this.left + ((ms - this.from) / span) * this.inner;
       const y = (value) => bottom - (Math.min(value, top) / top) * (bottom - 4);
       pen.font = `11px ${style.fontFamily}`;

@@ -1,4 +1,4 @@
--- The first look: twenty events as they are, the newest stream's own verification.
+-- The first look: twenty events of the topic as they are.
 select
   $rowtime,
   `event_id`,
