@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from clickreel.console.lookup_page import id_kind
+from clickreel.console.lookup_page import id_kind, plain_id
 from clickreel.console.schema_page import _side_by_side
 from clickreel.console.sql_run import locate_clickhouse_error
 from tests.console.conftest import Console
@@ -22,6 +22,8 @@ from tests.console.conftest import Console
         ("s_53482d2c", "session"),
         ("u_10", "user"),
         ("331", "film"),
+        ("2147483647", "film"),
+        ("2147483648", "other"),
         ("u_0", "other"),
         ("s_53482d2", "other"),
         ("<script>", "other"),
@@ -31,6 +33,30 @@ from tests.console.conftest import Console
 def test_an_id_is_known_by_its_form(given: str, kind: str) -> None:
     """Each kind of id has a form of its own, and what has none is no id."""
     assert kind == id_kind(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (' "u_10", ', "u_10"),
+        ("84E0E977-9EE7-4EEC-9CD6-F7655E481CB3", "84e0e977-9ee7-4eec-9cd6-f7655e481cb3"),
+        ("{84e0e977-9ee7-4eec-9cd6-f7655e481cb3}", "84e0e977-9ee7-4eec-9cd6-f7655e481cb3"),
+        ("s_53482d2c", "s_53482d2c"),
+        ("no id", "no id"),
+    ],
+)
+def test_what_is_copied_along_with_an_id_is_left_out(given: str, found: str) -> None:
+    """Quotation marks of a key, commas of a list, another spelling of a UUID."""
+    assert plain_id(given) == found
+
+
+@pytest.mark.parametrize("path", ["monitor?span=", "contract?version=", "contract?against=", "dashboard?minutes="])
+@pytest.mark.parametrize("value", ["abc", "-1", "99999999999999999999", "%00", "1.5"])
+def test_an_address_that_somebody_has_typed_opens_the_screen(console: Console, path: str, value: str) -> None:
+    """Whatever is no number there is the default, and never an error in JSON."""
+    with urllib.request.urlopen(f"{console.address}{path}{value}", timeout=60) as answer:
+        assert answer.status == 200
+        assert "<title>" in answer.read().decode()
 
 
 def test_versions_are_compared_side_by_side() -> None:

@@ -23,6 +23,7 @@ from clickreel.timespec import format_duration, format_instant
 Kind = Literal["event", "session", "user", "film", "other"]
 
 _EVENTS_MAX = 200
+_FILM_MAX = 2**31 - 1
 _COLUMNS = (
     "toString(event_id), toUnixTimestamp64Milli(event_ts), user, lower(leftPad(hex(session), 8, '0')), film_id, event_type, page, device, "
     "_partition, _offset, toUnixTimestamp64Milli(_timestamp), toUnixTimestamp64Milli(_inserted_at), "
@@ -61,8 +62,14 @@ def register(context: ConsoleContext) -> None:
     @ui.page("/id")
     def lookup(q: str = "") -> None:
         with page_frame(context, "/id", title="Any id"):
-            screen = _Lookup(context, q.strip())
+            screen = _Lookup(context, plain_id(q))
             ui.timer(0.01, screen.load, once=True)
+
+
+def plain_id(given: str) -> str:
+    """An id without what is copied along with it: blanks, quotation marks and commas; an event's as the contract writes it."""
+    text = given.strip(" \t\r\n\"'`,;")
+    return str(uuid.UUID(text)) if id_kind(text) == "event" else text
 
 
 def id_kind(given: str) -> Kind:
@@ -77,7 +84,7 @@ def id_kind(given: str) -> Kind:
         return "session"
     if re.fullmatch(r"u_[1-9][0-9]{0,9}", given):
         return "user"
-    return "film" if re.fullmatch(r"[0-9]{1,9}", given) else "other"
+    return "film" if re.fullmatch(r"[1-9][0-9]{0,9}", given) and int(given) <= _FILM_MAX else "other"
 
 
 def _read(context: ConsoleContext, given: str, kind: Kind) -> _Found:

@@ -159,6 +159,11 @@ def table(
                             element.props["data-head"] = head[column]
 
 
+def whole_number(text: str, default: int) -> int:
+    """A number of an address that somebody may have typed; whatever is none is the default."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else default
+
+
 def remember(name: str, value: str) -> None:
     """Keep a part of the state in the address, so that a link reproduces the view."""
     ui.run_javascript(

@@ -11,7 +11,7 @@ from clickreel.console.components.time_chart import ChartSeries, Point, TimeChar
 from clickreel.console.context import ConsoleContext
 from clickreel.console.ingest_history import IngestSecond, count_behind
 from clickreel.console.layout import PageState, page_frame
-from clickreel.console.markup import NOTHING, button, remember, stat, table, tag
+from clickreel.console.markup import NOTHING, button, remember, stat, table, tag, whole_number
 from clickreel.ingest.ingest_status import read_status
 from clickreel.simulate.settings import WorldSettings
 from clickreel.stream.live_tail import LiveTail, TailSecond
@@ -31,10 +31,11 @@ def register(context: ConsoleContext) -> None:
     """Add the page."""
 
     @ui.page("/monitor")
-    def monitor(topic: str = "", span: int = 300) -> None:
+    def monitor(topic: str = "", span: str = "") -> None:
         name = topic or context.topic
         with page_frame(context, "/monitor", topic=name) as state:
-            _Monitor(context, state, name, span if span in {seconds for _, seconds in _SPANS} else 300)
+            span_s = whole_number(span, 0)
+            _Monitor(context, state, name, span_s if span_s in dict(_SPANS).values() else 300)
 
 
 class _Monitor:

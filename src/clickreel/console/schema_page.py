@@ -13,7 +13,7 @@ from nicegui import run, ui
 
 from clickreel.console.context import ConsoleContext
 from clickreel.console.layout import page_frame
-from clickreel.console.markup import NOTHING, button, card, choice, explain, link, table, tag, text_field
+from clickreel.console.markup import NOTHING, button, card, choice, explain, link, table, tag, text_field, whole_number
 from clickreel.contract import schema
 from clickreel.contract.contract_page import rows
 from clickreel.contract.diff import compare, why
@@ -44,11 +44,11 @@ def register(context: ConsoleContext) -> None:
     """Add the page."""
 
     @ui.page("/contract")
-    def contract(topic: str = "", part: str = "value", version: int = 0, against: int = 0) -> None:
+    def contract(topic: str = "", part: str = "value", version: str = "", against: str = "") -> None:
         name = topic or context.topic
         chosen = cast("Part", part if part in get_args(Part) else "value")
         with page_frame(context, "/contract", topic=name):
-            screen = _SchemaScreen(context, name, chosen, version, against)
+            screen = _SchemaScreen(context, name, chosen, whole_number(version, 0), whole_number(against, 0))
             ui.timer(0.01, screen.load, once=True)
 
 

@@ -136,7 +136,10 @@ class LiveTail:
             timeout_s: Wait so long at most.
         """
         self.watch()
-        return self._is_current.wait(timeout_s)
+        until_s = time.monotonic() + timeout_s
+        while not self._is_current.wait(0.02) and not self.error and time.monotonic() < until_s:
+            pass
+        return self._is_current.is_set()
 
     @property
     def is_reading(self) -> bool:
