@@ -14,6 +14,12 @@ _OPENED = (
     r"countIfMerge(`countIf(equals(event_type, 'detail_view'))`)",
 )
 _PEOPLE = ("groupBitmap(user)", "groupBitmapMerge(`groupBitmapState(user)`)")
+_ACTOR = "if(equals(event_type, 'view'), 0, user)"
+_ACTORS = (f"groupBitmap({_ACTOR})", f"groupBitmapMerge(`groupBitmapState({_ACTOR})`)")
+_FIRST_VIEW = (
+    "minIf(event_ts, equals(event_type, 'view'))",
+    "minIfMerge(`minIf(event_ts, equals(event_type, 'view'))`)",
+)
 _SESSIONS = ("uniqExact(session)", "uniqExactMerge(`uniqExactState(session)`)")
 _FIRST, _LAST = ("min(event_ts)", "minMerge(`min(event_ts)`)"), ("max(event_ts)", "maxMerge(`max(event_ts)`)")
 
@@ -23,7 +29,18 @@ PROJECTIONS = {
     "device_hours": ([_HOUR, "device", "event_type"], [_CLICKS, _PEOPLE, _SESSIONS]),
     "film_hours": ([_DAY, "film_id", _HOUR], [_CLICKS, _OPENED, _PEOPLE]),
     "film_places": ([_DAY, "film_id", _HOUR, "referrer", "position"], [_CLICKS, _OPENED]),
-    "session_hours": ([_HOUR, "session"], [_CLICKS, _FIRST, _LAST]),
+    "session_hours": ([_HOUR, "session"], [_CLICKS, _FIRST, _LAST, _FIRST_VIEW]),
+    "acts": (
+        [
+            "event_type",
+            _DAY,
+            *(f"if(equals(event_type, 'view'), 0, {column})" for column in ("user", "session", _MS, "film_id")),
+        ],
+        [_CLICKS],
+    ),
+    "film_people": (["event_type", _DAY, "if(equals(event_type, 'view'), 0, film_id)"], [_ACTORS]),
+    "people_hours": ([_HOUR], [_CLICKS, _PEOPLE]),
+    "people_days": ([_DAY], [_CLICKS, _PEOPLE]),
 }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clickreel import timespec
+from clickreel.insight import charts
 from clickreel.insight.queries import text
 from clickreel.insight.window import Window
 from clickreel.warehouse.client import Client
@@ -14,6 +15,7 @@ from clickreel.warehouse.client import Client
 # Bucket lengths that people read without counting, seconds; the first that gives at most this many buckets is taken.
 STEPS_S = (10, 60, 300, 900, 3600, 21_600, 86_400, 604_800)
 BUCKETS = 60
+HOUR_S = 3600
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class SessionFigures:
 
     Attributes:
         ended: Sessions without an event in the last 30 minutes of the window; the others are under way.
-        length_s_p50: Median length of those that have ended, first to last event, seconds; ``None`` when none has.
+        length_s_p50: Median length of those that began in the window and have ended, first to last event, seconds; ``None`` when none has.
         length_s_p95: The 95th percentile; likewise.
         events_mean: Events a session; likewise.
         under_way: Sessions under way at the end of the window.
@@ -113,25 +115,32 @@ def activity(client: Client, window: Window, *, step_s: int | None = None) -> Ac
     """
     step_s = step_s or next((step for step in STEPS_S if window.length_ms <= step * 1000 * BUCKETS), STEPS_S[-1])
     last_minutes = dataclasses.replace(window, begin_ms=max(window.begin_ms, window.end_ms - 300_000))
-    (lengths,) = client.rows(text("sessions"), window.parameters)
-    ended, *figures, under_way = lengths
-    p50, p95, mean = (float(figure) if ended else None for figure in figures)
+    (lengths,) = charts.session_lengths(client, window).rows
     return Activity(
         window,
-        _totals(client, window),
-        _totals(client, last_minutes),
-        SessionFigures(int(ended), p50, p95, mean, int(under_way)),
+        _total(client, window),
+        _total(client, last_minutes),
+        SessionFigures(
+            lengths.ended, lengths.duration_s_p50, lengths.duration_s_p95, lengths.clicks_mean, lengths.under_way
+        ),
         step_s,
         _counts(client, window, step_s),
     )
 
 
 def _counts(client: Client, window: Window, step_s: int) -> tuple[Count, ...]:
-    return tuple(
-        Count(*map(int, row)) for row in client.rows(text("activity"), {**window.parameters, "step_s": step_s})
+    """The window in buckets; a step of 0 makes one of the whole window."""
+    by_hours = step_s % HOUR_S == 0 and window.length_ms > HOUR_S * 1000
+    seconds = "{hour} * 3600" if by_hours else "toUnixTimestamp(event_ts)"
+    sql = text(
+        "activity",
+        bucket="intDiv(" + seconds + ", {step_s:Int64}) * {step_s:Int64} * 1000" if step_s else "{from_ms:Int64}",
+        full="{full_hours}" if by_hours else "0",
+        outside="{outside_hours}" if by_hours else "{in_window}",
     )
+    return tuple(Count(*map(int, row)) for row in client.rows(sql, {**window.parameters, "step_s": step_s}))
 
 
-def _totals(client: Client, window: Window) -> Count:
+def _total(client: Client, window: Window) -> Count:
     counts = _counts(client, window, 0)
     return counts[0] if counts else Count(window.begin_ms, *[0] * 10)

@@ -6,7 +6,6 @@ One statement counts people by film and minute; Python runs the detector over th
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,15 +14,15 @@ from numpy.typing import NDArray
 
 from clickreel import timespec
 from clickreel.insight.queries import text
-from clickreel.insight.rise_detector import F64, Openings, RiseRule, levels, onset, statistics
+from clickreel.insight.rise_detector import F64, Openings, RiseRule, last_statistic, levels, onset
 from clickreel.insight.window import Window
 from clickreel.warehouse.client import Client
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 # The statement's text for what is watched. A film that the catalogue does not know has no category.
 ITEMS = {
-    "film": "film_id",
-    "category": "arrayJoin(dictGetOrDefault('dvd_films', 'categories', toUInt64(film_id), ['']))",
+    "film": "film",
+    "category": "arrayJoin(dictGetOrDefault('dvd_films', 'categories', toUInt64(film), ['']))",
 }
 # A category trends when it draws half as many people again as is usual for it.
 CATEGORY_RULE = RiseRule(least_ratio=0.5)
@@ -149,17 +148,19 @@ def trends(
 def _count(client: Client, window: Window, rule: RiseRule, by: str) -> _Counted:
     begin = min((window.end_ms - 1) // DAY_MS - 1, window.begin_ms // DAY_MS)
     first = begin - rule.baseline_days
-    rows = client.rows(
+    cells = client.columns(
         text("people_per_minute", item=ITEMS[by]),
         {"baseline_ms": first * DAY_MS, "minutes_ms": begin * DAY_MS, "end_ms": window.end_ms},
     )
-    names = sorted({row[0] for row in rows})
-    number = {name: place for place, name in enumerate(names)}
-    cells = np.array([(number[name], day - first, minute, people) for name, day, minute, people in rows], np.int64)
-    item, day, minute, people = cells.reshape(-1, 4).T
+    coded = cells["item"].combine_chunks().dictionary_encode()
+    names = sorted(coded.dictionary.to_pylist())
+    day, minute, people = (cells[name].to_numpy().astype(np.int64) for name in ("day_number", "minute", "people"))
+    place = {name: number for number, name in enumerate(names)}
+    item = np.array([place[name] for name in coded.dictionary.to_pylist()], np.int64)[coded.indices.to_numpy()]
     days = (window.end_ms - 1) // DAY_MS - first + 1
-    daily = np.bincount(day * len(names) + item, weights=people, minlength=days * len(names)).astype(np.int64)
-    fine = minute >= 0
+    daily = np.bincount((day - first) * len(names) + item, weights=people, minlength=days * len(names)).astype(np.int64)
+    fine = np.flatnonzero(minute >= 0)
+    fine = fine[np.argsort(minute[fine], kind="stable")]
     minutes = -(-(window.end_ms - begin * DAY_MS) // MINUTE_MS)
     openings = Openings(minute[fine], item[fine], people[fine], minutes, len(names))
     return _Counted(names, openings, levels(daily.reshape(days, len(names)), rule, rule.baseline_days), begin * DAY_MS)
@@ -185,7 +186,7 @@ def _trend(name: Any, viewers: int) -> Trend:
 
 def _judge(counted: _Counted, window: Window, rule: RiseRule, threshold: float, limit: int) -> list[Trend]:
     openings = counted.openings
-    (final,) = deque(statistics(openings, counted.level, rule, threshold), maxlen=1)
+    final = last_statistic(openings, counted.level, rule, threshold)
     viewers = _in_window(counted, window)
     cut = (window.begin_ms - counted.begin_ms) // MINUTE_MS
     of_day = np.add.reduceat(

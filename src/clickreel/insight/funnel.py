@@ -93,23 +93,34 @@ def funnel(client: Client, window: Window, *, steps: Sequence[str] = EVENT_TYPES
         first=", ".join(f"toUnixTimestamp64Milli(minIf(event_ts, {condition}))" for condition in conditions),
     )
     rows = client.rows(sql, {**window.parameters, "within_ms": WITHIN_MS})
-    reached = {(part, place): count for part, place, _, count, *_ in rows}
+    found = {(str(part), place): figures for part, place, *figures in rows}
     return Funnel(
         window,
         tuple(
-            FunnelStep(
-                str(part),
-                steps[place - 1],
-                int(with_event),
-                int(count),
-                int(sessions),
-                int(people),
-                _ratio(count, reached.get((part, place - 1), count)),
-                _ratio(count, reached[part, 1]),
-                float(after_s),
-            )
-            for part, place, with_event, count, sessions, people, after_s in rows
+            _step(part, steps[place - 1], [found.get((part, at), _NOBODY) for at in (1, max(place - 1, 1), place)])
+            for part in sorted({part for part, _ in found})
+            for place in range(1, len(steps) + 1)
         ),
+    )
+
+
+# Meetings with the step, meetings that reached it, sessions, people, seconds.
+_NOBODY = (0, 0, 0, 0, 0.0)
+
+
+def _step(part: str, event_type: str, figures: list[Sequence[Any]]) -> FunnelStep:
+    """From the figures of the first step, of the one before, and its own."""
+    first, previous, (with_event, reached, sessions, people, after_s) = figures
+    return FunnelStep(
+        part,
+        event_type,
+        int(with_event),
+        int(reached),
+        int(sessions),
+        int(people),
+        _ratio(reached, previous[1]),
+        _ratio(reached, first[1]),
+        float(after_s),
     )
 
 

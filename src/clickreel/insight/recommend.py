@@ -227,6 +227,7 @@ def _by_rules(
 
 def for_new_user(client: Client, window: Window, *, limit: int = 10) -> Recommendation:
     """For somebody of whom nothing is known: the films opened most."""
+    window = _newest(client, window)
     return Recommendation("user", 0, "popular", window, _popular(client, window, 0, limit))
 
 

@@ -17,6 +17,8 @@ Pollak, Annals of Statistics 1985 (the sum is all but optimal), 1987 (mixtures o
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -119,25 +121,44 @@ def statistics(openings: Openings, level: F64, rule: RiseRule, threshold: float)
         rule: The rule.
         threshold: From :meth:`RiseRule.threshold`.
     """
-    size = np.array(rule.rises)[:, None]
-    one_each = np.full(len(size), 1 / len(size))
-    ratios = np.zeros((len(size), openings.items))
+    return (ratios.mean(axis=1) for ratios in _ratios(openings, level, rule, threshold))
+
+
+def last_statistic(openings: Openings, level: F64, rule: RiseRule, threshold: float) -> F64:
+    """The statistic of each item after the last minute (float64[items]); see :func:`statistics`."""
+    (last,) = deque(_ratios(openings, level, rule, threshold), maxlen=1)
+    found: F64 = last.mean(axis=1)
+    return found
+
+
+def _ratios(openings: Openings, level: F64, rule: RiseRule, threshold: float) -> Iterator[F64]:
+    """The statistic of each item and size of rise after each minute: the same array again and again (float64[items, sizes])."""
+    size = np.array(rule.rises)
     everything = openings.all_items()
-    fade = np.exp(-size * everything[None, :])
-    edges = np.searchsorted(openings.minute, np.arange(openings.minutes + 1))
-    for minute in range(openings.minutes):
-        share = level[minute // MINUTES_A_DAY]
-        if share[0] == share[0]:  # not NaN
+    fade = np.exp(-size * everything[:, None])
+    edges = np.searchsorted(openings.minute, np.arange(openings.minutes + 1)).tolist()
+    ratios, held = np.zeros((openings.items, len(size))), rule.held * threshold
+    risen = np.empty_like(ratios)
+    for begin in range(0, openings.minutes, MINUTES_A_DAY):
+        end = min(begin + MINUTES_A_DAY, openings.minutes)
+        share = level[begin // MINUTES_A_DAY][:, None]
+        if share[0] != share[0]:  # NaN
+            yield from itertools.repeat(ratios, end - begin)
+            continue
+        sizes = np.maximum(size, rule.least_ratio * share)
+        of_day = slice(edges[begin], edges[end])
+        # What the openings make of the statistic, for the whole day at once: little is left to do minute by minute.
+        gains = (1.0 + sizes / share)[openings.item[of_day]]
+        several = np.flatnonzero(openings.people[of_day] > 1)
+        gains[several] **= openings.people[of_day][several, None]
+        for minute in range(begin, end):
             ratios += 1.0
-            ratios *= fade[:, minute, None]
-            cells = slice(edges[minute], edges[minute + 1])
-            item = openings.item[cells]
-            sizes = np.maximum(size, rule.least_ratio * share)
-            if rule.least_ratio:
-                ratios *= np.exp((size - sizes) * everything[minute])
-            risen = ratios[:, item] * (1.0 + sizes[:, item] / share[item]) ** openings.people[cells]
-            ratios[:, item] = np.minimum(risen, rule.held * threshold)
-        yield one_each @ ratios
+            ratios *= np.exp(-sizes * everything[minute]) if rule.least_ratio else fade[minute]
+            first, last = edges[minute], edges[minute + 1]
+            item, gained = openings.item[first:last], risen[: last - first]
+            np.multiply(ratios[item], gains[first - of_day.start : last - of_day.start], out=gained)
+            ratios[item] = np.minimum(gained, held, out=gained)
+            yield ratios
 
 
 @dataclass(frozen=True, slots=True)

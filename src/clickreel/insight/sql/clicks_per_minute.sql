@@ -14,3 +14,4 @@ FROM
 )
 GROUP BY minute
 ORDER BY minute
+SETTINGS preferred_optimize_projection_name = 'device_minutes'

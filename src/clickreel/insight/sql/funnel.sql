@@ -1,4 +1,4 @@
--- One row a group: how many meetings of a session with a film had each step at all, and how many reached it through all steps before it.
+-- One row a part and step that anybody took: how many meetings of a session with a film had each step at all, and how many reached it through all steps before it.
 -- Milliseconds as an unsigned integer, because windowFunnel takes no DateTime64.
 WITH meetings AS
 (
@@ -26,5 +26,7 @@ SELECT
     ifNotFinite(quantileIf(0.5)((at[step] - at[1]) / 1000, level >= step), 0) AS after_s
 FROM meetings
 ARRAY JOIN arrayEnumerate(had) AS step
+-- Most meetings have the first step alone.
+WHERE step = 1 OR had[step] OR level >= step
 GROUP BY part, step
 ORDER BY part, step

@@ -18,3 +18,4 @@ FROM
 )
 GROUP BY weekday, hour
 ORDER BY weekday, hour
+SETTINGS preferred_optimize_projection_name = 'people_hours'

@@ -17,3 +17,4 @@ FROM
         GROUP BY hour
     )
 )
+SETTINGS preferred_optimize_projection_name = 'device_hours'

@@ -1,53 +1,56 @@
 -- What comes next after some clicks: each speaks for what was opened after its film in other sessions, {lags} clicks after it at most and soon
 -- after it the most; {weights} is beside {films}. A film is believed as if {shrink} clicks more, spread as all clicks are, had followed it.
 WITH
-    clicks AS
+    -- How often each film was opened.
     (
-        SELECT session, film_id, row_number() OVER (PARTITION BY session ORDER BY event_ts) AS place
+        SELECT (groupArray(film), groupArray(times))
+        FROM (SELECT film, count() AS times FROM {openings} GROUP BY film)
+    ) AS often,
+    -- What a click on each given film weighs; what nobody opened says nothing.
+    (
+        SELECT (groupArray(because), groupArray(weight / (times + {shrink:Float64})))
         FROM
         (
-            SELECT DISTINCT session, film_id, event_ts
-            FROM dvd_clicks_landing
-            WHERE error = '' AND event_type = 'detail_view'
-                AND event_ts >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
-                AND event_ts < fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC')
+            SELECT pair.1 AS because, sum(pair.2) AS weight, transform(because, often.1, often.2, toUInt64(0)) AS times
+            FROM (SELECT arrayJoin(arrayZip({films:Array(Int32)}, {weights:Array(Float64)})) AS pair)
+            GROUP BY because
+            HAVING times > 0
         )
-    ),
-    given AS
+    ) AS speaking,
+    sessions AS
     (
-        SELECT because, sum(weight) AS weight
-        FROM (SELECT arrayJoin(arrayZip({films:Array(Int32)}, {weights:Array(Float64)})) AS pair, pair.1 AS because, pair.2 AS weight)
-        GROUP BY because
+        SELECT arrayMap(click -> click.2, arraySort(groupArray((ms, film)))) AS films
+        FROM {openings}
+        GROUP BY session
+        HAVING hasAny(films, {films:Array(Int32)})
     ),
-    often AS (SELECT film_id, count() AS times FROM clicks GROUP BY film_id),
-    speaking AS
-    (
-        SELECT given.because AS because, given.weight / (often.times + {shrink:Float64}) AS weight
-        FROM given
-        INNER JOIN often ON often.film_id = given.because
-    ),
-    begun AS (SELECT session, film_id AS because, place FROM clicks WHERE has({films:Array(Int32)}, film_id)),
     votes AS
     (
-        SELECT begun.because AS because, after.film_id AS film_id, sum(1 / (after.place - begun.place)) AS votes
-        -- The right side is what is held in memory: only sessions that have one of the films.
-        FROM begun
-        INNER JOIN (SELECT session, film_id, place FROM clicks WHERE session IN (SELECT session FROM begun)) AS after ON after.session = begun.session
-        WHERE after.place > begun.place AND after.place <= begun.place + {lags:UInt8}
-        GROUP BY because, film_id
+        SELECT
+            arrayJoin(arrayFlatten(arrayMap(
+                place -> arrayMap(
+                    lag -> (films[place], films[place + lag], 1 / lag),
+                    range(1, least({lags:UInt8}, length(films) - place) + 1)
+                ),
+                arrayFilter(place -> has({films:Array(Int32)}, films[place]), arrayEnumerate(films))
+            ))) AS vote
+        FROM sessions
     ),
     scored AS
     (
-        SELECT votes.film_id AS film_id, votes.because AS because, votes.votes * speaking.weight AS weight
+        SELECT
+            vote.2 AS film_id,
+            vote.1 AS because,
+            sum(vote.3) * transform(because, speaking.1, speaking.2, toFloat64(0)) AS weight
         FROM votes
-        INNER JOIN speaking ON speaking.because = votes.because
+        GROUP BY film_id, because
         UNION ALL
         -- What popularity says; 0 is no film.
         SELECT
-            film_id,
-            toInt32(0),
-            {shrink:Float64} * (SELECT sum(weight) FROM speaking) * times / (SELECT sum(times) FROM often)
-        FROM often
+            film.1 AS film_id,
+            toInt32(0) AS because,
+            {shrink:Float64} * arraySum(speaking.2) * film.2 / arraySum(often.2) AS weight
+        FROM (SELECT arrayJoin(arrayZip(often.1, often.2)) AS film)
     )
 SELECT
     film_id,
@@ -56,7 +59,7 @@ SELECT
     argMaxIf(because, weight, because != 0) AS strongest,
     dictGetOrDefault('dvd_films', 'film_title', toUInt64(strongest), '') AS strongest_title
 FROM scored
-WHERE NOT has({without:Array(Int32)}, film_id) AND (SELECT count() FROM speaking) > 0
+WHERE NOT has({without:Array(Int32)}, film_id) AND notEmpty(speaking.1)
 GROUP BY film_id
 ORDER BY score DESC, film_id
 LIMIT {limit:UInt32}

@@ -1,21 +1,37 @@
 -- People who open a film for the first time on a UTC day, by film: each day of the baseline as a whole (minute -1), the days after it by
 -- minute. By category the same with a film's categories in its place; a person counts once a day in each.
-WITH
-    fromUnixTimestamp64Milli({baseline_ms:Int64}, 'UTC') AS since,
-    fromUnixTimestamp64Milli({minutes_ms:Int64}, 'UTC') AS by_minute,
-    fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC') AS until,
-    firsts AS
-    (
-        SELECT {item} AS item, user, toDate(event_ts) AS day, min(event_ts) AS first
-        FROM dvd_clicks_landing
-        WHERE error = '' AND event_type = 'detail_view' AND event_ts >= since AND event_ts < until
-        GROUP BY item, day, user
-    )
+SELECT
+    {item} AS item,
+    day AS day_number,
+    toInt32(-1) AS minute,
+    groupBitmapMerge(part_people) AS people
+FROM
+(
+    SELECT {act_film} AS film, {day} AS day, groupBitmapState({act_user}) AS part_people
+    FROM dvd_clicks_landing
+    WHERE error = '' AND event_type = 'detail_view'
+        AND {day} >= intDiv({baseline_ms:Int64}, 86400000) AND {day} < intDiv({minutes_ms:Int64}, 86400000)
+    GROUP BY film, day
+)
+GROUP BY item, day_number
+UNION ALL
 SELECT
     item,
-    toInt64(toUnixTimestamp(toDateTime(day, 'UTC')) / 86400) AS day_number,
-    if(first >= by_minute, intDiv(toUnixTimestamp64Milli(first) - {minutes_ms:Int64}, 60000), -1) AS minute,
+    day_number,
+    toInt32(intDiv(first_ms - {minutes_ms:Int64}, 60000)) AS minute,
     count() AS people
-FROM firsts
+FROM
+(
+    SELECT {item} AS item, intDiv(ms, 86400000) AS day_number, min(ms) AS first_ms
+    FROM
+    (
+        SELECT {act_film} AS film, {act_user} AS person, {act_ms} AS ms
+        FROM dvd_clicks_landing
+        WHERE error = '' AND event_type = 'detail_view'
+            AND {day} >= intDiv({minutes_ms:Int64}, 86400000) AND {day} <= intDiv({end_ms:Int64} - 1, 86400000)
+            AND {act_ms} < {end_ms:Int64}
+        GROUP BY film, person, ms
+    )
+    GROUP BY item, day_number, person
+)
 GROUP BY item, day_number, minute
-ORDER BY minute, item, day_number

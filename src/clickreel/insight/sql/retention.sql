@@ -6,9 +6,15 @@ WITH
         SELECT intDiv(hours - 96, intDiv({period_s:Int64}, 3600)) AS period, groupBitmapMergeState(seen) AS people
         FROM
         (
+            -- Whole days, where periods consist of such; the hours after them; the minutes after those.
+            SELECT {day} * 24 AS hours, groupBitmapState(user) AS seen
+            FROM dvd_clicks_landing
+            WHERE error = '' AND {day} < intDiv({end_ms:Int64}, 86400000) * ({period_s:Int64} % 86400 = 0)
+            GROUP BY hours
+            UNION ALL
             SELECT {hour} AS hours, groupBitmapState(user) AS seen
             FROM dvd_clicks_landing
-            WHERE error = '' AND {hours_before_end}
+            WHERE error = '' AND {hours_before_end} AND {hour} >= intDiv({end_ms:Int64}, 86400000) * 24 * ({period_s:Int64} % 86400 = 0)
             GROUP BY hours
             UNION ALL
             SELECT {hour} AS hours, groupBitmapState(user) AS seen
