@@ -231,7 +231,7 @@ def test_the_registry_may_have_several_addresses_and_the_login_of_kafka(tmp_path
     text = SEED.format(mechanism="sasl.mechanisms").replace("USER_INFO", "SASL_INHERIT")
     text = text.replace("https://user:hunter22@registry.example", "http://one:8081, https://user:hunter22@two/api")
     profile = read(write(tmp_path, text))
-    assert profile.registry_urls == ("http://one:8081", "https://two/api")
+    assert profile.registry_url == "http://one:8081,https://two/api"
     assert profile.registry_auth == "KEY123:s3cr=t#4"
     with pytest.raises(UsageError, match=r"line 11: basic\.auth\.credentials\.source=OAUTH is not known"):
         read(write(tmp_path, text.replace("SASL_INHERIT", "OAUTH")))

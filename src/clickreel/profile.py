@@ -132,11 +132,6 @@ class Profile:
         """``bootstrap.servers``, the name by which messages call the cluster."""
         return self.kafka["bootstrap.servers"]
 
-    @property
-    def registry_urls(self) -> tuple[str, ...]:
-        """The addresses of the registry, in the order in which they are tried."""
-        return _addresses(self.registry_url)
-
     def location(self, name: str = "") -> str:
         """Where a setting stands: file and line, or the file, or ``the profile``."""
         line = self.lines.get(name)

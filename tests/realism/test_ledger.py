@@ -7,9 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from clickreel.audit.realism import timeline
-from clickreel.audit.realism.ledger_reader import SHAPE, of_table, read_ledger
+from clickreel.audit.realism.ledger_reader import of_table, read_ledger
 from clickreel.contract.vocabulary import FLAWS
 from clickreel.errors import MissingError, UsageError
+from clickreel.simulate.ledger import SCHEMA
 from tests.realism.build import stream
 
 ROWS: list[dict[str, Any]] = [
@@ -23,7 +24,7 @@ ROWS: list[dict[str, Any]] = [
 
 
 def _table(rows: list[dict[str, Any]]) -> pa.Table:
-    return pa.Table.from_pylist([{name: row.get(name) for name in SHAPE.names} for row in rows], SHAPE)
+    return pa.Table.from_pylist([{name: row.get(name) for name in SCHEMA.names} for row in rows], SCHEMA)
 
 
 def _write(path: Path) -> Path:

@@ -30,10 +30,10 @@ from clickreel.simulate.world import World
 from clickreel.stream.broker import Broker
 from clickreel.stream.cluster import Cluster
 from clickreel.stream.encoded_batch import encode_batch
-from clickreel.stream.offset_ranges import collect_ranges
 from clickreel.stream.tail import event_ids
 from clickreel.stream.topic_admin import ensure_topic
 from clickreel.stream.topic_settings import TopicSettings
+from tests.stream.expected import collect_ranges
 
 T0 = 1_764_000_000_000
 _RATE = 25.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from clickreel.contract.encode import encode
 from clickreel.simulate.world import World
 from clickreel.stream.broker import Broker
-from clickreel.stream.offset_ranges import collect_ranges
+from clickreel.stream.offset_ranges import Ranges, read_ranges
 from clickreel.stream.partition import partitions
 from clickreel.stream.record_batch import Record
 
@@ -33,6 +33,14 @@ def first(world: World, count: int, start_ms: int, n: int) -> list[Pairs]:
     for partition, key, value in zip(where, encoded.keys.to_pylist(), encoded.values.to_pylist(), strict=True):
         out[partition].append((key, value))
     return out
+
+
+def collect_ranges(broker: Broker, topic: str, ranges: Ranges) -> dict[int, list[Record]]:
+    """The records of small ranges, by partition; raises as `read_ranges` does."""
+    records: dict[int, list[Record]] = {partition: [] for partition in ranges}
+    for batch in read_ranges(broker, topic, ranges):
+        records[batch.partition] += batch.records()
+    return records
 
 
 def held(broker: Broker, topic: str) -> list[list[Record]]:

@@ -12,9 +12,10 @@ from clickreel.profile import Profile
 from clickreel.stream.broker import Broker
 from clickreel.stream.cluster import Cluster
 from clickreel.stream.memory import MemoryBroker
-from clickreel.stream.offset_ranges import collect_ranges, read_ranges
+from clickreel.stream.offset_ranges import read_ranges
 from clickreel.stream.record_batch import Record
 from tests.conftest import Kafka
+from tests.stream.expected import collect_ranges
 
 
 def fill(broker: Broker, topic: str, counts: dict[int, int]) -> None:

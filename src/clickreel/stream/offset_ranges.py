@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 
 from clickreel.errors import UnreachableError
 from clickreel.stream.broker import Broker
-from clickreel.stream.record_batch import Record, RecordBatch
+from clickreel.stream.record_batch import RecordBatch
 
 _POLL_S = 0.2
 _SILENCE_S = 20.0
@@ -72,14 +72,6 @@ def read_ranges(
                 )
     finally:
         reader.close()
-
-
-def collect_ranges(broker: Broker, topic: str, ranges: Ranges) -> dict[int, list[Record]]:
-    """The records of small ranges, by partition; raises as :func:`read_ranges` does."""
-    records: dict[int, list[Record]] = {partition: [] for partition in ranges}
-    for batch in read_ranges(broker, topic, ranges):
-        records[batch.partition] += batch.records()
-    return records
 
 
 def _within(batch: RecordBatch, stops: dict[int, int]) -> Iterator[RecordBatch]:

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from clickreel.audit.realism.bands import Band, Evidence, Measurement, RealismTest, ratio
 from clickreel.audit.realism.columns import EventTable
+from clickreel.audit.realism.item_neighbours import DEPTH, nearest_items
 from clickreel.contract.vocabulary import EVENT_TYPES
 
 DETAIL = EVENT_TYPES.index("detail_view")
 TRAIN_PART = 0.8
-DEPTH = 20
-BLOCK = 512
 # Questions asked at most, drawn with a fixed seed: the error of a hit rate is then under 0.2 points.
 QUESTIONS = 100_000
 
@@ -113,17 +112,7 @@ def neighbours(seen: Clicks) -> NDArray[np.int64]:
         (np.ones(len(pairs), np.float32), (np.unique(pairs // seen.films, return_inverse=True)[1], pairs % seen.films)),
         shape=(max(1, len(np.unique(pairs // seen.films))), seen.films),
     )
-    together = (met.T @ met).tocsr()
-    depth = min(DEPTH, seen.films - 1)
-    nearest = np.empty((seen.films, depth), np.int64)
-    for start in range(0, seen.films, BLOCK):
-        block = together[start : start + BLOCK].toarray()
-        rows = np.arange(len(block))
-        block[rows, start + rows] = -1.0
-        best = np.argpartition(-block, depth - 1, axis=1)[:, :depth]
-        order = np.argsort(-np.take_along_axis(block, best, axis=1), axis=1, kind="stable")
-        nearest[start : start + BLOCK] = np.take_along_axis(best, order, axis=1)
-    return nearest
+    return nearest_items(met)
 
 
 def neighbour_ranks(

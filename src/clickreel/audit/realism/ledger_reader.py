@@ -20,23 +20,7 @@ from clickreel.audit.realism.column_parsers import numbers, uuids
 from clickreel.audit.realism.columns import EventTable
 from clickreel.contract.vocabulary import FLAWS
 from clickreel.errors import MissingError, UsageError
-
-SHAPE = pa.schema(
-    {
-        "kind": pa.string(),
-        "name": pa.string(),
-        "start_ms": pa.int64(),
-        "end_ms": pa.int64(),
-        "film_id": pa.int32(),
-        "user_id": pa.string(),
-        "session_id": pa.string(),
-        "event_id": pa.string(),
-        "value": pa.float64(),
-        "exponent": pa.float64(),
-        "detail": pa.string(),
-    }
-)
-"""The columns of a ledger."""
+from clickreel.simulate.ledger import SCHEMA
 
 # Name of a burst that stays small: most do, and no rule finds a film that twenty people more than usual have opened.
 RIPPLE = "ripple"
@@ -104,7 +88,7 @@ class Ledger:
     launches: Bursts
     flaws: Flaws | None
     configured: Mapping[str, float] = field(default_factory=dict)
-    arrivals: Bursts = field(default_factory=lambda: _bursts(SHAPE.empty_table()))
+    arrivals: Bursts = field(default_factory=lambda: _bursts(SCHEMA.empty_table()))
 
     def random_rows(self, timeline: EventTable) -> NDArray[np.bool_]:
         """True for the rows that belong to a list in random order."""
@@ -147,7 +131,7 @@ def read_ledger(path: Path) -> Ledger:
         elif path.suffix == ".jsonl":
             import pyarrow.json as pj
 
-            options = pj.ParseOptions(explicit_schema=SHAPE, unexpected_field_behavior="ignore")
+            options = pj.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="ignore")
             table = pj.read_json(path, parse_options=options)
         else:
             raise UsageError(f"cannot tell the format of {path}", hint="name it with one of: .parquet, .jsonl")
@@ -158,8 +142,8 @@ def read_ledger(path: Path) -> Ledger:
 
 
 def of_table(table: pa.Table) -> Ledger:
-    """The ledger in a table of :data:`SHAPE`; further columns and kinds are passed over."""
-    table = table.select(SHAPE.names).cast(SHAPE).combine_chunks()
+    """The ledger in a table of :data:`~clickreel.simulate.ledger.SCHEMA`; further columns and kinds are passed over."""
+    table = table.select(SCHEMA.names).cast(SCHEMA).combine_chunks()
     kind = table["kind"]
 
     def of(name: str) -> pa.Table:

@@ -21,17 +21,16 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from clickreel.audit.realism.click_log import ClickLog
+from clickreel.audit.realism.item_neighbours import DEPTH, nearest_items
 from clickreel.insight.recommenders.click_sessions import ClickSessions, SessionSoFar
 from clickreel.insight.recommenders.popular_items import Popularity, SessionPopularity
 from clickreel.insight.recommenders.protocol import ScoringRecommender
 from clickreel.insight.recommenders.session_neighbours import SESSIONS_MAX, SessionNeighbours
 
 ALGORITHMS = ("POP", "S-POP", "item-kNN", "SKNN", "V-SkNN", "VSTAN")
-DEPTH = 20
 LAGS = 6
 _TRAIN_PART = 0.8
 _QUESTIONS_MAX = 4_000
-_AT_ONCE = 500
 _METHODS: dict[str, Callable[[], ScoringRecommender]] = {
     "POP": Popularity,
     "S-POP": SessionPopularity,
@@ -68,7 +67,7 @@ class NextItemTask:
             return None
         if len(asked) > _QUESTIONS_MAX:
             asked = np.sort(np.random.default_rng(seed).choice(asked, _QUESTIONS_MAX, replace=False))
-        return NextItemTask(log, cut, asked, _nearest(log, cut))
+        return NextItemTask(log, cut, asked, nearest_items(_visits(log, max(0, cut - 4 * SESSIONS_MAX), cut)))
 
 
 def _visits(log: ClickLog, low: int, high: int) -> csr_matrix:
@@ -77,21 +76,6 @@ def _visits(log: ClickLog, low: int, high: int) -> csr_matrix:
     pairs = np.unique((log.session[rows] - low) * log.items + log.item[rows])
     shape = (high - low, log.items)
     return csr_matrix((np.ones(len(pairs)), (pairs // log.items, pairs % log.items)), shape=shape)
-
-
-def _nearest(log: ClickLog, cut: int) -> I64:
-    visits = _visits(log, max(0, cut - 4 * SESSIONS_MAX), cut)
-    together = (visits.T @ visits).tocsr()
-    depth = min(DEPTH, log.items - 1)
-    nearest = np.zeros((log.items, depth), np.int64)
-    for start in range(0, log.items, _AT_ONCE):
-        block = together[start : start + _AT_ONCE].toarray()
-        rows = np.arange(len(block))
-        block[rows, start + rows] = -1.0
-        best = np.argpartition(-block, depth - 1, axis=1)[:, :depth]
-        order = np.argsort(-np.take_along_axis(block, best, axis=1), axis=1, kind="stable")
-        nearest[start : start + _AT_ONCE] = np.take_along_axis(best, order, axis=1)
-    return nearest
 
 
 def drift_curve(task: NextItemTask) -> list[float]:
