@@ -1,4 +1,4 @@
-"""How `make test` shares the tests out: a file stays whole, Flink's files share one gateway, and what takes longest begins first.
+"""How `make test` shares the tests out: a file stays whole, what asks Flink shares one gateway, and what takes longest begins first.
 
 Without an order of ours the files with the fewest tests come last, and those are the long ones: whole stacks that are killed and started
 again. One worker would end with them while the others have nothing left to do.
@@ -13,8 +13,10 @@ from xdist.scheduler.loadfile import LoadFileScheduling
 
 # A gateway takes half a minute of processor time to start and gets faster with each query, so one process runs all that ask it.
 _ONE_GATEWAY = "tests/flink/"
+_ASKS_IT_TOO = "tests/local/test_foreign_page.py"
 # Seconds that a file takes on two cores; a file that is not named takes a few.
 _SECONDS = {
+    _ASKS_IT_TOO: 601,  # before the others, of which the last ends the gateway
     _ONE_GATEWAY: 600,
     "tests/docs/test_typed_pages.py": 150,
     "tests/stream/test_interruptions.py": 140,
@@ -40,7 +42,7 @@ _SECONDS = {
 
 
 class LongestFirst(LoadFileScheduling):  # type: ignore[misc]
-    """Gives out files in the order of the collection, and the folder of Flink as if it were one."""
+    """Gives out files in the order of the collection, and those that ask Flink as if they were one."""
 
     def __init__(self, config: pytest.Config, log: Any = None) -> None:
         super().__init__(config, log)
@@ -51,10 +53,10 @@ class LongestFirst(LoadFileScheduling):  # type: ignore[misc]
 
 
 def unit(nodeid: str) -> str:
-    """What is given to one process as a whole: the test's file, or Flink's folder."""
-    return _ONE_GATEWAY if nodeid.startswith(_ONE_GATEWAY) else nodeid.split("::", 1)[0]
+    """What is given to one process as a whole: the test's file, or all files that ask Flink."""
+    return _ONE_GATEWAY if nodeid.startswith((_ONE_GATEWAY, _ASKS_IT_TOO)) else nodeid.split("::", 1)[0]
 
 
 def expected_seconds(nodeid: str) -> int:
     """About how long the whole takes of which this test is a part."""
-    return _SECONDS.get(unit(nodeid), 5)
+    return _SECONDS.get(nodeid.split("::", 1)[0]) or _SECONDS.get(unit(nodeid), 5)

@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
+from clickreel.cli.app import run
 from clickreel.cli.flink_runner import FlinkRunner
 from clickreel.cli.sql_prompt import prompt
 from clickreel.cli.sql_runner import SqlOptions
@@ -26,16 +28,14 @@ from tests.flink.conftest import Open, written
 Stream = tuple[str, Deliveries]
 
 
-def clickreel(*arguments: str, typed: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command of clickreel to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "clickreel", *arguments],
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def clickreel(*arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command of clickreel to its end, in this process: starting Python takes longer than most statements."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "stdin", io.StringIO(typed))
+        patch.setenv("CLICKREEL_DEBUG", "")  # what --debug sets for the process ends with the command
+        code = run(list(arguments))
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 def table_on(topic: str) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 import uuid
 
@@ -13,6 +11,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
+from clickreel.cli.app import run
 from clickreel.contract import schema, schema_registry
 from clickreel.errors import UsageError
 from clickreel.events import Deliveries
@@ -67,18 +66,13 @@ def test_the_limit_of_a_query_is_read_in_every_spelling(sql: str, limit: int | N
         ("values (1), (2)", 2),
     ],
 )
-def test_a_query_that_can_give_no_more_rows_ends(stream: Stream, query: str, count: int) -> None:
+def test_a_query_that_can_give_no_more_rows_ends(
+    capsys: pytest.CaptureFixture[str], stream: Stream, query: str, count: int
+) -> None:
     """Without --until-now and --limit: the topic has no end, the query has."""
     table = f"create temporary table t with ('topic' = '{stream[0]}') like dvd_clicks (overwriting options);"
-    done = subprocess.run(
-        [sys.executable, "-m", "clickreel", "sql", "-e", f"{table} {query}", "--json"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == count
+    assert run(["sql", "-e", f"{table} {query}", "--json"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == count
 
 
 def test_a_plan_tells_how_many_rows_can_come() -> None:

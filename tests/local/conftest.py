@@ -17,6 +17,9 @@ from typing import Any
 import psutil
 import pytest
 
+from clickreel.local.home import Home
+from clickreel.local.liveness import ServiceStatus
+from clickreel.local.stack import Stack
 from clickreel.process import Process
 
 
@@ -48,6 +51,10 @@ class Cli:
         """`status --json`, the parts by name."""
         answer: dict[str, Any] = json.loads(self("status", "--json").stdout)
         return {**answer, "parts": {part["name"]: part for part in answer["parts"]}}
+
+    def service(self, name: str) -> ServiceStatus:
+        """How a service is, asked in this process: a wait that starts `status` again and again takes the time of what it waits for."""
+        return next(status for status in Stack(Home(self.home)).status() if status.name == name)
 
     def processes(self) -> list[Process]:
         """All that was recorded: services, their shims, the supervisor."""

@@ -99,8 +99,8 @@ def test_a_service_that_dies_is_named_and_started_again(cli: Cli) -> None:
     process.stdout.readline()
     before = cli.status()["parts"]["clickhouse"]
     os.kill(before["pid"], signal.SIGKILL)
-    until(lambda: cli.status()["parts"]["clickhouse"]["restarts"] == 1)
-    until(lambda: cli.status()["parts"]["clickhouse"]["state"] == "running")
+    until(lambda: cli.service("clickhouse").restarts == 1)
+    until(lambda: cli.service("clickhouse").state == "running")
     again = cli.status()["parts"]["clickhouse"]
     assert (again["address"], again["exit_code"]) == (before["address"], 128 + signal.SIGKILL)
     assert again["pid"] != before["pid"]
@@ -253,8 +253,8 @@ def test_a_second_up_asks_the_first_ones_supervisor(cli: Cli) -> None:
     for victim, other in (("clickhouse", "kafka"), ("kafka", "clickhouse"), ("clickhouse", "kafka")):
         before = cli.status()["parts"]
         os.kill(before[victim]["pid"], signal.SIGKILL)
-        until(lambda: cli.status()["parts"][victim]["restarts"] > before[victim]["restarts"])  # noqa: B023
-        until(lambda: cli.status()["parts"][victim]["state"] == "running")  # noqa: B023
+        until(lambda: cli.service(victim).restarts > before[victim]["restarts"])  # noqa: B023
+        until(lambda: cli.service(victim).state == "running")  # noqa: B023
         after = cli.status()["parts"]
         assert after[other]["pid"] == before[other]["pid"]
         assert after[victim]["address"] == before[victim]["address"]
@@ -281,7 +281,7 @@ def test_a_paused_service_is_named_and_up_does_not_wait_for_it(cli: Cli) -> None
     (fault,) = [check for check in json.loads(doctor.stdout)["checks"] if check["ok"] is False]
     assert (fault["name"], fault["hint"]) == ("clickhouse", f"kill -CONT {pid}")
     os.kill(pid, signal.SIGCONT)
-    until(lambda: cli.status()["parts"]["clickhouse"]["state"] == "running")
+    until(lambda: cli.service("clickhouse").state == "running")
     assert cli.status()["parts"]["clickhouse"]["pid"] == pid
 
 

@@ -21,10 +21,10 @@ WORLDS = {
         "burst_peak": 0.7,
     },
     "bots and endless ones": {
-        "users": 150,
+        "users": 60,
         "films": 100,
-        "mean_rate": 0.3,
-        "seed": 14,
+        "mean_rate": 0.12,
+        "seed": 16,
         "bots": 0.6,
         "monsters": 0.1,
         "session_cap_min": 90,

@@ -27,6 +27,8 @@ from tests.stream.expected import first, pairs
 from tests.stream.interrupted import Interrupted, interrupted
 
 T0 = 1_764_000_000_000
+# Events a second of the timeline, which is produced faster: a world of ten times as many people takes four seconds to begin.
+RATE = 10.0
 HELD_S = (1, 2, 3, 6)
 
 
@@ -50,7 +52,7 @@ def test_a_paused_broker_is_waited_for_with_a_new_client(
 ) -> None:
     """Paused for longer than the watchdog waits, in the middle of the stream: said, resumed, nothing lost or doubled."""
     state, *_ = ensure_topic(cluster, TopicSettings(name=topic, partitions=3, retention="forever"))
-    world = World(WorldSettings(seed=7, rate=100.0))
+    world = World(WorldSettings(seed=7, rate=RATE))
     messages: list[str] = []
     flowing, restarted = threading.Event(), threading.Event()
 
@@ -71,7 +73,7 @@ def test_a_paused_broker_is_waited_for_with_a_new_client(
     pausing.start()
     settings = ProducerSettings(late_request_s=3.0, stall_s=4.0, give_up_s=180.0)
     # 1,000 records a second: the pause falls into the middle of 20,000.
-    request = ProduceRequest(lambda: T0, count=20_000, speed=10.0)
+    request = ProduceRequest(lambda: T0, count=20_000, speed=100.0)
     stats = Producer(cluster, state, world, request, settings=settings, report=report).run()
     pausing.join()
     assert stats.restarts > 0
@@ -96,7 +98,7 @@ def test_requests_that_arrive_after_their_sender_was_killed_are_not_doubled(
 
     def start(name: str, *more: str) -> subprocess.Popen[bytes]:
         options = (
-            f"--topic={name} --run={name} --profile={profile} --rate=100 --seed=7 --from={T0} --count=12000 --json"
+            f"--topic={name} --run={name} --profile={profile} --rate={RATE} --seed=7 --from={T0} --count=12000 --json"
         )
         with (tmp_path / f"{name}.log").open("ab") as log:
             command = [sys.executable, "-m", "clickreel", "produce", *options.split(), *more]
@@ -107,7 +109,7 @@ def test_requests_that_arrive_after_their_sender_was_killed_are_not_doubled(
 
     def kill_and_restart(name: str) -> None:
         try:
-            killed = start(name, "--speed=5")
+            killed = start(name, "--speed=50")
             await_that(lambda: held(name) > 500, tmp_path)
             proxy.holding.add(name)
             await_that(lambda: proxy.held[name] > 0, tmp_path)
@@ -129,7 +131,7 @@ def test_requests_that_arrive_after_their_sender_was_killed_are_not_doubled(
     assert failures == [], logs(tmp_path)
     assert proxy.forwarded == proxy.held
     for name in topics:
-        assert pairs(cluster, name) == first(World(WorldSettings(seed=7, rate=100.0, run=name)), 2, T0, 12_000), name
+        assert pairs(cluster, name) == first(World(WorldSettings(seed=7, rate=RATE, run=name)), 2, T0, 12_000), name
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["deleted", "made again"])
@@ -149,9 +151,9 @@ def test_a_topic_that_is_deleted_under_the_producer_is_named(
             if again:
                 cluster.create(topic, 2, 1, settings.configs())
 
-    world = World(WorldSettings(seed=7, rate=100.0))
+    world = World(WorldSettings(seed=7, rate=RATE))
     with pytest.raises(SecondWriterError, match=f"topic {topic} was deleted while run {world.run} was written") as said:
-        Producer(cluster, state, world, ProduceRequest(lambda: T0, speed=5.0), report=delete).run()
+        Producer(cluster, state, world, ProduceRequest(lambda: T0, speed=50.0), report=delete).run()
     assert f"clickreel topic create --topic {topic})" in said.value.hint
 
 

@@ -104,11 +104,11 @@ def test_a_signal_waits_for_what_is_under_way_and_reports(
         "clickreel",
         "produce",
         "--rate",
-        "100",
+        "20",
         "--seed",
         "7",
         "--from",
-        "1h",
+        "5h",
         "--json",
         *common,
     ]
@@ -205,7 +205,7 @@ def test_a_second_producer_without_a_seed_takes_the_next_free_one(
     cluster: Broker, common: tuple[str, ...], topic: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The run of the default seed is written by somebody else: seed 2 is, which is said. With a seed it is refused."""
-    world = World(WorldSettings(rate=100.0))
+    world = World(WorldSettings(rate=20.0))
     stop = threading.Event()
     begun = threading.Event()
     state = topic_admin.require_topic(cluster, topic)
@@ -215,12 +215,12 @@ def test_a_second_producer_without_a_seed_takes_the_next_free_one(
     thread.start()
     try:
         assert begun.wait(60)
-        assert run(["produce", "--rate", "100", "--count", "50", *common]) == 0
+        assert run(["produce", "--rate", "20", "--count", "50", *common]) == 0
         lines = " ".join(capsys.readouterr().err.split())
         assert f"run {world.run} is being written to {topic} by process {os.getpid()} on" in lines
         assert "this one streams run s2-" in lines
         assert "(--seed 2)" in lines
-        assert run(["produce", "--rate", "100", "--count", "50", "--seed", "1", *common]) == 1
+        assert run(["produce", "--rate", "20", "--count", "50", "--seed", "1", *common]) == 1
     finally:
         stop.set()
         thread.join()
@@ -231,5 +231,5 @@ def test_a_producer_that_ends_in_the_past_does_not_say_that_it_has_caught_up(
 ) -> None:
     """Neither at the end of its span nor when it is stopped on the way."""
     assert cluster
-    assert run(["produce", "--rate", "50", "--from", "2h", "--until", "1h", *common]) == 0
+    assert run(["produce", "--rate", "10", "--from", "2h", "--until", "1h", *common]) == 0
     assert "caught up" not in capsys.readouterr().err
