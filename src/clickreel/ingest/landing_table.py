@@ -34,7 +34,7 @@ INSERT_SETTINGS = {
     "insert_deduplicate": 0,
 }
 # Several replicas: a read waits for what was written to the others. Without effect on a single server.
-READ_SETTINGS = {"select_sequential_consistency": 1}
+READ_SETTINGS: dict[str, Any] = {"select_sequential_consistency": 1}
 _THROWN = 395  # FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
 _SETTLE_S = 120.0
 # The longest insert that was seen on a busy machine took some seconds.

@@ -193,6 +193,7 @@ class Chart(Generic[Row]):
         row_type: What its rows are.
         since: The window that fits it, as ``--since`` takes it.
         parameters: Parameters of the statement beside the window, with their defaults.
+        projection: The projection that it reads, where it reads one alone.
     """
 
     name: str
@@ -200,6 +201,7 @@ class Chart(Generic[Row]):
     row_type: type[Row]
     since: str = "24h"
     parameters: Mapping[str, int] = field(default_factory=dict)
+    projection: str = ""
 
     @property
     def is_limited(self) -> bool:
@@ -214,7 +216,8 @@ class Chart(Generic[Row]):
     def __call__(self, client: Client, window: Window, **parameters: int) -> ChartAnswer[Row]:
         """Ask it; parameters that it does not have are a mistake of the caller."""
         assert parameters.keys() <= self.parameters.keys(), f"{self.name} has no such parameter"
-        rows: Sequence[tuple[Any, ...]] = client.rows(self.sql, {**window.parameters, **self.parameters, **parameters})
+        values = {**window.parameters, **self.parameters, **parameters}
+        rows: Sequence[tuple[Any, ...]] = client.rows(self.sql, values, projection=self.projection)
         return ChartAnswer(self.name, window, self.row_type, tuple(self.row_type(*cells) for cells in rows))
 
     def answer(self, client: Client, window: Window, *, limit: int = LIMIT) -> ChartAnswer[Row]:
@@ -225,14 +228,18 @@ class Chart(Generic[Row]):
 _LIMITED = {"limit": LIMIT}
 
 active_now = Chart("active_now", "Active users now", ActiveNow, "5m")
-clicks_per_minute = Chart("clicks_per_minute", "Clicks per minute", MinuteClicks, "1h")
-popular_films = Chart("popular_films", "Most popular films", FilmClicks, parameters=_LIMITED)
+clicks_per_minute = Chart("clicks_per_minute", "Clicks per minute", MinuteClicks, "1h", projection="device_minutes")
+popular_films = Chart("popular_films", "Most popular films", FilmClicks, parameters=_LIMITED, projection="film_hours")
 event_types = Chart("event_types", "Event types", EventTypeClicks)
 devices = Chart("devices", "Devices", DeviceClicks)
-popular_categories = Chart("popular_categories", "Most popular categories", CategoryClicks, parameters=_LIMITED)
-device_event_types = Chart("device_event_types", "Activity by device and event type", DeviceEventTypeClicks)
+popular_categories = Chart(
+    "popular_categories", "Most popular categories", CategoryClicks, parameters=_LIMITED, projection="film_hours"
+)
+device_event_types = Chart(
+    "device_event_types", "Activity by device and event type", DeviceEventTypeClicks, projection="device_minutes"
+)
 session_lengths = Chart("session_lengths", "Sessions: length, duration, bounce", SessionLengthFigures)
-hours_of_week = Chart("hours_of_week", "Hour by weekday (UTC)", HourOfWeek, "28d")
+hours_of_week = Chart("hours_of_week", "Hour by weekday (UTC)", HourOfWeek, "28d", projection="people_hours")
 retention = Chart("retention", "Retention by weekly cohort", RetainedPeople, "56d", {"period_s": WEEK_S})
 session_funnel = Chart("session_funnel", "Ordered funnel per session", SessionFunnelStep)
 film_entries = Chart("film_entries", "Films by referrer", FilmEntry, parameters=_LIMITED)

@@ -135,7 +135,7 @@ def trends(
     baseline_ms = rule.baseline_days * DAY_MS
     stretch = {"end_ms": window.end_ms, "window_ms": window.length_ms, "baseline_ms": baseline_ms}
     # Hours with openings, not the age of the oldest event: one event of long ago is no baseline.
-    ((baseline_h,),) = client.rows(text("baseline_hours"), stretch)
+    ((baseline_h,),) = client.rows(text("baseline_hours"), stretch, projection="device_minutes")
     ready = baseline_h >= rule.warm_up_h
     counted = _count(client, window, rule, by)
     threshold = rule.threshold(max(len(counted.names), 1))

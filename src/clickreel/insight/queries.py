@@ -3,8 +3,8 @@
 A window begins and ends at any millisecond, the projections of the landing table (migrations 0007 and 0009) hold whole hours and minutes. So a chart
 asks twice: for the whole hours of its window, which ClickHouse reads from a projection, and for the rest of it, which it reads row by row.
 ClickHouse finds a projection by comparing expressions: the conditions here must stay word for word those of the projections. It weighs each of
-them, some 30 ms at a hundred million events; a statement that needs only one names it (``preferred_optimize_projection_name``), and reads
-rows all the same where a part does not have it.
+them, some 30 ms at a hundred million events, unless it is told which one a statement needs: see ``projection`` in
+:meth:`clickreel.warehouse.client.Client.rows`. Rows are read all the same where a part does not have it.
 """
 
 from __future__ import annotations

@@ -165,7 +165,9 @@ def user_of(given: str) -> int:
 
 def _newest(client: Client, window: Window) -> Window:
     """A window shortened to its newest whole hours with :data:`OPENINGS_MAX` openings at most."""
-    ((hour,),) = client.rows(text("newest_openings"), {**window.parameters, "most": OPENINGS_MAX})
+    ((hour,),) = client.rows(
+        text("newest_openings"), {**window.parameters, "most": OPENINGS_MAX}, projection="device_hours"
+    )
     return dataclasses.replace(window, begin_ms=max(window.begin_ms, int(hour) * 3_600_000))
 
 

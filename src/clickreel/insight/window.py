@@ -60,7 +60,7 @@ def window(client: Client, length_ms: int, *, now_ms: int, end_ms: int | None = 
             f"the window begins in the future: {timespec.format_instant(before - length_ms)} UTC",
             hint="leave --until out for a window that ends with the newest event",
         )
-    ((first_ms, last_ms),) = client.rows(text("span"), {"before_ms": before})
+    ((first_ms, last_ms),) = client.rows(text("span"), {"before_ms": before}, projection="people_hours")
     if last_ms <= 0:
         raise ClickreelError(
             f"no good event in {client.database}.dvd_clicks_landing before {timespec.format_instant(before)}",

@@ -43,8 +43,22 @@ class Client:
         self.address = address
         self.database = connection.database or "default"
 
-    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None, **settings: Any) -> list[tuple[Any, ...]]:
-        """The rows of a query, all in memory."""
+    def rows(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, *, projection: str = "", **settings: Any
+    ) -> list[tuple[Any, ...]]:
+        """The rows of a query, all in memory.
+
+        Args:
+            sql: The query.
+            parameters: Values of its parameters.
+            projection: The only projection that it may need. ClickHouse weighs each one there is, unless it is told; a user that may
+                not change settings waits for that.
+            settings: Settings of ClickHouse for this query.
+        """
+        preferred = "preferred_optimize_projection_name"
+        known = self.connection.server_settings.get(preferred)
+        if projection and known and not known.readonly:
+            settings[preferred] = projection
         with self._translated():
             found = self.connection.query(sql, parameters=dict(parameters or {}), settings=settings)
             return list(map(tuple, found.result_rows))

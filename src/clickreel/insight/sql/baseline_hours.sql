@@ -9,4 +9,3 @@ FROM
         AND intDiv(toUnixTimestamp64Milli(event_ts), 60000) < intDiv({end_ms:Int64} - {window_ms:Int64}, 60000)
     GROUP BY minute
 )
-SETTINGS preferred_optimize_projection_name = 'device_minutes'

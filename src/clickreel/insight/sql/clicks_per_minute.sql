@@ -14,4 +14,3 @@ FROM
 )
 GROUP BY minute
 ORDER BY minute
-SETTINGS preferred_optimize_projection_name = 'device_minutes'

@@ -14,4 +14,3 @@ FROM
 )
 GROUP BY device, event_type
 ORDER BY clicks DESC, device, event_type
-SETTINGS preferred_optimize_projection_name = 'device_minutes'

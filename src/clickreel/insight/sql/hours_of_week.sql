@@ -18,4 +18,3 @@ FROM
 )
 GROUP BY weekday, hour
 ORDER BY weekday, hour
-SETTINGS preferred_optimize_projection_name = 'people_hours'

@@ -17,4 +17,3 @@ FROM
         GROUP BY hour
     )
 )
-SETTINGS preferred_optimize_projection_name = 'device_hours'

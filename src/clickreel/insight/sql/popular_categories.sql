@@ -24,4 +24,3 @@ FROM (SELECT *, sum(film_clicks) OVER () AS total FROM films)
 GROUP BY category
 ORDER BY clicks DESC, category
 LIMIT {limit:UInt32}
-SETTINGS preferred_optimize_projection_name = 'film_hours'

@@ -32,4 +32,3 @@ FROM
 )
 GROUP BY film_id
 ORDER BY clicks DESC, film_id
-SETTINGS preferred_optimize_projection_name = 'film_hours'

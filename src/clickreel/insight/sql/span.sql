@@ -18,4 +18,3 @@ FROM dvd_clicks_landing
 WHERE error = '' AND event_ts < fromUnixTimestamp64Milli({before_ms:Int64}, 'UTC')
     AND (event_ts < fromUnixTimestamp64Milli(full_hours.1 + 3600000, 'UTC')
         OR event_ts >= fromUnixTimestamp64Milli(full_hours.2, 'UTC'))
-SETTINGS preferred_optimize_projection_name = 'people_hours'
