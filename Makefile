@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+# Processes that share the tests.
+WORKERS ?= 2
 
 .PHONY: up down test type-pages clients screens lint types build docs bench clean lock soak-simulate soak-producer soak-ingest soak-flink soak-console
 
@@ -13,7 +15,7 @@ down: $(VENV)/.ready
 	$(BIN)/clickreel down $(ARGS)
 
 test: $(VENV)/.ready-dev
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 # Every command of the README and of the streaming guide, in order on a fresh home, as a reader gets it: minutes. (`make test` types the guide.)
 type-pages: $(VENV)/.ready-dev

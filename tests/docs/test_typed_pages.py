@@ -23,7 +23,7 @@ from tests.docs.pages import ROOT, Step, missing_lines, steps
 from tests.docs.terminal import Running, Terminal
 
 # How far back the stack's stream begins; empty stands for what a reader gets.
-_ASKED = os.environ.get("CLICKREEL_TYPE_PAGES", "6h")
+_ASKED = os.environ.get("CLICKREEL_TYPE_PAGES", "1h")
 PAST = "" if _ASKED == "1" else _ASKED
 _LONG = pytest.mark.skipif(
     "CLICKREEL_TYPE_PAGES" not in os.environ, reason="minutes of starts and stops: make type-pages"
