@@ -99,6 +99,20 @@ def test_the_other_screens_show_the_stream(console: Console, page: Any, path: st
     assert page.locator("[role=alert]:visible").count() == 0
 
 
+def test_a_message_is_opened_and_closed_by_keys(console: Console, page: Any) -> None:
+    """Enter opens what has the focus, Escape closes it and gives the focus back."""
+    console.write(event(film_id=990004955))
+    page.goto(f"{console.address}messages?start=earliest&where=film_id == 990004955")
+    page.wait_for_selector(".mt-table tbody tr:has-text('990004955')").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".drawer .pre:has-text('990004955')")
+    page.wait_for_function("() => document.activeElement.innerText === 'Close'")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".drawer", state="hidden")
+    page.wait_for_function("() => document.activeElement.className === 'mt-scroll'")
+    assert "open=" not in page.url
+
+
 def test_a_value_of_a_megabyte_is_cut_in_the_table_and_opens(console: Console, page: Any) -> None:
     """The table carries its beginning only."""
     console.write(b'{"film_id":990004960,"text":"' + b"x" * 900_000 + b'"}')

@@ -59,6 +59,16 @@ def test_an_address_that_somebody_has_typed_opens_the_screen(console: Console, p
         assert "<title>" in answer.read().decode()
 
 
+def test_an_address_of_nothing_says_so_within_the_frame(console: Console) -> None:
+    """404 with the screens beside it; the API's and the files' own stay as they are."""
+    with pytest.raises(urllib.error.HTTPError) as missing:
+        urllib.request.urlopen(f"{console.address}nothing", timeout=60)
+    text = missing.value.read().decode()
+    assert missing.value.code == 404
+    assert "No such page" in text
+    assert "/messages" in text
+
+
 def test_versions_are_compared_side_by_side() -> None:
     """A changed line stands beside what it was, an added one beside nothing."""
     assert _side_by_side("a\nb", "a\nc\nd") == [("a", "a", False), ("b", "c", True), ("", "d", True)]

@@ -90,6 +90,10 @@ new MutationObserver(() => {
 }).observe(document.documentElement, { attributes: true, subtree: true, attributeFilter: ["class"] });
 let going = 0;
 document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    [...document.querySelectorAll('[aria-keyshortcuts="Escape"]')].find((one) => one.checkVisibility())?.click();
+    return;
+  }
   const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName) || event.target.isContentEditable;
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "/") { event.preventDefault(); document.querySelector(".finder")?.focus(); }

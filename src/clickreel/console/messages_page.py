@@ -388,10 +388,17 @@ class _Messages:
         self._drawer.set_visibility(True)
         with self._drawer:
             _show_record(record, self._close)
+        _focus(".drawer [aria-keyshortcuts=Escape]")
 
     def _close(self) -> None:
         remember("open", "")
         self._drawer.set_visibility(False)
+        _focus(".mt-scroll")
+
+
+def _focus(selector: str) -> None:
+    """Put the focus there, once the page shows it."""
+    ui.run_javascript(f"setTimeout(() => document.querySelector({json.dumps(selector)})?.focus(), 50)")
 
 
 def _wants(predicate: Predicate | None, record: Record) -> bool:

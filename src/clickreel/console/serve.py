@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from nicegui import Client, ui
 from nicegui import app as nicegui_app
-from nicegui import ui
 from nicegui.staticfiles import CacheControlledStaticFiles
 
 from clickreel.api.http_api import build_api
@@ -27,7 +27,7 @@ from clickreel.console import (
     sql_page,
 )
 from clickreel.console.context import ConsoleContext
-from clickreel.console.layout import ASSETS
+from clickreel.console.layout import ASSETS, page_frame
 from clickreel.console.request_guard import LOOPBACK_HOSTS, RequestGuard
 from clickreel.errors import UsageError
 
@@ -75,8 +75,15 @@ def build_app(context: ConsoleContext, *, port: int, host: str = "127.0.0.1", to
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.mount("/assets", CacheControlledStaticFiles(directory=ASSETS, max_cache_age=_ASSETS_KEPT_S), name="assets")
     app.mount("/api", build_api(context.profile), name="api")
-    for page in _PAGES:
-        page.register(context)
+    for screen in _PAGES:
+        screen.register(context)
+
+    @nicegui_app.exception_handler(404)
+    async def show_missing(request: Request, _: Exception) -> Response:
+        with Client(ui.page(""), request=request) as client, page_frame(context, request.url.path, title="No such page"):
+            ui.label("This address is none of the console's. The screens stand beside; / finds an id.")
+        return client.build_response(request, 404)
+
     # A bar that has no name for those who hear the page; each panel says itself that it loads.
     nicegui_app.config.quasar_config["loadingBar"] = {"skipHijack": True}
     ui.run_with(

@@ -6,8 +6,8 @@ const ROW_PX = 27; // as the style sheet has it
 const BEYOND = 4; // rows above and below what is seen, so that scrolling finds them there
 // Columns stay where they are while rows go by.
 const WIDTHS = {
-  "": 30, time: 103, partition: 70, offset: 72, key: 92, event_id: 102, event_ts: 170, user_id: 80, session_id: 86, film_id: 60,
-  event_type: 118, page: 114, position: 66, device: 58, referrer: 116,
+  "": 30, time: 103, partition: 70, offset: 72, key: 92, event_id: 94, event_ts: 166, user_id: 80, session_id: 86, film_id: 60,
+  event_type: 118, page: 126, position: 66, device: 58, referrer: 116,
 };
 // A cell that cuts its text is a clip of its own, and all are made anew with each frame. So only those are that need it.
 const CHARACTER_PX = 7.6;

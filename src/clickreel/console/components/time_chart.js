@@ -9,10 +9,10 @@ const short = (value) => {
   return (value / divisor).toLocaleString("en-US", { maximumFractionDigits: divisor > 1 ? 1 : size >= 100 ? 0 : size >= 10 ? 1 : 2 }) + unit;
 };
 
-// The next higher of 1, 2, 4, 6, 8 times a power of ten: its quarters are figures that one can read.
+// The next higher whole number of a power of ten: its half is a figure that one can read.
 const nice = (value) => {
   const power = 10 ** Math.floor(Math.log10(value));
-  return power * [1, 2, 4, 6, 8, 10].find((step) => value <= step * power * 1.0001);
+  return power * [1, 2, 3, 4, 5, 6, 8, 10].find((step) => value <= step * power * 1.0001);
 };
 
 export default {
