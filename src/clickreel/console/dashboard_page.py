@@ -369,7 +369,7 @@ def _draw_week(parent: ui.element, counts: dict[tuple[int, int], int]) -> None:
                         events = counts.get((day, hour), 0)
                         share = round(100 * events / most) if most else 0
                         cell = tag("td", _short(events), props=f'title="{name} {hour:02}:00 UTC: {events:,} events"')
-                        cell.style(f"background: color-mix(in srgb, var(--sticker) {share}%, transparent)")
+                        cell.style(f"background: color-mix(in srgb, var(--sticker) {share}%, var(--sunken))")
                         if share > 45:
                             cell.style("color: var(--sticker-ink)")
 

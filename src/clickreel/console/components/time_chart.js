@@ -154,6 +154,7 @@ export default {
       this.series.forEach((series, index) => {
         pen.strokeStyle = pen.fillStyle = color(series.color);
         pen.lineWidth = 2;
+        pen.lineJoin = "round"; // a spike's point stays where it is drawn
         pen.setLineDash(series.dashed ? [5, 4] : []);
         if (this.kind === "bars") {
           const bar = Math.max(1, this.inner / (span / 1000) - 1);
