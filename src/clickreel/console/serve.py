@@ -80,7 +80,10 @@ def build_app(context: ConsoleContext, *, port: int, host: str = "127.0.0.1", to
 
     @nicegui_app.exception_handler(404)
     async def show_missing(request: Request, _: Exception) -> Response:
-        with Client(ui.page(""), request=request) as client, page_frame(context, request.url.path, title="No such page"):
+        with (
+            Client(ui.page(""), request=request) as client,
+            page_frame(context, request.url.path, title="No such page"),
+        ):
             ui.label("This address is none of the console's. The screens stand beside; / finds an id.")
         return client.build_response(request, 404)
 
