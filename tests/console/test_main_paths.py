@@ -54,7 +54,7 @@ def test_live_messages_are_accessible(console: Console, page: Any) -> None:
 def test_what_somebody_types_stays_while_messages_come(console: Console, page: Any) -> None:
     """The page is drawn again every second, and must not put the old text back."""
     page.goto(f"{console.address}messages?where=valid")
-    page.wait_for_selector("text=/messages\\/s, the newest/")
+    page.wait_for_selector("text=/messages\\/s, new ones that pass the filter/")
     page.get_by_label("Filter").fill("")
     page.get_by_label("Filter").press_sequentially("film_id == 990005100", delay=200)
     assert page.get_by_label("Filter").input_value() == "film_id == 990005100"
