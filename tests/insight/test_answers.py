@@ -142,6 +142,24 @@ def test_sessions_that_have_not_ended_have_no_length(empty: Client) -> None:
     assert (sessions.length_s_p50, sessions.length_s_p95, sessions.events_mean) == (None, None, None)
 
 
+def test_a_session_that_began_before_the_window_is_counted_and_not_measured(empty: Client) -> None:
+    """Its length would be that of the part that the window shows."""
+    land(
+        empty,
+        told(
+            (T - 2 * HOUR_MS - 60_000, 1, 1, 7, "view"),
+            (T - 2 * HOUR_MS + 60_000, 1, 1, 7, "view"),
+            (T - HOUR_MS, 2, 2, 7, "view"),
+            (T - HOUR_MS + 30_000, 2, 2, 7, "detail_view"),
+            (T - 2 * HOUR_MS - 60_000, 3, 3, 7, "view"),
+            (T - 1, 3, 3, 7, "view"),
+        ),
+    )
+    answer = activity(empty, window(empty, 2 * HOUR_MS, now_ms=END_MS, end_ms=T))
+    assert (answer.total.sessions, answer.sessions.ended, answer.sessions.under_way) == (3, 2, 1)
+    assert (answer.sessions.length_s_p50, answer.sessions.events_mean) == (30.0, 2.0)
+
+
 def test_a_window_without_events_or_in_the_future_is_refused(empty: Client) -> None:
     """What happened then is not known, which is not the same as nothing."""
     land(empty, STORY)

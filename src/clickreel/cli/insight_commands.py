@@ -314,7 +314,7 @@ def activity(
 
 def _lengths(sessions: SessionFigures) -> str:
     if sessions.length_s_p50 is None:
-        return f"sessions: {sessions.under_way:,} under way, none has ended yet, so there is no length to give"
+        return f"sessions: {sessions.under_way:,} under way, none that began in this time has ended, so there is no length to give"
     return (
         f"sessions: {sessions.under_way:,} under way, {sessions.ended:,} ended, {sessions.length_s_p50:.0f} s long at the median "
         f"({sessions.length_s_p95:.0f} s p95), {sessions.events_mean:.1f} events each"

@@ -16,6 +16,8 @@ from clickreel.warehouse.client import Client
 STEPS_S = (10, 60, 300, 900, 3600, 21_600, 86_400, 604_800)
 BUCKETS = 60
 HOUR_S = 3600
+# A session has ended when nothing came of it for half an hour; "now" are the last five minutes.
+UNDER_WAY_MS, NOW_MS = 1_800_000, 300_000
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,11 @@ class SessionFigures:
     """How long sessions are.
 
     Attributes:
-        ended: Sessions without an event in the last 30 minutes of the window; the others are under way.
+        ended: Sessions with an event in the window, and none in its last 30 minutes.
         length_s_p50: Median length of those that began in the window and have ended, first to last event, seconds; ``None`` when none has.
         length_s_p95: The 95th percentile; likewise.
         events_mean: Events a session; likewise.
-        under_way: Sessions under way at the end of the window.
+        under_way: Sessions with an event in the last 30 minutes of the window.
     """
 
     ended: int
@@ -114,14 +116,19 @@ def activity(client: Client, window: Window, *, step_s: int | None = None) -> Ac
         step_s: Length of a bucket; by default one that gives at most 60.
     """
     step_s = step_s or next((step for step in STEPS_S if window.length_ms <= step * 1000 * BUCKETS), STEPS_S[-1])
-    last_minutes = dataclasses.replace(window, begin_ms=max(window.begin_ms, window.end_ms - 300_000))
     (lengths,) = charts.session_lengths(client, window).rows
+    total = _total(client, window)
+    under_way = _total(client, window, last_ms=UNDER_WAY_MS).sessions
     return Activity(
         window,
-        _total(client, window),
-        _total(client, last_minutes),
+        total,
+        _total(client, window, last_ms=NOW_MS),
         SessionFigures(
-            lengths.ended, lengths.duration_s_p50, lengths.duration_s_p95, lengths.clicks_mean, lengths.under_way
+            total.sessions - under_way,
+            lengths.duration_s_p50,
+            lengths.duration_s_p95,
+            lengths.clicks_mean,
+            under_way,
         ),
         step_s,
         _counts(client, window, step_s),
@@ -141,6 +148,9 @@ def _counts(client: Client, window: Window, step_s: int) -> tuple[Count, ...]:
     return tuple(Count(*map(int, row)) for row in client.rows(sql, {**window.parameters, "step_s": step_s}))
 
 
-def _total(client: Client, window: Window) -> Count:
+def _total(client: Client, window: Window, last_ms: int | None = None) -> Count:
+    """The whole window, or the last part of it, at once."""
+    if last_ms is not None:
+        window = dataclasses.replace(window, begin_ms=max(window.begin_ms, window.end_ms - last_ms))
     counts = _counts(client, window, 0)
     return counts[0] if counts else Count(window.begin_ms, *[0] * 10)
