@@ -311,3 +311,11 @@ def test_every_fault_of_a_message_is_named() -> None:
         ("key", "same_user"),
     ]
     assert 'event_ts is "2025-12-27T12:18:51Z": write YYYY-MM-DD HH:MM:SS.mmm in UTC' in found.texts
+
+
+@pytest.mark.parametrize("text", ["2025-02-29 00:00:00.000", "2025-01-01 24:00:00.000", "1969-12-31 23:59:59.999"])
+def test_a_time_that_there_is_not_is_not_called_badly_written(text: str) -> None:
+    """Whoever wrote the right form needs no words about the form."""
+    found = check(KEY, value(event_ts=text))
+    assert found is not None
+    assert found.texts == f'event_ts is "{text}": there is no such time, or it is out of the contract\'s range'

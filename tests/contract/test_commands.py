@@ -1,6 +1,9 @@
+import bz2
+import gzip
 import io
 import json
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +214,32 @@ def test_validate_a_file(contract: Command, tmp_path: Path) -> None:
     assert "page" in contract("validate", str(path), code=5)
     assert contract.json("validate", str(path), "--version", "4", code=5)["invalid"] == 2
     contract("validate", str(tmp_path / "none"), code=2)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_validate_reads_files_as_windows_writes_them(
+    encoding: str, indent: int | None, contract: Command, tmp_path: Path
+) -> None:
+    """A mark at the beginning of a file says how it is encoded and is no part of a message."""
+    path = tmp_path / "events"
+    text = "\r\n".join([json.dumps(json.loads(value()), indent=indent)] * 3)
+    mark = "\ufeff" if encoding.endswith("e") else ""  # Python writes it for the others
+    path.write_bytes((mark + text).encode(encoding))
+    assert contract.json("validate", str(path)) | {"violations": []} == {
+        "checked": 3, "valid": 3, "invalid": 0, "reasons": [], "violations": []
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "compress"), [("gzip", gzip.compress), ("bzip2", bz2.compress)])
+def test_validate_names_a_compressed_file(
+    name: str, compress: Callable[[bytes], bytes], contract: Command, tmp_path: Path
+) -> None:
+    """It is no message that is not UTF-8."""
+    path = tmp_path / "events"
+    path.write_bytes(compress(b"{}\n"))
+    contract("validate", str(path), code=2)
+    assert f"compressed by {name}" in contract.error
 
 
 def test_validate_stdin(contract: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +61,7 @@ _ARTICLES = {
 INSTANTS = ("2025-12-27 12:18:51.766", "1999-01-31 00:00:00.000")
 """Instants as the contract writes them."""
 
+_INSTANT_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}")
 _NO_INSTANTS = ("", "word", "x" * 23, "2" * 23, "abcd-ef-gh ij:kl:mn.opq", "2025/12/27_12.18.51-766")
 
 
@@ -188,7 +190,12 @@ def _words(error: jsonschema_rs.ValidationError) -> str:
         case "pattern" if error.message.startswith("Error executing"):
             return f" is {value}, for which its pattern takes too long"
         case "pattern" if is_instant(said["pattern"]):
-            return f" is {value}: write YYYY-MM-DD HH:MM:SS.mmm in UTC"
+            is_written_so = isinstance(error.instance, str) and _INSTANT_FORM.fullmatch(error.instance)
+            return f" is {value}: " + (
+                "there is no such time, or it is out of the contract's range"
+                if is_written_so
+                else "write YYYY-MM-DD HH:MM:SS.mmm in UTC"
+            )
         case "pattern":
             pattern = said["pattern"]
             return f" is {value}, which does not match {pattern if len(pattern) <= _PATTERN_MAX else pattern[:_PATTERN_MAX] + '...'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import collections
 import itertools
 import json
@@ -24,6 +25,8 @@ from clickreel.errors import UsageError
 _BASE64 = "base64:"
 # A document of many lines is held as a whole; lines are not.
 _DOCUMENT_BYTES_MAX = 256_000_000
+# How compressed files begin, by the command that unpacks them.
+_COMPRESSED = {"gzip": b"\x1f\x8b\x08", "zstd": b"\x28\xb5\x2f\xfd", "bzip2": b"BZh"}
 
 
 @dataclass(slots=True)
@@ -78,7 +81,7 @@ def validate_file(path: Path, contract: Contract | None, limit: int) -> Validati
         limit: How many violations to keep; all are counted.
 
     Raises:
-        UsageError: The file cannot be read, or holds a schema and no messages.
+        UsageError: The file cannot be read, is compressed, or holds a schema and no messages.
     """
     with _opened(path) as file:
         return validate_lines(file, contract, limit)
@@ -92,7 +95,7 @@ def validate_lines(lines: Iterable[bytes], contract: Contract | None, limit: int
     them.
     """
     report = ValidationReport()
-    numbered = enumerate(lines, 1)
+    numbered = enumerate(_as_utf8(lines), 1)
     head = list(itertools.islice(((number, line) for number, line in numbered if line.strip()), 1))
     if head and _begins_document(head[0][1]):
         rest = itertools.chain([head[0][1]], (line for _, line in numbered))
@@ -114,9 +117,29 @@ def validate_lines(lines: Iterable[bytes], contract: Contract | None, limit: int
     return report
 
 
+def _as_utf8(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines without the mark at the beginning of a file that says how it is encoded; of UTF-16, as PowerShell writes it, all anew.
+
+    Raises:
+        UsageError: The file is compressed.
+    """
+    lines = iter(lines)
+    first = next(lines, b"")
+    for name, magic in _COMPRESSED.items():
+        if first.startswith(magic):
+            raise UsageError(
+                f"this is a file compressed by {name}, not messages",
+                hint=f"{name} -dc FILE | clickreel contract validate -",
+            )
+    if not first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return itertools.chain([first.removeprefix(codecs.BOM_UTF8)], lines)
+    text = b"".join(itertools.chain([first], lines)).decode("utf-16", errors="replace")
+    return iter(text.encode(errors="replace").splitlines(keepends=True))
+
+
 def _begins_document(line: bytes) -> bool:
     """Whether a first line begins JSON that goes on beyond it, or an array."""
-    text = line.strip().removeprefix(b"\xef\xbb\xbf")
+    text = line.strip()
     return text[:1] == b"[" or (text[:1] == b"{" and text[-1:] in {b"{", b"[", b","})
 
 
@@ -125,7 +148,7 @@ def _documents(data: bytes, line: int) -> list[tuple[int, bytes]] | None:
     events: list[tuple[int, bytes]] = []
     place = 0
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode()
         for start, end in _events(text):
             line += text.count("\n", place, start)
             place = start
