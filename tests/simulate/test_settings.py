@@ -7,6 +7,7 @@ import pytest
 from clickreel.errors import UsageError
 from clickreel.simulate import scenarios
 from clickreel.simulate.delivery_flaws import FlawRates, parse
+from clickreel.simulate.films import invent
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from tests.simulate.worlds import DAY_MS, MONDAY_MS
@@ -83,6 +84,14 @@ def test_too_few_people_for_a_rate_are_refused_with_how_many_it_needs() -> None:
         World(WorldSettings(users=3, rate=5.0))
     needed = int(caught.value.hint.split()[1].rstrip(","))
     assert World(WorldSettings(users=needed, rate=5.0)).expected_rate == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("count", [1, 3, 12])
+def test_a_small_catalogue_has_the_default_rate(count: int) -> None:
+    """People who have few films to choose from make fewer events each, so there are more of them."""
+    made = World(catalogue=invent(count))
+    assert made.expected_rate == pytest.approx(2.0, rel=1e-3)
+    assert made.users > 7000
 
 
 def test_people_round_the_clock_make_the_rate_they_make() -> None:

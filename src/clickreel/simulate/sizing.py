@@ -18,7 +18,7 @@ from clickreel.simulate.draws import F64
 from clickreel.simulate.list_visits import looks
 from clickreel.simulate.population import Population, bot_people
 from clickreel.simulate.rhythm import DAY_MS, Rhythm
-from clickreel.simulate.settings import USERS_DEFAULT, USERS_MAX, WorldSettings
+from clickreel.simulate.settings import MEAN_RATE_DEFAULT, USERS_DEFAULT, USERS_MAX, WorldSettings
 from clickreel.simulate.timeline import WorldModel
 from clickreel.simulate.traffic import (
     BOT_VISITS,
@@ -126,7 +126,10 @@ def _people(settings: WorldSettings, most: float) -> tuple[int, float]:
         most: Events that a person can make a day.
     """
     target = settings.target_rate
-    people = USERS_DEFAULT if settings.nothing_given else settings.users
+    people = settings.users
+    # Of a small catalogue people make fewer events: then as many people as the default rate takes.
+    if settings.nothing_given and most * USERS_DEFAULT >= MEAN_RATE_DEFAULT * _DAY_S:
+        people = USERS_DEFAULT
     if people is not None:
         per_day = settings.events_per_user if target is None else target * _DAY_S / people
         if per_day > most:
