@@ -42,6 +42,16 @@ def test_what_differs_is_found_and_named() -> None:
     assert found.tells()[0][0] in {"repeats", "gap before repeat"}
 
 
+def test_a_log_as_regular_as_a_clock_can_be_compared() -> None:
+    """Where no session repeats an item, no session has a gap before a repeat."""
+    count = np.arange(3000)
+    made = ClickLog.from_columns(count // 5, count % 7, 1_735_689_600_000 + count * 1000)
+    assert np.isnan(made.features()).all(axis=0).any()
+    found = compare_logs(made, made)
+    assert found.test.auc == pytest.approx(0.5, abs=0.05)
+    assert np.isfinite(found.test.tells).all()
+
+
 def test_pace_and_successive_gaps_are_recovered() -> None:
     """A pace of .7 over a spread of 1.3 is a correlation of .49 / (.49 + 1.69)."""
     made = log(sessions=20_000)

@@ -159,11 +159,16 @@ class ClickLog:
 
 
 def successive_correlation(log: ClickLog) -> float:
-    """Correlation of the logs of successive gaps of a session."""
+    """Correlation of the logs of successive gaps of a session; NaN where there are too few, or all are alike."""
     pairs = np.flatnonzero(np.diff(log.session[log.inner]) == 0)
-    if len(pairs) < 3:
+    return correlation(log.log_gaps[pairs], log.log_gaps[pairs + 1])
+
+
+def correlation(one: F64, two: F64) -> float:
+    """Pearson's correlation; NaN of fewer than three pairs, and where one side is all alike."""
+    if len(one) < 3 or not np.ptp(one) or not np.ptp(two):
         return float("nan")
-    return float(np.corrcoef(log.log_gaps[pairs], log.log_gaps[pairs + 1])[0, 1])
+    return float(np.corrcoef(one, two)[0, 1])
 
 
 def own_pace(log: ClickLog) -> float:

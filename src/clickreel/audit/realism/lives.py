@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickreel.audit.realism.bands import Band, Evidence, Measurement, RealismTest, ratio
+from clickreel.audit.realism.click_log import correlation
 from clickreel.audit.realism.columns import DAY_MS, HOUR_MS, MINUTE_MS, EventTable
 from clickreel.audit.realism.machines import machines
 from clickreel.audit.realism.traffic_rhythm import EPOCH_WEEKDAY
@@ -112,12 +113,12 @@ def habits(timeline: EventTable, people: NDArray[np.bool_]) -> tuple[float, floa
         sums = [np.bincount(user[odd == part], value[odd == part], len(people)) for part in (0, 1)]
         return np.asarray(np.stack(sums) / np.maximum(count, 1))[:, busy]
 
-    by_day = np.corrcoef(halves(weekend))[0, 1]
+    by_day = correlation(*halves(weekend))
     east, north = halves(np.cos(angle)), halves(np.sin(angle))
     middle = np.arctan2(north.mean(), east.mean())
     east, north = east * np.sin(middle), north * np.cos(middle)
-    by_hour = np.corrcoef(north - east)[0, 1]
-    return float(by_day), float(by_hour)
+    by_hour = correlation(*(north - east))
+    return by_day, by_hour
 
 
 def device_by_hour(timeline: EventTable, people: NDArray[np.bool_]) -> float:
