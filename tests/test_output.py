@@ -55,3 +55,27 @@ def test_a_stray_word_that_may_be_a_topic_is_answered_with_the_option(
     """Other tools for Kafka take the topic as a bare word."""
     assert run(typed) == 2
     assert capsys.readouterr().err.splitlines()[-1].endswith(hint)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["export", "superset", "--out"],
+        ["export", "grafana", "--out"],
+        ["contract", "evolve", "--set", "position.maximum=9", "--out"],
+        ["ledger", "--until", "2026-01-06", "--out"],
+    ],
+)
+@pytest.mark.parametrize("made", ["file", "folder"])
+def test_a_path_that_cannot_be_written_is_named(
+    command: list[str], made: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two lines, whichever command: a folder that is missing, and a folder where a file should be."""
+    path = tmp_path / "none" / "out.jsonl"
+    if made == "folder":
+        path.mkdir(parents=True)
+    assert run([*command, str(path)]) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 2
+    assert str(path) in error[0]
+    assert error[1].startswith("hint: ")

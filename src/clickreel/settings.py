@@ -160,7 +160,7 @@ def _checked(value: Any, field: dataclasses.Field[Any], where: str) -> Any:
     if choices and value not in choices:
         raise UsageError(f"{where} is {value!r}", hint=f"one of: {', '.join(choices)}")
     if isinstance(value, int | float) and not _within(value, low, high):
-        raise UsageError(f"{where} is {value:g}", hint=f"allowed: {_span(low, high)}")
+        raise UsageError(f"{where} is {_number(value)}", hint=f"allowed: {_span(low, high)}")
     return value
 
 
@@ -169,7 +169,18 @@ def _within(value: float, low: float | None, high: float | None) -> bool:
     return (low is None or value >= low) and (high is None or value <= high) and not math.isnan(value)
 
 
+def _number(value: float) -> str:
+    """A whole number as it was given; what is none in six digits at most."""
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
 def _span(low: float | None, high: float | None) -> str:
     if low is not None and high is not None:
-        return f"from {low:g} to {high:g}"
-    return f"at least {low:g}" if low is not None else f"at most {high:g}" if high is not None else "a number"
+        return f"from {_number(low)} to {_number(high)}"
+    return (
+        f"at least {_number(low)}"
+        if low is not None
+        else f"at most {_number(high)}"
+        if high is not None
+        else "a number"
+    )

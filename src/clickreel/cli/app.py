@@ -16,7 +16,7 @@ from typer import exceptions as typer_exceptions
 from clickreel import log_setup
 from clickreel.cli.command_index import CommandIndex
 from clickreel.cli.output import print_error, tolerate_encodings
-from clickreel.errors import ClickreelError, MissingError
+from clickreel.errors import ClickreelError, MissingError, UsageError
 
 app = typer.Typer(
     name="clickreel",
@@ -112,14 +112,27 @@ def _meant_option(context: typer.Context | None, said: str) -> str:
     return f"--topic {word[1]}" if word and takes_topic else "--help"
 
 
+# What a path that somebody named can be refused for.
+_PATH_ERRORS = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP,
+}  # fmt: skip
+
+
 def _os_error(exc: OSError) -> int:
-    """The exit code of what only the system can refuse to anybody: a reader that has left, a disk that is full."""
+    """The exit code of what the system can refuse to anybody: a reader that has left, a disk that is full, a path."""
     if isinstance(exc, BrokenPipeError):
         return _unread()
-    if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        print_error(
+            f"no disk space left for {exc.filename or 'what was to be written'}", "free some space, then try again"
+        )
+        return MissingError.exit_code
+    if exc.errno not in _PATH_ERRORS or not isinstance(exc.filename, str):
         raise exc
-    print_error(f"no disk space left for {exc.filename or 'what was to be written'}", "free some space, then try again")
-    return MissingError.exit_code
+    print_error(
+        f"{exc.filename}: {exc.strerror}", "name another path, or make its folder and give yourself the right to it"
+    )
+    return UsageError.exit_code
 
 
 def main(arguments: list[str] | None = None) -> None:
