@@ -98,6 +98,31 @@ def test_a_bad_line_is_refused_by_file_and_number(tmp_path: Path, line: str, say
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("between", [":", " : ", " ", "\t", "=", " = "])
+def test_lines_may_be_written_in_each_of_javas_ways(tmp_path: Path, between: str) -> None:
+    """A file of a Java client; the first separator counts, the others belong to the value."""
+    written = ("bootstrap.servers", "PLAINTEXT://a:1,[::1]:2"), ("sasl.password", "p=q:r s")
+    path = write(tmp_path, "\n".join(f"{name}{between}{value}" for name, value in written))
+    assert dict(read(path).kafka) == dict(written)
+
+
+@pytest.mark.parametrize("line", ["s3cret: word", "hunter2 word", "my.secret word"])
+def test_a_password_that_was_pasted_alone_is_not_shown(tmp_path: Path, line: str) -> None:
+    """It is no setting, whatever stands in it."""
+    path = write(tmp_path, SEED.format(mechanism="sasl.mechanisms") + line + "\n")
+    with pytest.raises(UsageError) as caught:
+        read(path)
+    assert line.split(maxsplit=1)[0].rstrip(":") not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize("address", ["kafka://a:1", "http://a:1", "a:1,ssl2://b:2"])
+def test_a_broker_that_speaks_no_kafka_is_refused_by_line(tmp_path: Path, address: str) -> None:
+    """Librdkafka would leave it out and say that there is none."""
+    path = write(tmp_path, f"# ours\nbootstrap.servers={address}\n")
+    with pytest.raises(UsageError, match=r"line 2: bootstrap.servers holds '.*', which is no address"):
+        read(path)
+
+
 def test_the_template_itself_is_refused_by_its_first_placeholder() -> None:
     """Someone who forgets to fill it in is told what and where."""
     with pytest.raises(

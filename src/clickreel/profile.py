@@ -421,6 +421,14 @@ def _registry_login(values: Mapping[str, str], where: Mapping[str, str]) -> dict
     return {"registry_auth": f"{user}:{password}"}
 
 
+# Java's other ways to write a line. Only of names that begin like a setting: a password that was pasted alone is no setting.
+_JAVA_LINE = re.compile(
+    r"((?:basic|bootstrap|clickhouse|client|flink|sasl|schema|security|session|ssl)\.[a-z0-9._-]+)(\s*:\s*|\s+(?!=))(.*)"
+)
+# Kafka's words for how a listener speaks.
+_LISTENERS = ("plaintext", "ssl", "sasl_plaintext", "sasl_ssl")
+
+
 def _lines(text: str, path: Path) -> dict[str, tuple[str, int]]:
     """Settings by name with the number of their line."""
     found: dict[str, tuple[str, int]] = {}
@@ -429,7 +437,8 @@ def _lines(text: str, path: Path) -> dict[str, tuple[str, int]]:
         bare = line.strip()
         if not bare or bare.startswith(("#", "!")):
             continue
-        name, equals, value = (part.strip() for part in bare.partition("="))
+        java = _JAVA_LINE.fullmatch(bare)
+        name, equals, value = java.groups() if java else (part.strip() for part in bare.partition("="))
         where = f"{path} line {number}"
         if not equals or not name:
             # The line is not shown: it may be a password pasted alone.
@@ -453,8 +462,10 @@ def _lines(text: str, path: Path) -> dict[str, tuple[str, int]]:
 def _check_brokers(text: str, where: str) -> None:
     """Refuse broker addresses that cannot be any: librdkafka would only try to resolve them, again and again."""
     for address in _addresses(text):
-        bare = address.rpartition("://")[2]
-        found = re.fullmatch(r"(\[[0-9A-Fa-f:.%\w]+\]|[^\s:/@\[\]]+)(?::(\d+))?", bare)
+        listener, _, bare = address.rpartition("://")
+        found = listener.lower() in {"", *_LISTENERS} and re.fullmatch(
+            r"(\[[0-9A-Fa-f:.%\w]+\]|[^\s:/@\[\]]+)(?::(\d+))?", bare
+        )
         if not found or (found[2] and not 0 < int(found[2]) < 65_536):
             raise UsageError(
                 f"{where}: bootstrap.servers holds {mask_address(address)!r}, which is no address",
