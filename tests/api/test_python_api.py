@@ -6,16 +6,25 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import clickreel
+from clickreel.local.home import Home
 from clickreel.testing.fixtures import ClickStream, ClickTopic, click_stack, click_stream, click_topic
 
 USER_CODE = Path(__file__).parent / "user_code.py"
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 __all__ = ["click_stack", "click_stream", "click_topic"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _leave_home_as_it_was(home: Home) -> Iterator[None]:
+    """The stack of `click_stack` is named by CLICKREEL_HOME as long as it lasts, which is the whole run of tests."""
+    yield
+    os.environ["CLICKREEL_HOME"] = str(home.path)
 
 
 def test_everything_that_is_offered_is_there_and_sorted() -> None:
