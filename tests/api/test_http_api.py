@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -31,9 +32,10 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def api(landed: Landed) -> TestClient:
+def api(landed: Landed) -> Iterator[TestClient]:
     """The landed world over HTTP."""
-    return TestClient(build_api(landed.profile))
+    with TestClient(build_api(landed.profile)) as api:
+        yield api
 
 
 @pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.name)
@@ -65,23 +67,26 @@ def test_a_click_counts_in_the_lists_as_soon_as_it_has_landed(empty: Client, lan
     people = [(END_MS - 60_000 * n, 1 + n % 40, n // 3, 1 + n * n % 30, "detail_view") for n in range(600)]
     land(empty, told(*people))
     profile = dataclasses.replace(landed.profile, clickhouse_database=empty.database)
-    api = TestClient(build_api(profile))
+    others = set(threading.enumerate())
+    with TestClient(build_api(profile)) as api:
 
-    def ask() -> dict[str, Any]:
-        answer: dict[str, Any] = api.get("/recommend/users/u_7", params={"limit": 3}).json()
-        return answer
+        def ask() -> dict[str, Any]:
+            answer: dict[str, Any] = api.get("/recommend/users/u_7", params={"limit": 3}).json()
+            return answer
 
-    wait_for(lambda: ask()["live"])
-    before = ask()["films"]
-    plain = Answers(empty).recommend(user="u_7", limit=3).as_json()["films"]
-    assert [film["film_id"] for film in before] == [film["film_id"] for film in plain]
-    assert [film["because_id"] for film in before] == [film["because_id"] for film in plain]
-    first = before[0]["film_id"]
-    land(empty, told((END_MS + 1, 7, 9999, first, "detail_view")), first_offset=600)
-    began = time.monotonic()
-    wait_for(lambda: first not in [film["film_id"] for film in ask()["films"]])
-    assert time.monotonic() - began < 10  # three looks a second; the rest is a busy machine
-    assert ask()["live"]
+        wait_for(lambda: ask()["live"])
+        before = ask()["films"]
+        plain = Answers(empty).recommend(user="u_7", limit=3).as_json()["films"]
+        assert [film["film_id"] for film in before] == [film["film_id"] for film in plain]
+        assert [film["because_id"] for film in before] == [film["because_id"] for film in plain]
+        first = before[0]["film_id"]
+        land(empty, told((END_MS + 1, 7, 9999, first, "detail_view")), first_offset=600)
+        began = time.monotonic()
+        wait_for(lambda: first not in [film["film_id"] for film in ask()["films"]])
+        assert time.monotonic() - began < 10  # three looks a second; the rest is a busy machine
+        assert ask()["live"]
+    # A server that has ended looks at nothing any more.
+    assert not [thread for thread in threading.enumerate() if thread.name == "live-rules" and thread not in others]
 
 
 def test_the_description_names_every_chart_and_its_columns(api: TestClient) -> None:

@@ -6,8 +6,8 @@ import dataclasses
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated, Any, get_type_hints
 
 from fastapi import FastAPI, Query, Request, Response
@@ -111,6 +111,17 @@ class _Warehouse:
         with self._lock:
             self._live, self._live_maker = made, None
 
+    def close(self) -> None:
+        """Stop following what lands."""
+        with self._lock:
+            maker = self._live_maker
+        if maker is not None:
+            maker.join()
+        with self._lock:
+            live, self._live = self._live, None
+        if live is not None:
+            live.stop()
+
     @contextmanager
     def answers(self) -> Iterator[Answers]:
         with self._lock:
@@ -127,7 +138,15 @@ def build_api(profile: Profile, *, per_s: float = REQUESTS_PER_S, burst: int = B
         per_s: Requests a second that one caller may make for long.
         burst: Requests that one caller may make at once.
     """
+    warehouse = _Warehouse(profile)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        warehouse.close()
+
     api = FastAPI(
+        lifespan=lifespan,
         title="clickreel answers",
         description="Charts, trends, funnels and recommendations over the clicks that landed. Read-only.",
         version="1",
@@ -135,7 +154,6 @@ def build_api(profile: Profile, *, per_s: float = REQUESTS_PER_S, burst: int = B
         redoc_url=None,
         responses={status: {"model": ErrorModel} for status in (400, 404, 422, 429, 503)},
     )
-    warehouse = _Warehouse(profile)
     _refuse_floods(api, RateLimit(per_s, burst))
     api.add_exception_handler(ClickreelError, _report)
     api.add_exception_handler(HTTPException, _report_address)
