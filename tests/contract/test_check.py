@@ -227,11 +227,45 @@ def foreign(**rules: object) -> Contract:
         (r"^(a)\1$", "aa", True),
         (r"^[a&&b]$", "&", True),
         (r"^[[]$", "[", True),
+        (r"^[\b]$", "\b", True),
+        (r"^[\b]$", "b", False),
+        (r"^\0$", "\0", True),
+        (r"^[^\0]*$", "a\0", False),
+        (r"^(?<word>a|b)-\k<word>1$", "b-b1", True),
+        (r"^(?<word>a|b)-\k<word>1$", "a-b1", False),
+        (r"^[(](?<word>a)\\\k<word>$", "(a\\a", True),
+        (r"^\k<word>$", "k<word>", True),
+        (r"^[]*a$", "a", True),
+        (r"\bfilm\b", "a film", True),
+        (r"\bfilm\b", "films", False),
+        (r"^\b", "\u00e9", False),
+        (r"^\B", "\u00e9", True),
+        (r"^(?!x)\d$", "\u0663", False),
+        (r"^(?!x)[\d]$", "\u0663", False),
+        (r"^(?!x)[^\d]$", "\u0663", True),
+        (r"^(?!x)\D$", "\u0663", True),
+        (r"^(?!x)[\D\w]$", "\u0663", True),
+        (r"^(\w)\1$", "\u00e9\u00e9", False),
+        (r"^(?!x)\W[^\w]$", "\u00e9\u00e9", True),
+        (r"^(?!.*\s)\S+$", "a\u0085b", True),
+        (r"^(?=a).+$", "a\r", False),
+        (r"^\uD83D\uDE00$", "\U0001f600", True),
+        (r"^[\uD83D\uDE00]$", "\U0001f600", True),
     ],
 )
 def test_patterns_are_those_of_ecma_262(pattern: str, text: str, matches: bool) -> None:
     """In its strict form and in the lenient one that browsers know."""
     assert (foreign(pattern=pattern).check(b"1", json.dumps({"x": text}).encode()) is None) == matches
+
+
+def test_a_pattern_is_shown_as_it_was_written() -> None:
+    """Whatever it became for the library, in a field that is called like a keyword too."""
+    body = {"type": "object", "properties": {"default": {"pattern": r"^x{,3}$"}, "pattern": {"pattern": r"^(?!a)\d$"}}}
+    found = compile_schema(body, "value").violations({"default": "xx", "pattern": "\u0663"})
+    assert [broken.text for broken in found] == [
+        r'default is "xx", which does not match ^x{,3}$',
+        r'pattern is "\u0663", which does not match ^(?!a)\d$',
+    ]
 
 
 @pytest.mark.parametrize(

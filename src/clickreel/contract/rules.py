@@ -15,7 +15,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from clickreel.contract.ecma_pattern import OPTIONS, matcher, strict
+from clickreel.contract.ecma_pattern import OPTIONS, as_written, matcher, strict
 
 _PREVIEW_MAX = 60
 _TEXT_MAX = 300
@@ -197,7 +197,7 @@ def _words(error: jsonschema_rs.ValidationError) -> str:
                 else "write YYYY-MM-DD HH:MM:SS.mmm in UTC"
             )
         case "pattern":
-            pattern = said["pattern"]
+            pattern = as_written(said["pattern"])
             return f" is {value}, which does not match {pattern if len(pattern) <= _PATTERN_MAX else pattern[:_PATTERN_MAX] + '...'}"
         case "falseSchema":
             return f" is {value}, where the schema allows nothing"
@@ -235,6 +235,10 @@ def _first_line(exc: Exception) -> str:
     return (str(exc) or type(exc).__name__).split("\n", 1)[0]
 
 
+# Keywords whose keys are names that somebody chose, such as `pattern` or `default`, and no keywords.
+_NAMED_SCHEMAS = ("patternProperties", "properties", "definitions", "$defs", "dependentSchemas")
+
+
 def strict_patterns(body: Any, depth: int = 0) -> Any:
     """A schema with its patterns in the strict form; what is data in it (enum, const, examples) stays as it is."""
     if depth > _DEPTH_MAX:
@@ -249,8 +253,9 @@ def strict_patterns(body: Any, depth: int = 0) -> Any:
             found[name] = part
         elif name == "pattern" and isinstance(part, str):
             found[name] = strict(part)
-        elif name == "patternProperties" and isinstance(part, dict):
-            found[name] = {strict(pattern): strict_patterns(rules, depth + 1) for pattern, rules in part.items()}
+        elif name in _NAMED_SCHEMAS and isinstance(part, dict):
+            change = strict if name == "patternProperties" else str
+            found[name] = {change(key): strict_patterns(rules, depth + 1) for key, rules in part.items()}
         else:
             found[name] = strict_patterns(part, depth + 1)
     return found
