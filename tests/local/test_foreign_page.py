@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from clickreel.local.flink_guard import find_forbidden_option
-from clickreel.local.service_guard import GuardOptions, ServiceGuard, free_port
+from clickreel.local.service_guard import GuardOptions, ServiceGuard, Upstream, free_port
 from clickreel.local.stack import Stack
 from tests.clickhouse.process import ClickHouse, running
 from tests.conftest import Registry
@@ -185,7 +185,9 @@ def test_a_page_reads_and_writes_nothing_through_a_service(
 def test_nothing_of_a_page_gets_behind_the_guard(browser: Any, recorder: _Recorder) -> None:
     """Not one request reaches the service that the guard stands before."""
     service, port = _Recorder(), free_port("127.0.0.1")
-    guard = ServiceGuard(port, GuardOptions(("127.0.0.1", service.port), TOKEN, "/v3/info", find_forbidden_option))
+    guard = ServiceGuard(
+        port, GuardOptions(Upstream("127.0.0.1", service.port), TOKEN, "/v3/info", find_forbidden_option)
+    )
     guard.start()
     for origin in _origins(recorder):
         assert _are_refusals(_send_from_page(browser, origin, f"http://127.0.0.1:{port}/v3/sessions", "{}"))

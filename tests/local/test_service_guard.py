@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from clickreel.local.flink_guard import find_forbidden_option, find_in_statement
-from clickreel.local.service_guard import GuardOptions, ServiceGuard, free_port
+from clickreel.local.service_guard import GuardOptions, ServiceGuard, Upstream, free_port
 
 TOKEN = "0123456789abcdef"  # noqa: S105 - nobody's
 LOGIN = ("clickreel", TOKEN)
@@ -42,7 +42,7 @@ def guarded() -> Iterator[str]:
     service = ThreadingHTTPServer(("127.0.0.1", 0), _Service)
     threading.Thread(target=service.serve_forever, daemon=True).start()
     port = free_port("127.0.0.1")
-    upstream = ("127.0.0.1", int(service.server_address[1]))
+    upstream = Upstream("127.0.0.1", int(service.server_address[1]))
     guard = ServiceGuard(port, GuardOptions(upstream, TOKEN, "/health", find_forbidden_option))
     guard.start()
     yield f"http://127.0.0.1:{port}"

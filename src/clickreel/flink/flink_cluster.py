@@ -17,6 +17,8 @@ from clickreel.flink.gateway_client import Gateway
 _TIMEOUT_S = 5.0
 # How long a statement that is to be stopped may take to start, and how often it is looked at.
 _STARTS_S, _LOOK_S = 5.0, 0.02
+# An option of ours in the configuration of a gateway that serves its cluster's REST interface too: below which path.
+CLUSTER_PATH_OPTION = "clickreel.cluster.path"
 # Flink's states of a job that is over.
 ENDED = frozenset({"FINISHED", "CANCELED", "FAILED", "SUSPENDED"})
 # States of a vertex that is neither about to start nor starting.
@@ -65,11 +67,15 @@ class FlinkCluster:
 
     Args:
         url: Its address, such as ``http://127.0.0.1:8081``.
+        auth: ``user:password``, or empty.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, auth: str = "") -> None:
         self.url = url.rstrip("/")
-        self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT_S, trust_env=False)
+        user, _, password = auth.partition(":")
+        self._http = httpx.Client(
+            base_url=self.url, auth=(user, password) if user else None, timeout=_TIMEOUT_S, trust_env=False
+        )
 
     def disconnect(self) -> None:
         """Close the connections."""
@@ -191,5 +197,7 @@ def find_cluster(gateway: Gateway, session: str) -> FlinkCluster | None:
     with contextlib.suppress(ClickreelError):
         rows = gateway_results.run(gateway, session, "SET").rows
         options = {str(cells[0]).strip("'"): str(cells[1]).strip("'") for cells in rows}
+    if path := options.get(CLUSTER_PATH_OPTION, ""):
+        return FlinkCluster(f"{gateway.url}{path}", auth=gateway.auth)
     host = options.get("rest.address", "")
     return FlinkCluster(f"http://{host}:{options.get('rest.port', '8081')}") if host else None

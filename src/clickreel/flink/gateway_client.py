@@ -72,9 +72,15 @@ class Page:
 
 
 class Gateway(Protocol):
-    """A Flink SQL gateway."""
+    """A Flink SQL gateway.
+
+    Attributes:
+        url: Its address, without a login.
+        auth: ``user:password``, or empty.
+    """
 
     url: str
+    auth: str
 
     def version(self) -> str:
         """The version of Flink behind it; the proof that it answers."""
@@ -115,8 +121,8 @@ class RestGateway:
 
     def __init__(self, url: str, *, auth: str = "", timeout_s: float = TIMEOUT_S) -> None:
         address, login = split_login(url)
-        user, _, password = (auth or login).partition(":")
-        self.url = address.rstrip("/")
+        self.url, self.auth = address.rstrip("/"), auth or login
+        user, _, password = self.auth.partition(":")
         self._http = httpx.Client(
             base_url=self.url + _API, auth=(user, password) if user else None, timeout=timeout_s, trust_env=False
         )

@@ -9,8 +9,10 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
+from clickreel.flink.flink_cluster import CLUSTER_PATH_OPTION
 from clickreel.local import jars, ports, service_guard
 from clickreel.local.home import Home
+from clickreel.local.loopback_certificate import STORE_PASSWORD, LoopbackCertificate
 from clickreel.local.service import Launch, Service, StartContext, jvm
 from clickreel.local.settings import LocalSettings
 
@@ -36,7 +38,13 @@ _OPENED = (
 _EXPORTED = ("java.base/sun.net.util", "java.management/sun.management")
 
 
-def configuration(*, host: str, gateway_port: int, cluster_port: int, scratch: Path, slots: int) -> dict[str, str]:
+# Below this path the guard serves the cluster's own REST interface.
+CLUSTER_PATH = "/cluster"
+
+
+def configuration(
+    *, host: str, gateway_port: int, cluster_port: int, scratch: Path, slots: int, certificate: LoopbackCertificate
+) -> dict[str, str]:
     """Flink's configuration: everything on loopback, every temporary file in one folder, memory bounded.
 
     Args:
@@ -45,8 +53,18 @@ def configuration(*, host: str, gateway_port: int, cluster_port: int, scratch: P
         cluster_port: Where the cluster's own REST interface listens (metrics, jobs).
         scratch: Folder of all temporary files.
         slots: Statements that can run at once, the keep-alive job included.
+        certificate: Asked of whoever connects, to either REST interface or to the cluster's store of files.
     """
     return {
+        **_certified("rest", certificate),
+        "security.ssl.rest.authentication-enabled": "true",
+        # Flink's own list is for keys of the RSA kind.
+        "security.ssl.algorithms": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+        **_certified("internal", certificate),
+        # The cluster's parts share this process: what they say to each other passes no port, and these two cost 3 s of processor time.
+        "pekko.ssl.enabled": "false",
+        "taskmanager.data.ssl.enabled": "false",
+        CLUSTER_PATH_OPTION: CLUSTER_PATH,
         # Flink lets the pages of every origin read its answers; no page needs them.
         "web.access-control-allow-origin": f"http://{host}",
         # Statements go to the cluster that the keep-alive job holds up, not to a new one each: 1 s less a statement.
@@ -84,6 +102,20 @@ def configuration(*, host: str, gateway_port: int, cluster_port: int, scratch: P
         "cluster.io-pool.size": "4",
         "rest.server.numThreads": "2",
     }
+
+
+def _certified(which: str, certificate: LoopbackCertificate) -> dict[str, str]:
+    options = {
+        "enabled": "true",
+        "keystore": str(certificate.keystore),
+        "keystore-type": "PKCS12",
+        "keystore-password": STORE_PASSWORD,
+        "key-password": STORE_PASSWORD,
+        "truststore": str(certificate.keystore),
+        "truststore-type": "PKCS12",
+        "truststore-password": STORE_PASSWORD,
+    }
+    return {f"security.ssl.{which}.{name}": value for name, value in options.items()}
 
 
 def command(home: Home, settings: LocalSettings, scratch: Path) -> tuple[str, ...]:

@@ -1,4 +1,7 @@
-"""Service ``registry``: Apicurio Registry, which speaks the schema registry's API that Kafka's clients use."""
+"""Service ``registry``: Apicurio Registry, which speaks the schema registry's API that Kafka's clients use.
+
+Its process is :mod:`clickreel.local.registry_process`, which starts Java with the command line made here.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,14 @@ from pathlib import Path
 
 from clickreel.errors import MissingError
 from clickreel.local import jars, ports, service_guard
+from clickreel.local.home import Home
 from clickreel.local.service import JAVA_ENVIRONMENT, Launch, Service, StartContext, jvm, keep_version
+from clickreel.local.settings import LocalSettings
 
 # Where the API of Confluent's registry is served; clients take this whole address.
 API = "/apis/ccompat/v7"
+# Headers in which the guard says who asks, and that it is the guard.
+USER_HEADER, ROLE_HEADER = "X-Clickreel-User", "X-Clickreel-Role"
 
 
 def _unpacked(archive: Path) -> Path:
@@ -41,43 +48,61 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.name != ".size")
 
 
-def _launch(where: StartContext) -> Launch:
-    home, version = where.home, jars.version("registry")
-    port = ports.take(home, "registry", where.settings.registry_port)
-    data = home.data("registry")
-    keep_version(data, "registry", version)
-    # Quarkus cannot tell our clients from strangers: it listens elsewhere, and the guard at the port that is known.
-    hidden = service_guard.hidden_host()
-    hidden_port = service_guard.free_port(hidden)
+def command(home: Home, settings: LocalSettings, host: str, port: int) -> tuple[str, ...]:
+    """The command line of Apicurio's Java process.
+
+    Args:
+        home: Where its data are.
+        settings: How much memory it may take.
+        host: The loopback address on which everything of it listens; clients come through the guard.
+        port: Its port there.
+    """
     runner = next(_unpacked(jars.classpath("registry")[0]).rglob("quarkus-run.jar"))
     properties = {
-        "quarkus.http.host": hidden,
-        "quarkus.http.port": str(hidden_port),
-        # A second interface (health, metrics) that is built in and by default open to the whole network on a port of its own.
-        "quarkus.management.host": hidden,
-        "quarkus.management.port": "0",
+        "quarkus.http.host": host,
+        "quarkus.http.port": str(port),
+        # A second interface (health, metrics) that is built in, by default open to the whole network, and asks for nothing.
+        "quarkus.management.host-enabled": "false",
         "apicurio.storage.kind": "sql",
         "apicurio.storage.sql.kind": "h2",
-        "apicurio.datasource.url": f"jdbc:h2:file:{data / 'registry'}",
+        "apicurio.datasource.url": f"jdbc:h2:file:{home.data('registry') / 'registry'}",
         "quarkus.log.level": "WARN",
         'quarkus.log.category."io.apicurio".level': "WARN",
         "quarkus.http.access-log.enabled": "false",
         "quarkus.banner.enabled": "false",
     }
-    argv = jvm(
-        home,
-        "registry",
-        heap_mb=where.settings.registry_heap_mb,
-        program=("-jar", str(runner)),
-        properties=properties,
-    )
-    guard = (
-        *(sys.executable, "-m", "clickreel.local.service_guard", "--port", str(port)),
-        *("--upstream", f"{hidden}:{hidden_port}", "--token-file", str(home.token_file), "--ready", f"{API}/subjects"),
-    )
-    home.token()
+    heap_mb = settings.registry_heap_mb
+    return jvm(home, "registry", heap_mb=heap_mb, program=("-jar", str(runner)), properties=properties)
+
+
+def access_environment(role: str) -> dict[str, str]:
+    """Settings by which Apicurio answers only requests that name a role in a header, whatever their path.
+
+    They go to it as environment variables: a process's command line can be read by every user of the machine.
+
+    Args:
+        role: The role, known to the guard alone.
+    """
+    return {
+        "APICURIO_AUTHN_PROXY_HEADER_ENABLED": "true",
+        "APICURIO_AUTHN_PROXY_HEADER_USERNAME": USER_HEADER,
+        "APICURIO_AUTHN_PROXY_HEADER_GROUPS": ROLE_HEADER,
+        "QUARKUS_HTTP_AUTH_POLICY_GUARD_ROLES_ALLOWED": role,
+        "QUARKUS_HTTP_AUTH_PERMISSION_GUARD_PATHS": "/*",
+        "QUARKUS_HTTP_AUTH_PERMISSION_GUARD_POLICY": "guard",
+    }
+
+
+def _launch(where: StartContext) -> Launch:
+    home, version = where.home, jars.version("registry")
+    port = ports.take(home, "registry", where.settings.registry_port)
+    keep_version(home.data("registry"), "registry", version)
+    _unpacked(jars.classpath("registry")[0])
     return Launch(
-        (*guard, "--", *argv), address=f"http://{ports.HOST}:{port}{API}", env=JAVA_ENVIRONMENT, version=version
+        (sys.executable, "-m", "clickreel.local.registry_process", str(port)),
+        address=f"http://{ports.HOST}:{port}{API}",
+        env=JAVA_ENVIRONMENT,
+        version=version,
     )
 
 

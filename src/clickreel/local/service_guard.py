@@ -1,34 +1,30 @@
 """A reverse proxy before a local service that cannot tell our own clients from strangers: Apicurio Registry, Flink's SQL gateway.
 
 It admits requests with the home's token (as the password of user ``clickreel``, or as a bearer token) that are no foreign web page's, and
-lets the service's part refuse what a statement may not do. The service itself listens where nobody is told to look: see :func:`hidden_host`.
-
-``python -m clickreel.local.service_guard --port P --upstream HOST:PORT --token-file F --ready PATH -- COMMAND...`` runs the service's
-process under the guard and ends with it.
+lets the service's part refuse what a statement may not do. The service itself listens where nobody is told to look
+(:func:`hidden_host`), and answers nobody but the guard: what an :class:`Upstream` asks for, a certificate or a header, only the guard has.
 """
 
 from __future__ import annotations
 
-import argparse
 import base64
 import binascii
 import contextlib
 import ctypes
 import hmac
-import http.client
 import secrets
 import signal
 import socket
 import socketserver
-import subprocess
+import ssl
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urlsplit
+
+import httpx
 
 from clickreel.local import ports
 from clickreel.local.http_connection import (
@@ -67,21 +63,83 @@ _NOT_FORWARDED = frozenset(
 _PR_SET_PDEATHSIG = 1
 
 
+class Upstream:
+    """A service behind a guard, and how the guard proves that it is the guard.
+
+    Connections are kept for the next request: a handshake with certificates on both sides costs more than an answer.
+
+    Args:
+        host: The address on which it listens.
+        port: Its port.
+        tls: The certificates of both sides; None where it speaks plain HTTP.
+        headers: Added to each request.
+    """
+
+    def __init__(
+        self, host: str, port: int, *, tls: ssl.SSLContext | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.host, self.port = host, port
+        self._headers = {name.lower(): value for name, value in (headers or {}).items()}
+        self._url = httpx.URL(scheme="http" if tls is None else "https", host=host, port=port)
+        # The transport alone: a client would add headers of its own, and follow what the answer says.
+        self._transport = httpx.HTTPTransport(verify=tls or False, trust_env=False, retries=0)
+
+    def ask(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, timeout_s: float
+    ) -> httpx.Response:
+        """Send a request; the answer's body is yet to be read, and the answer to be closed.
+
+        Args:
+            method: Its method.
+            target: Path and query, sent as they are.
+            headers: The request's headers, names in lower case, of which this service's own replace those of the same name.
+            body: Its body, None for none.
+            timeout_s: How long the service may be silent.
+
+        Raises:
+            httpx.TransportError: It does not answer, or not in HTTP.
+        """
+        asked = httpx.Request(
+            method,
+            self._url,
+            headers={**headers, **self._headers},
+            content=body,
+            extensions={
+                "target": target.encode("latin-1"),
+                "timeout": dict.fromkeys(("connect", "read", "write", "pool"), timeout_s),
+            },
+        )
+        return self._transport.handle_request(asked)
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._transport.close()
+
+
 @dataclass(frozen=True)
 class GuardOptions:
     """What a guard stands before.
 
     Attributes:
-        upstream: Host and port of the service.
+        upstream: The service.
         token: Who knows it is let in.
         ready: The service's path that answers once it does its work.
         check: Says why a body may not be sent to a path; ``None`` when it may.
+        below: Further services by the beginning of the paths that are theirs, such as ``/cluster``; they see the rest of the path.
     """
 
-    upstream: tuple[str, int]
+    upstream: Upstream
     token: str
     ready: str
     check: Callable[[str, bytes], str | None] = lambda _path, _body: None
+    below: Mapping[str, Upstream] = field(default_factory=dict)
+
+    def route(self, target: str) -> tuple[Upstream, str]:
+        """The service that a request is for, and the path and query that it sees."""
+        for start, service in self.below.items():
+            if target.startswith(f"{start}/"):
+                return service, target.removeprefix(start)
+        return self.upstream, target
 
 
 class ServiceGuard(socketserver.ThreadingTCPServer):
@@ -128,25 +186,29 @@ class ServiceGuard(socketserver.ThreadingTCPServer):
         self._forward(request, body, response)
 
     def _forward(self, request: HttpRequest, body: bytes, response: HttpResponse) -> None:
+        service, target = self.options.route(request.target)
         headers = {name: value for name, value in request.headers.items() if _is_forwarded(name)}
-        upstream = http.client.HTTPConnection(*self.options.upstream, timeout=_UPSTREAM_S)
         try:
-            upstream.request(request.method, request.target, body if request.has_body else None, headers)
-            answer = upstream.getresponse()
-            response.headers |= {name: value for name, value in answer.getheaders() if _is_forwarded(name.lower())}
-            if answer.length is not None:
-                response.send_whole(answer.status, answer.read())
-                return
-            response.begin(answer.status)
-            while data := answer.read(_CHUNK_BYTES):
-                response.send(data)
-            response.end()
-        except (OSError, http.client.HTTPException) as exc:
+            answer = service.ask(request.method, target, headers, body if request.has_body else None, _UPSTREAM_S)
+            with contextlib.closing(answer):
+                response.headers |= {name: value for name, value in answer.headers.items() if _is_forwarded(name)}
+                if "content-length" in answer.headers:
+                    response.send_whole(answer.status_code, b"".join(_pieces(answer)))
+                    return
+                response.begin(answer.status_code)
+                for piece in _pieces(answer):
+                    response.send(piece)
+                response.end()
+        except httpx.TransportError as exc:
             response.closes = True
             if not response.started:
                 response.send_whole(502, f"the service behind the guard does not answer: {exc}\n".encode())
-        finally:
-            upstream.close()
+
+    def server_close(self) -> None:
+        """Stop listening, and close what is kept open to the services."""
+        super().server_close()
+        for service in (self.options.upstream, *self.options.below.values()):
+            service.close()
 
 
 class _GuardedConnection(socketserver.BaseRequestHandler):
@@ -170,14 +232,18 @@ class _GuardedConnection(socketserver.BaseRequestHandler):
 
 
 def _is_ready(options: GuardOptions) -> bool:
-    upstream = http.client.HTTPConnection(*options.upstream, timeout=_READY_S)
     try:
-        upstream.request("GET", options.ready)
-        return 200 <= upstream.getresponse().status < 300
-    except (OSError, http.client.HTTPException):
+        with contextlib.closing(options.upstream.ask("GET", options.ready, {}, None, _READY_S)) as answer:
+            for _ in _pieces(answer):  # to the end, so that the connection can be kept
+                pass
+            return 200 <= answer.status_code < 300
+    except httpx.TransportError:
         return False
-    finally:
-        upstream.close()
+
+
+def _pieces(answer: httpx.Response) -> Iterator[bytes]:
+    """The body as it came, compressed or not."""
+    return iter(cast("httpx.SyncByteStream", answer.stream))
 
 
 def _is_forwarded(name: str) -> bool:
@@ -229,34 +295,3 @@ def die_with_parent() -> None:
     """In a child before it runs its program: ``kill -9`` of this process must not leave it behind."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a service's command under a guard; the exit code is the command's.
-
-    Args:
-        arguments: The command line; by default the process's own.
-    """
-    parser = argparse.ArgumentParser(prog="python -m clickreel.local.service_guard")
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--upstream", required=True, help="HOST:PORT of the service")
-    parser.add_argument("--token-file", type=Path, required=True)
-    parser.add_argument("--ready", required=True, help="path that the service answers once it is ready")
-    parser.add_argument("command", nargs="+")
-    parsed = parser.parse_args(arguments)
-    host, _, port = parsed.upstream.rpartition(":")
-    token = parsed.token_file.read_text(encoding="utf-8")
-    guard = ServiceGuard(parsed.port, GuardOptions((host, int(port)), token, parsed.ready))
-    process = subprocess.Popen(parsed.command, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)  # noqa: PLW1509
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        process.send_signal(number)
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-    guard.start()
-    return process.wait()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
