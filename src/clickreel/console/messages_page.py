@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -32,9 +33,12 @@ from clickreel.stream.record_batch import Record
 from clickreel.stream.record_view import RecordSearch, RecordView, read_records, search_records, start_offsets
 from clickreel.timespec import format_instant
 
-# At most four frames a second, and as many rows in one as can be read in 1,000 a second.
+# At most four frames a second: one goes out as soon as there is a row for it and the one before is so old. Between them the tail is looked at.
 _FRAME_S = 0.25
-_FRAME_ROWS = 250
+_LOOK_S = 0.04
+# 1,000 a second are shown whole, with a fifth to spare for frames that come late.
+_ROWS_PER_S = 1_200
+_FIGURES_S = 0.5
 # As many stand in the page itself, and are painted before the first frame comes.
 _FIRST_ROWS = 60
 # As many as the tail holds.
@@ -79,7 +83,7 @@ class _Messages:
         self._sequence: int | None = None
         self._shown_ms = 0
         self._left_out = 0
-        self._in_flight, self._sent_s = 0, 0.0
+        self._in_flight, self._sent_s = 0, -math.inf
         self._was_hidden = False
         self._found: list[Record] = []
         self._searched, self._search_number, self._is_searching = 0, 0, False
@@ -110,7 +114,8 @@ class _Messages:
         self._drawer = ui.element("aside").classes("drawer").props('role="dialog" aria-label="One message"')
         self._drawer.set_visibility(False)
         state.zone_changed.append(self._use_zone)
-        ui.timer(_FRAME_S, self._tick)
+        self._frames = ui.timer(_LOOK_S, self._tick)
+        ui.timer(_FIGURES_S, self._show_figures)
         if start:
             ui.timer(0.01, self._load, once=True)
         if opened:
@@ -227,6 +232,7 @@ class _Messages:
 
     def _painted(self, _: events.GenericEventArguments) -> None:
         self._in_flight = max(0, self._in_flight - 1)
+        self._tick()  # what has waited for this goes out now
 
     def _pending(self, event: events.GenericEventArguments) -> None:
         waiting, lost = int(event.args["waiting"]), int(event.args["lost"])
@@ -240,35 +246,45 @@ class _Messages:
 
     # The stream
 
-    def _tick(self) -> None:
+    def _show_figures(self) -> None:
         if self._state.is_hidden and not self._paused:
-            self._was_hidden = True
             return
         self._tail = self._context.tail(self._topic)
         self._state.error(f"{self._tail.error}: trying again every second" if self._tail.error else "")
         seconds = [one for one in list(self._tail.seconds)[-_STRIP_S:] if one.at_ms > self._shown_ms]
-        if seconds:
-            self._shown_ms = seconds[-1].at_ms
-            self._strip.push([(one.at_ms, sum(one.messages) / one.seconds) for one in seconds])
-        if self._start:
+        if not seconds:
             return
+        self._shown_ms = seconds[-1].at_ms
+        self._strip.push([(one.at_ms, sum(one.messages) / one.seconds) for one in seconds])
+        if not self._start and not self._paused:
+            rate = self._tail.rate_per_s()
+            sampled = f"; {self._left_out:,} not shown: the page keeps up with 1,000 a second" if self._left_out else ""
+            which = "new ones that pass the filter" if self._filter else f"the newest {ROWS_MAX}"
+            self._said.set_text(f"{rate:,.0f} messages/s, {which} are shown{sampled}")
+
+    def _tick(self) -> None:
+        if self._state.is_hidden and not self._paused:
+            self._was_hidden = True
+        elif not self._start and time.monotonic() >= self._sent_s + _FRAME_S:
+            self._send_frame()
+        left_s = self._sent_s + _FRAME_S - time.monotonic()
+        self._frames.interval = left_s if left_s > 0 else _LOOK_S
+
+    def _send_frame(self) -> None:
         if self._was_hidden:
             self._sequence = None
             if rows := self._next_rows(ROWS_MAX):
                 self._was_hidden = False
                 self._table.set(rows)  # beside the rows from before there would be a hole
             return
-        if self._in_flight >= _FRAMES_IN_FLIGHT and time.monotonic() - self._sent_s < _LOST_S:
+        since_s = time.monotonic() - self._sent_s
+        if self._in_flight >= _FRAMES_IN_FLIGHT and since_s < _LOST_S:
             return  # a browser that is busy gets the newest rows later, and what it missed is counted
-        rows = self._next_rows(_FRAME_ROWS)
+        now_s = time.monotonic()
+        rows = self._next_rows(round(_ROWS_PER_S * min(since_s, ROWS_MAX / _ROWS_PER_S)))
         if rows:
             self._table.push(rows)
-            self._in_flight, self._sent_s = min(self._in_flight, _FRAMES_IN_FLIGHT - 1) + 1, time.monotonic()
-        if seconds and not self._paused:
-            rate = self._tail.rate_per_s()
-            sampled = f"; {self._left_out:,} not shown: the page keeps up with 1,000 a second" if self._left_out else ""
-            which = "new ones that pass the filter" if self._filter else f"the newest {ROWS_MAX}"
-            self._said.set_text(f"{rate:,.0f} messages/s, {which} are shown{sampled}")
+            self._in_flight, self._sent_s = min(self._in_flight, _FRAMES_IN_FLIGHT - 1) + 1, now_s
 
     def _next_rows(self, limit: int) -> list[dict[str, Any]]:
         """The newest rows that have not been sent."""

@@ -15,9 +15,8 @@ from clickreel.console.context import ConsoleContext
 from clickreel.console.ingest_history import count_behind
 from clickreel.console.layout import PageState, page_frame
 from clickreel.console.markup import NOTHING, card, link, stat, table, tag
-from clickreel.console.message_rows import message_row
+from clickreel.console.message_rows import event_cells
 from clickreel.console.sql_run import count_running
-from clickreel.contract.vocabulary import FIELDS
 from clickreel.errors import ClickreelError
 from clickreel.foreign_text import printable
 from clickreel.ingest.ingest_status import read_status
@@ -161,11 +160,9 @@ class _Overview:
 
     def _show_newest(self) -> None:
         records = self._tail.frame(None, limit=_NEWEST).records
-        places = [FIELDS.index(name) for name in _NEWEST_FIELDS]
         rows = []
         for record in sorted(records, key=lambda one: -one.timestamp_ms)[:_NEWEST]:
-            row = message_row(record)
-            cells = [row["c"][place] for place in places] if "c" in row else [row["v"][:40], "", "", "", ""]
+            cells = event_cells(record, _NEWEST_FIELDS) or [printable(record.value or b"", 40), "", "", "", ""]
             rows.append([format_instant(record.timestamp_ms)[11:] if record.timestamp_ms >= 0 else NOTHING, *cells])
         self._quiet.set_visibility(not rows)
         self._newest.set_visibility(bool(rows))

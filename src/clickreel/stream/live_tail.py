@@ -20,7 +20,7 @@ from clickreel.stream.record_batch import Record
 _FRAME_S = 0.1
 _FRAME_RECORDS_MAX = 500
 # Records that have come wait for those behind them at most so long: a client that is asked for many waits for all of them.
-_GATHER_S = 0.02
+_GATHER_S = 0.01
 # After a jump, so many records of each partition before its end.
 _SAMPLE_RECORDS = 40
 # An hour of seconds.
@@ -207,9 +207,11 @@ class LiveTail:
                 else:
                     self._rest(reader, second_s + 1)
                     reader = None
-                now_s = time.monotonic()
-                if now_s - second_s >= 1:
+                if time.monotonic() - second_s >= 1:
                     bounds = broker.bounds(self.topic)
+                    now_s = (
+                        time.monotonic()
+                    )  # not before the answer, or a slow one would be counted in the wrong second
                     self._end_second(before, bounds, now_s - second_s)
                     is_grown = len(bounds) > len(before)
                     second_s, before = now_s, bounds

@@ -125,13 +125,14 @@ export default {
       line.row = row;
       this.change(line, "className", row.ok ? "" : "mt-bad");
       const cells = [
-        [row.ok ? "✓" : "✗", "", row.ok ? "mt-ok" : "mt-no", row.why],
+        [row.ok ? "✓" : "✗", "", row.ok ? "mt-ok" : "mt-no", row.why ?? ""],
         [this.time(row.t), "time", "mt-mono"],
         [String(row.p), "partition", "mt-num"],
         [row.o.toLocaleString("en-US"), "offset", "mt-num"],
         [row.k, "key", "mt-mono"],
       ];
       const columns = this.shown();
+      this.read(row);
       if (row.c) for (const column of columns) {
         const [text, isId] = [row.c[column.index] ?? "", column.name === "event_id"];
         cells.push([text, column.name, isId ? "mt-id" : row.n && row.n[column.index] ? "mt-num" : "", isId ? text : ""]);
@@ -143,6 +144,13 @@ export default {
       line.lastElementChild.colSpan = row.c ? 1 : Math.max(1, columns.length);
       line.firstElementChild.setAttribute("aria-label", row.ok ? "keeps the contract" : row.why);
       return line;
+    },
+    // A good event comes as its text alone, and is read when its row is seen.
+    read(row) {
+      if (row.c || !row.ok) return;
+      const event = JSON.parse(row.v);
+      row.c = this.columns.map((name) => String(event[name] ?? ""));
+      row.n = this.columns.map((name) => typeof event[name] === "number");
     },
     put(cell, text, column, name, title = "") {
       const isLong = text.length * CHARACTER_PX > (WIDTHS[column] ?? 110) - 12;
