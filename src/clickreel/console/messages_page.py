@@ -33,7 +33,8 @@ from clickreel.stream.record_batch import Record
 from clickreel.stream.record_view import RecordSearch, RecordView, read_records, search_records, start_offsets
 from clickreel.timespec import format_instant
 
-# At most four frames a second: one goes out as soon as there is a row for it and the one before is so old. Between them the tail is looked at.
+# At most four frames a second: one goes out as soon as there is a row for it and the one before is so old. In between rows are made as their
+# records come: made all at once they would keep a frame waiting.
 _FRAME_S = 0.25
 _LOOK_S = 0.04
 # 1,000 a second are shown whole, with a fifth to spare for frames that come late.
@@ -81,6 +82,7 @@ class _Messages:
         self._paused = False
         self._hidden = [name for name in hide.split(",") if name in FIELDS]
         self._sequence: int | None = None
+        self._made: int | None = None
         self._shown_ms = 0
         self._left_out = 0
         self._in_flight, self._sent_s = 0, -math.inf
@@ -265,10 +267,20 @@ class _Messages:
     def _tick(self) -> None:
         if self._state.is_hidden and not self._paused:
             self._was_hidden = True
-        elif not self._start and time.monotonic() >= self._sent_s + _FRAME_S:
-            self._send_frame()
+        elif not self._start:
+            if time.monotonic() >= self._sent_s + _FRAME_S:
+                self._send_frame()
+            else:
+                self._make_rows()
         left_s = self._sent_s + _FRAME_S - time.monotonic()
-        self._frames.interval = left_s if left_s > 0 else _LOOK_S
+        self._frames.interval = min(left_s, _LOOK_S) if left_s > 0 else _LOOK_S
+
+    def _make_rows(self) -> None:
+        """Make the rows of the newest records, which the next frame will want."""
+        frame = self._tail.frame(self._made, limit=round(_ROWS_PER_S * _LOOK_S))
+        self._made = frame.sequence
+        for record in frame.records:
+            message_row(record)
 
     def _send_frame(self) -> None:
         if self._was_hidden:

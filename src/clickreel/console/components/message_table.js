@@ -43,6 +43,7 @@ export default {
     this.observer = new ResizeObserver(() => this.draw());
     this.observer.observe(this.$refs.scroll);
     this.prepend(this.first ?? []);
+    setTimeout(() => window.socket.on(`rows-${this.$el.id}`, (message) => this.take(message))); // the framework connects once all is mounted
     // What is opened is what stood under the pointer when it was pressed: the line may show another row by now.
     this.$refs.body.addEventListener("pointerdown", (event) => (this.pressed = event.target.closest("tr")?.row));
     this.$refs.body.addEventListener("click", (event) => this.choose(this.pressed ?? event.target.closest("tr")?.row));
@@ -52,8 +53,15 @@ export default {
   },
   unmounted() {
     this.observer?.disconnect();
+    window.socket?.off(`rows-${this.$el.id}`);
   },
   methods: {
+    // As the framework does with its own messages: one that comes again after a lost connection is known by its number.
+    take(message) {
+      if (message._id < window.nextMessageId) return;
+      window.nextMessageId = message._id + 1;
+      this[message.method](message.rows);
+    },
     choose(row) {
       this.pressed = null;
       if (row) this.$emit("choose", { partition: row.p, offset: row.o });
