@@ -2,7 +2,8 @@
 
 Theirs: ``INSERT INTO ... SELECT * FROM file(..., 'JSONEachRow')`` into a table of the same types, with the same durability, by the same
 engine, with as many threads as it likes. It neither checks a contract, nor keeps offsets, nor reads Kafka. Ours is the whole pipeline:
-Kafka, the contract, the block, the fence, the insert. Both turn by turn.
+Kafka, the contract, the block, the fence, the insert. And ours into a landing table without the projections that the answers read, which
+says what they cost. All turn by turn, after a turn of each that is not counted.
 
 Latency: a producer sends 1,000 events a second; a reader asks ClickHouse all the time how far each partition is. An event's latency is
 from its record's timestamp to the end of the first query that shows it.
@@ -64,10 +65,18 @@ def run(
                     profile, events, rate=2_000.0, taken=lambda values: lines.write(b"\n".join(values) + b"\n")
                 )
             client = connect(profile)
-            ours, theirs = [], []
-            for _ in range(repeats):
-                theirs.append(sent / _theirs(client, file, sent))
-                ours.append(sent / _ours(profile, topic, sent))
+            ours: list[float] = []
+            theirs: list[float] = []
+            uncounted: list[float] = []
+            for turn in range(repeats + 1):
+                rates = (
+                    sent / _theirs(client, file, sent),
+                    sent / _ours(profile, topic, sent),
+                    sent / _ours(profile, topic, sent, projections=False),
+                )
+                if turn:
+                    for side, rate in zip((theirs, ours, uncounted), rates, strict=True):
+                        side.append(rate)
             latency = _latency(profile, latency_rate, latency_s) if latency_s else {}
         finally:
             stack.down()
@@ -76,12 +85,16 @@ def run(
         "ratios": {
             "ingest, over INSERT SELECT FROM file(JSONEachRow)": spread(
                 [a / b for a, b in zip(ours, theirs, strict=True)]
-            )
+            ),
+            "ingest, over ingest without the answers' projections": spread(
+                [a / b for a, b in zip(ours, uncounted, strict=True)]
+            ),
         },
         "figures": {
             "events": sent,
             "ours_events_per_s": [round(rate) for rate in ours],
             "theirs_events_per_s": [round(rate) for rate in theirs],
+            "without_projections_events_per_s": [round(rate) for rate in uncounted],
             **latency,
         },
         "machine": machine(),
@@ -104,7 +117,7 @@ def _theirs(client: Client, file: Path, events: int) -> float:
     return seconds
 
 
-def _ours(profile: Profile, topic: str, events: int) -> float:
+def _ours(profile: Profile, topic: str, events: int, *, projections: bool = True) -> float:
     """Seconds that the pipeline takes, from the first request to Kafka to the last insert's answer."""
     from clickreel.ingest.run_ingest import IngestOptions, run_ingest
     from clickreel.ingest.settings import IngestSettings
@@ -115,6 +128,11 @@ def _ours(profile: Profile, topic: str, events: int) -> float:
     profile = replace(profile, clickhouse_database=name)
     client = connect(profile, create=True)
     migrate.migrate(client)
+    if not projections:
+        for (projection,) in client.rows(
+            "SELECT name FROM system.projections WHERE database = currentDatabase() AND table = 'dvd_clicks_landing'"
+        ):
+            client.command(f"ALTER TABLE dvd_clicks_landing DROP PROJECTION {projection}")
     began = time.perf_counter()
     settings = IngestSettings(topic=topic, group=name, metrics_port=-1)
     report = run_ingest(profile, settings, IngestOptions(until_caught_up=True), stop=threading.Event())
