@@ -17,3 +17,5 @@ def test_kills_of_all_three_lose_and_double_nothing() -> None:
             assert report.ok, report.examples
         assert len(soak.figures.kills) >= 2, soak.figures.kills  # which of the three is drawn
         assert soak.figures.rows == soak.feed.sent
+        assert soak.figures.compared > 0
+        assert soak.figures.wrong == 0

@@ -1,7 +1,7 @@
 """Rounds of ``kill -9`` on ingest, ClickHouse and Kafka at random instants, and the proof after each: nothing lost, nothing doubled.
 
 The supervisor restarts what was killed; materialized views of users are on the table, one of which throws; a second ingest is started at
-random.
+random; and a reader compares all the while what the answers' projections count with what the rows say.
 
 ``make soak-ingest ARGS="--rounds 300 --events 3000000"``, or ``python -m tests.soak.ingest``. The whole stack is real. The run has every
 flaw; producing goes on through the kills. After each round all sides are held against one another from where the round before ended,
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -42,6 +43,7 @@ from clickreel.stream.cluster import Cluster
 from clickreel.stream.encoded_batch import encode_batch
 from clickreel.warehouse import migrate
 from clickreel.warehouse.client import connect
+from tests.warehouse.projections import PROJECTIONS, statements
 
 TOPIC = "dvd_clicks"
 PARTITIONS = 6
@@ -125,6 +127,9 @@ class Figures:
     supervised: int = 0
     second_ingests: int = 0
     refused: int = 0
+    compared: int = 0
+    wrong: int = 0
+    unanswered: int = 0
     seconds: float = 0.0
     verify_s: float = 0.0
 
@@ -134,6 +139,48 @@ class Figures:
         self.dead = sum(one.dead for one in report.partitions)
         self.missing = sum(one.missing for one in report.partitions)
         self.doubled = sum(one.doubled for one in report.partitions)
+
+
+class Reader:
+    """Asks for all minutes, hours, films and sessions while everything is killed, from the rows, from a projection and from the rows again.
+
+    Where the rows were the same twice, nothing landed in between, and the projection must say the same.
+
+    Args:
+        profile: The stack's.
+        figures: Where it counts.
+    """
+
+    def __init__(self, profile: Profile, figures: Figures) -> None:
+        self._profile, self._figures = profile, figures
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._stop.set()
+        self._thread.join()
+
+    def _read(self) -> None:
+        for name in itertools.cycle(PROJECTIONS):
+            if self._stop.wait(0.05):
+                return
+            try:
+                client = connect(self._profile)
+                from_rows, from_projection = (
+                    f"SELECT count(), sum(cityHash64(*)) FROM ({sql})" for sql in statements(name)
+                )
+                before = client.rows(from_rows, optimize_use_projections=0)
+                counted = client.rows(from_projection)
+                after = client.rows(from_rows, optimize_use_projections=0)
+                client.close()
+            except ClickreelError:
+                self._figures.unanswered += 1  # ClickHouse is dead at the moment
+                continue
+            if before == after and before != [(0, 0)]:
+                self._figures.compared += 1
+                self._figures.wrong += counted != before
 
 
 class Soak:
@@ -163,6 +210,7 @@ class Soak:
         self.figures = Figures(seed)
         self.killed: dict[str, int] = {}
         self.stack.ensure(["ingest"], attached=True)
+        self.reader = Reader(self.profile, self.figures)
 
     def start_second_ingest(self) -> subprocess.Popen[bytes]:
         """What a user does who does not know that the stack lands already: it is refused, or lands while the first one is dead."""
@@ -252,6 +300,7 @@ class Soak:
 
     def close(self) -> None:
         """End everything."""
+        self.reader.close()
         self.stack.down()
 
 
@@ -292,7 +341,7 @@ def main() -> int:
             report = soak.round(options.events // options.rounds)
             figures = soak.figures
             figures.seconds = time.monotonic() - began
-            if not report.ok:
+            if not report.ok or figures.wrong:
                 tell(json.dumps({"seed": options.seed, "round": number, "examples": report.examples}, default=vars))
                 soak.tell_logs()
                 return 6
@@ -302,7 +351,7 @@ def main() -> int:
         figures.take(whole)
         figures.seconds = time.monotonic() - began
         tell(json.dumps(vars(figures)))
-        return 0 if whole.ok and whole.rows == figures.events else 6
+        return 0 if whole.ok and whole.rows == figures.events and not figures.wrong else 6
 
 
 if __name__ == "__main__":
