@@ -83,6 +83,28 @@ def test_csv_and_table_and_limits(stream: Stream) -> None:
     assert done.stdout.splitlines()[0].split() == ["event_id", "film_id", "event_ts"]
 
 
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("create view v as select 1 as x", "this view is known to this session only"),
+        (
+            "create table d with ('topic' = 'd') like dvd_clicks (overwriting options)",
+            "this table is known to this session only",
+        ),
+        (
+            "create table dropped_again (k int); drop table dropped_again",
+            "dropped in this session only: the topic and its schemas stay",
+        ),
+        ("create temporary view v as select 1 as x", ""),
+    ],
+)
+def test_what_the_next_session_will_not_know_is_said(sql: str, said: str) -> None:
+    """Exit code 0 alone would promise that it is there to stay."""
+    done = clickreel("sql", "-e", sql)
+    assert done.returncode == 0, done.stderr
+    assert said in done.stderr if said else not done.stderr
+
+
 def test_mistakes_are_shown_at_their_place_with_exit_code_2(tmp_path: Path) -> None:
     """The line of the file, a mark under the word, two lines of words, no trace."""
     file = tmp_path / "wrong.sql"

@@ -138,6 +138,7 @@ def test_what_confluent_cloud_writes_behind_the_columns_is_made(
         ("k int, primary key (k) not enforced", "with ('changelog.mode' = 'append')", "takes changes"),
         ("k int, v int, primary key (k) not enforced", "distributed by (v) into 2 buckets", "is not the PRIMARY KEY"),
         ("k map<string, int>", "", "cannot be made into a topic's field"),
+        ("k int", "with ('changelog.mode' = 'append') as select 1 as k", "AS SELECT"),
     ],
 )
 def test_a_refused_create_table_leaves_no_topic(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from clickreel.errors import ClickreelError, UnreachableError
+from clickreel.errors import ClickreelError, UnreachableError, UsageError
 from clickreel.simulate.settings import WorldSettings
 from clickreel.simulate.world import World
 from clickreel.stream.broker import Broker, TopicState
@@ -490,3 +490,10 @@ def test_a_bare_count_ends_about_now() -> None:
     for hour in (4, 20):
         now = T0 - T0 % 86_400_000 + hour * 3_600_000
         assert len(world.deliveries(backfill_start(world, 30_000, now), now)) == pytest.approx(30_000, abs=3)
+
+
+def test_a_run_that_would_begin_before_1970_is_refused_in_words() -> None:
+    """Kafka would refuse the retention that it needs, with a number that nobody has written."""
+    world = World(WorldSettings(users=50))
+    with pytest.raises(UsageError, match=r"99,999,999,999,999 events of run .* would begin before 1970"):
+        backfill_start(world, 99_999_999_999_999, T0)

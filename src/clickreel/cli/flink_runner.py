@@ -114,6 +114,7 @@ class FlinkRunner:
     def _one(self, statement: Statement) -> None:
         if not statement.is_query:
             self._answer(self.workspace.execute(statement, name=self.options.name))
+            self._explain_lifetime(statement)
             return
         shape = self.workspace.shape(statement)
         printer = self._printer(changing=not self.options.changelog and not shape.append_only, ends=bool(shape.limits))
@@ -191,6 +192,17 @@ class FlinkRunner:
         if place is not None:
             exc.message = f"a record breaks the contract: {place}"
         return exc
+
+    def _explain_lifetime(self, statement: Statement) -> None:
+        """Say what a later session will not know, and what it will know all the same: a topic's table alone outlives its session."""
+        words = [token.upper for token in statement.tokens]
+        if words[0] == "CREATE" and words[1] in {"TABLE", "VIEW", "FUNCTION", "CATALOG", "DATABASE"}:
+            if not any(token.identifier in self.workspace.tables for token in statement.tokens[2:6]) or "LIKE" in words:
+                print_err(
+                    (f"this {words[1].lower()} is known to this session only: no other command will find it", "dim")
+                )
+        elif words[:2] == ["DROP", "TABLE"] and statement.tokens[-1].identifier in self.workspace.tables:
+            print_err(("dropped in this session only: the topic and its schemas stay, and so does the table", "dim"))
 
     def _answer(self, answer: StatementResult) -> None:
         if answer.started is not None:

@@ -75,6 +75,7 @@ def parse_request(statement: Statement) -> TopicTableRequest | None:
     place = 5 if optional else 2
     while place + 2 < len(words) and words[place + 1] == ".":
         place += 2
+    _refuse_query(words)
     if words[place + 1 : place + 2] != ["("]:
         return None
     close = _closing(tokens, place + 1)
@@ -93,6 +94,18 @@ def parse_request(statement: Statement) -> TopicTableRequest | None:
     )
     _check(request)
     return request
+
+
+def _refuse_query(words: Sequence[str]) -> None:
+    """``AS SELECT`` of a table without a connector: Flink would look for one, and say so in words about options."""
+    has_query = any(
+        words[at] == "AS" and words[at + 1] in {"SELECT", "WITH", "(", "VALUES"} for at in range(len(words) - 1)
+    )
+    if has_query and "'connector'" not in words:
+        raise UsageError(
+            "a topic cannot be made of CREATE TABLE ... AS SELECT",
+            hint="CREATE TABLE with its columns, then INSERT INTO ... SELECT",
+        )
 
 
 @dataclass

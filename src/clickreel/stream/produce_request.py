@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from clickreel.errors import ClickreelError
+from clickreel.errors import ClickreelError, UsageError
 from clickreel.settings import setting
 from clickreel.simulate.world import World
 from clickreel.stream.latency import Latencies
@@ -127,6 +127,10 @@ def backfill_start(world: World, count: int, now_ms: int) -> int:
     week_ms = 604_800_000
     per_week = world.expected_rate * week_ms / 1000
     weeks = int(max(0, count / per_week - 1)) if per_week else 0
+    if weeks * week_ms >= now_ms:
+        raise UsageError(
+            f"{count:,} events of run {world.run} would begin before 1970", hint="give a higher --rate or --mean-rate"
+        )
     left, end = count - round(weeks * per_week), now_ms
     span = max(1_000, int(1.2 * left / world.expected_rate * 1000))
     while left > 0:
