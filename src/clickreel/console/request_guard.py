@@ -1,15 +1,19 @@
 """Who may ask the console: an ASGI middleware in front of everything, websockets included.
 
 A page of another origin must be able neither to read nor to act (docs/adr/0070): the Host header must be ours (against DNS rebinding), an
-Origin must be our own, and a browser that says that the request comes from elsewhere is believed. Beyond loopback a token is asked for.
+Origin must be our own, and a browser that says that the request comes from elsewhere is believed. Beyond loopback a token is asked for;
+on loopback the other end must be a process of the user who runs the console, or of root, as far as the machine tells.
 """
 
 from __future__ import annotations
 
 import hmac
+import os
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
+
+from clickreel.console.peer_user import find_peer_user
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -38,7 +42,7 @@ class RequestGuard:
         app: What is guarded.
         port: The port that the Host header must name.
         hosts: Host names under which the console may be asked; empty for any, with a token.
-        token: What strangers must know; empty where everybody on this machine may look.
+        token: What strangers must know; empty where this machine's own user alone may look.
     """
 
     def __init__(self, app: ASGIApp, *, port: int, hosts: frozenset[str] = LOOPBACK_HOSTS, token: str = "") -> None:
@@ -54,6 +58,14 @@ class RequestGuard:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if (why := self._objection(headers)) is not None:
             await _refuse(scope, send, 403, why)
+            return
+        if self._is_another_users(scope):
+            await _refuse(
+                scope,
+                send,
+                403,
+                "this console is another user's: `clickreel console --host ADDRESS` makes one that can be shared, with a token",
+            )
             return
         if not self._knows_token(scope, headers):
             await _refuse(scope, send, 401, "open the address that `clickreel console` printed: it holds the token")
@@ -72,6 +84,16 @@ class RequestGuard:
         if site not in {"none", "same-origin"} and mode != "navigate":
             return "a page of another origin may not ask this console"
         return None
+
+    def _is_another_users(self, scope: Scope) -> bool:
+        client, server = scope.get("client"), scope.get("server")
+        if self._token or not client or not server or not server[1]:
+            return False
+        try:
+            user = find_peer_user((client[0], client[1]), (server[0], server[1]))
+        except ValueError:  # no address: a test's client
+            return False
+        return user not in {None, 0, os.getuid()}
 
     def _knows_token(self, scope: Scope, headers: dict[str, str]) -> bool:
         if not self._token:
