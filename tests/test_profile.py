@@ -98,6 +98,13 @@ def test_a_bad_line_is_refused_by_file_and_number(tmp_path: Path, line: str, say
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("written", ["plain", "Plain", "scram-sha-512"])
+def test_a_mechanism_may_be_written_in_any_case(tmp_path: Path, written: str) -> None:
+    """As the security protocol may be."""
+    path = write(tmp_path, SEED.format(mechanism="sasl.mechanism").replace("=PLAIN", f"={written}"))
+    assert read_profile(path).kafka["sasl.mechanisms"] == written.upper()
+
+
 @pytest.mark.parametrize("between", [":", " : ", " ", "\t", "=", " = "])
 def test_lines_may_be_written_in_each_of_javas_ways(tmp_path: Path, between: str) -> None:
     """A file of a Java client; the first separator counts, the others belong to the value."""
@@ -299,12 +306,40 @@ def test_a_parameter_that_the_client_does_not_pass_on_is_refused(tmp_path: Path)
         ("see http://a:b@h1,http://c:d@e@h2 now", "see http://********@h1,http://********@h2 now"),
         ("http://h/?user=ann&password=a;b,c&x=1", "http://h/?user=ann&password=********&x=1"),
         ("http://h/?Access_Token=t#frag", "http://h/?Access_Token=********"),
+        ("http://h/#password=p", "http://h/#password=********"),
         ("a:9092,b:9092 and x=1", "a:9092,b:9092 and x=1"),
     ],
 )
 def test_addresses_are_masked_in_any_text(text: str, masked: str) -> None:
     """Also where a character should have been encoded: better too much than a part of a password."""
     assert mask_address(text) == masked
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "bootstrap.servers=ann:Zx9@Secret@h:9092",
+        "bootstrap.servers=SASL_SSL://ann:Zx9Secret@h:9092",
+        "clickhouse.url=ann:Zx9Secret@h:8123",
+        "clickhouse.url=ann:Zx9//Secret@h:8123",
+        "clickhouse.url=//ann:Zx9Secret@h:8123",
+        "clickhouse.url=jdbc:clickhouse://ann:Zx9Secret@h:8123",
+        "clickhouse.url=http://h:1/;password=Zx9Secret",
+        "clickhouse.url=http://h:1/#password=Zx9Secret",
+        "schema.registry.url=ann:Zx9Secret@h:8081",
+        "schema.registry.url=http://h:8081?token=Zx9Secret",
+        "flink.gateway.url=http://h:8083/?apikey=Zx9Secret",
+    ],
+)
+def test_a_login_in_an_address_of_another_form_is_refused_without_showing_it(tmp_path: Path, line: str) -> None:
+    """Without a scheme, behind a semicolon or a number sign, in a parameter that nobody would pass on."""
+    name = line.partition("=")[0]
+    first = "" if name == "bootstrap.servers" else "bootstrap.servers=a:1\n"
+    with pytest.raises(UsageError, match=rf"line {2 if first else 1}: {name} h") as caught:
+        read(write(tmp_path, f"{first}{line}\n"))
+    said = caught.value.message + caught.value.hint
+    assert "Secret" not in said
+    assert "Zx9" not in said
 
 
 def test_secrets_are_masked_wherever_a_profile_is_printed(tmp_path: Path) -> None:

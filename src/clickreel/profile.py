@@ -7,11 +7,11 @@ services in :data:`EXTRAS`. This module checks the addresses; :mod:`clickreel.st
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from clickreel.errors import UsageError
 
@@ -314,10 +314,15 @@ def mask_address(text: str) -> str:
     # Greedy up to the last @ before the next address: a password may hold a slash or an @ that should have been encoded.
     text = re.sub(r"://(?:(?!://)[^\s\"'])*@", f"://{_MASK}@", text)
     return re.sub(
-        r"([?&;])([^=&;\s]+)=([^&\s\"']*)",
+        r"([?&;#])([^=&;\s]+)=([^&\s\"']*)",
         lambda found: f"{found[1]}{found[2]}={_MASK if _SECRET.search(unquote(found[2])) else found[3]}",
         text,
     )
+
+
+def _mask_value(value: str) -> str:
+    """A value that should have been an address, masked: what stands before an @ is a login, also where no scheme says so."""
+    return mask_address(re.sub(r"^((?:[A-Za-z][\w+.-]*:)*//)?.+@", rf"\g<1>{_MASK}@", value))
 
 
 def _addresses(text: str) -> tuple[str, ...]:
@@ -446,6 +451,8 @@ def _lines(text: str, path: Path) -> dict[str, tuple[str, int]]:
                 f"{where} is not NAME=VALUE", hint="write NAME=VALUE, or begin the line with # if it is a comment"
             )
         name = _ALIASES.get(name, name)
+        if name == "sasl.mechanisms":  # written in capitals, which is the only way that the clients take it
+            value = value.upper() if value not in PLACEHOLDERS else value
         if value in PLACEHOLDERS:
             raise UsageError(
                 f"{where}: {name} still holds the template's placeholder {value}",
@@ -468,7 +475,7 @@ def _check_brokers(text: str, where: str) -> None:
         )
         if not found or (found[2] and not 0 < int(found[2]) < 65_536):
             raise UsageError(
-                f"{where}: bootstrap.servers holds {mask_address(address)!r}, which is no address",
+                f"{where}: bootstrap.servers holds {_mask_value(address)!r}, which is no address",
                 hint="write HOST:PORT, several separated by commas; the port is 1 to 65535",
             )
 
@@ -478,19 +485,16 @@ def _check_address(name: str, address: str, where: str) -> None:
     problem = _address_problem(address)
     if problem:
         raise UsageError(
-            f"{where}: {name} holds {mask_address(address)!r}, which is no address: {problem}",
+            f"{where}: {name} holds {_mask_value(address)!r}, which is no address: {problem}",
             hint="write http://HOST:PORT or https://HOST:PORT",
         )
-    unknown = _unknown_parameters(urlsplit(address)) if name == "clickhouse.url" else ()
-    for parameter in unknown:
-        raise UsageError(
-            f"{where}: {name} has the parameter {parameter!r}, which the client does not pass on",
-            hint="user, password and database can stand in the address",
-        )
-
-
-def _unknown_parameters(parts: SplitResult) -> Iterable[str]:
-    return (name for name, _ in parse_qsl(parts.query, keep_blank_values=True) if name not in _CLICKHOUSE_PARAMETERS)
+    known = _CLICKHOUSE_PARAMETERS if name == "clickhouse.url" else {}
+    for parameter, _ in parse_qsl(urlsplit(address).query, keep_blank_values=True):
+        if parameter not in known:
+            raise UsageError(
+                f"{where}: {name} has the parameter {parameter!r}, which the client does not pass on",
+                hint=f"{', '.join([*known, 'a login (http://USER:PASSWORD@HOST)'])} can stand in the address",
+            )
 
 
 def _address_problem(address: str) -> str:
@@ -501,6 +505,8 @@ def _address_problem(address: str) -> str:
         return "its brackets do not match"
     if parts.scheme not in {"http", "https"}:
         return "it does not begin with http:// or https://"
+    if parts.fragment or ";" in parts.path:
+        return "it goes on behind a # or ;"
     if not parts.hostname or not re.fullmatch(r"[\w.:%~-]+", parts.hostname):
         return "it has no valid host"
     try:

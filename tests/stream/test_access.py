@@ -93,6 +93,23 @@ def test_a_listener_without_sasl_and_one_with_other_mechanisms_are_said(
     assert "does not offer the SASL mechanism SCRAM-SHA-256; it offers PLAIN" in error.message
 
 
+def test_a_token_that_cannot_be_had_is_no_question_of_the_password(kafka_with_login: Secured, tmp_path: Path) -> None:
+    """The login's own service is away: its address is said, and the lines to check."""
+    lines = {
+        "sasl_mechanism": "OAUTHBEARER",
+        "sasl_oauthbearer_method": "oidc",
+        "sasl_oauthbearer_client_id": "me",
+        "sasl_oauthbearer_client_secret": "wrong-secret",
+        "sasl_oauthbearer_token_endpoint_url": f"http://127.0.0.1:{free_port()}/token",
+    }
+    error, seconds = refused(profile(tmp_path, kafka_with_login.sasl, **lines))
+    assert "no token to log in" in error.message
+    assert "Could not connect" in error.message
+    assert "sasl.oauthbearer" in error.hint
+    assert "wrong-secret" not in error.message + error.hint
+    assert seconds < 10
+
+
 def test_a_certificate_that_nobody_vouches_for_is_said(kafka_with_login: Secured, tmp_path: Path) -> None:
     """With the setting that names who vouches."""
     error, seconds = refused(profile(tmp_path, kafka_with_login.tls, security_protocol="SASL_SSL"))

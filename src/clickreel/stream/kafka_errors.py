@@ -101,6 +101,12 @@ def explain(error: KafkaError, profile: Profile, client_errors: ClientErrors, to
         offered = re.search(r"broker's supported mechanisms: *([\w,-]*)", texts)
         if offered is not None:
             return _unsupported_mechanism(offered[1], profile)
+        if "OAUTHBEARER token" in texts:
+            problem = profile.mask(texts.rpartition("OAUTHBEARER token: ")[2])
+            return UnreachableError(
+                f"no token to log in to Kafka at {profile.bootstrap}: {problem}",
+                hint=f"check the lines sasl.oauthbearer.* in {where}",
+            )
         return UnreachableError(
             f"Kafka at {profile.bootstrap} refuses the credentials of sasl.username {user!r}",
             hint=f"check sasl.username, sasl.password and sasl.mechanisms in {where}",
