@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -186,3 +188,30 @@ def test_a_page_that_is_full_is_turned(console: Console, page: Any) -> None:
     page.get_by_role("button", name="Next 500").click()
     page.wait_for_selector("text=/100 messages of/")
     assert "990007599" in page.inner_text(".mt-table")
+
+
+def test_messages_of_a_topic_without_a_contract_have_no_verdict(console: Console, page: Any) -> None:
+    """Bytes, arrays, nothing at all and nesting without end are shown and opened, and none gets a cross for not being events."""
+    topic = f"foreign-{uuid.uuid4().hex[:8]}"
+    console.cluster.create(topic, 1, 1, {})
+    values = [b"\x00\xff\x80" * 40, b'[1, {"order": 7}]', b"", b"[" * 60_000, json.dumps(list(range(50_000))).encode()]
+    writer = console.cluster.writer(topic, lambda *_: None)
+    writer.send(0, [b"", b"k", b"k", b"k", None], values, [round(time.time() * 1000) + place for place in range(5)])
+    assert writer.flush(30) == 0
+    writer.close()
+    page.goto(f"{console.address}messages?topic={topic}&start=earliest")
+    page.wait_for_selector("text=no schema is registered")
+    page.wait_for_function("() => document.querySelectorAll('.mt-table tbody tr').length === 5")
+    assert page.locator(".mt-no").count() == page.locator(".mt-bad").count() == 0
+    assert page.locator(".mt-table thead th").all_inner_texts()[-1] == "value"
+    for row in range(5):
+        rows(page).nth(row).click(position={"x": 60, "y": 10})
+        page.wait_for_selector(f".drawer .card-title:has-text('offset {4 - row}')")
+        for name in ("tree", "raw", "hex"):
+            page.locator(".drawer .tab", has_text=name).click()
+            page.wait_for_selector(f".drawer .tab[aria-selected=true]:has-text('{name}')")
+        assert page.locator(".drawer .badge-bad").count() == 0
+        page.keyboard.press("Escape")
+        page.wait_for_selector(".drawer", state="hidden")
+    page.goto(f"{console.address}messages?topic={topic}&start=earliest&where=offset >= 3 and order is None")
+    page.wait_for_selector("text=/2 messages of 5 searched/")

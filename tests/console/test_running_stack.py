@@ -79,6 +79,8 @@ def test_every_screen_fits_is_accessible_and_is_kept_as_a_picture(address: str, 
     if screen == "sql":
         page.get_by_role("button", name="Run", exact=True).click()
         seen(page, "finished after")
+    if screen == "overview":
+        seen(page, "lost 0, doubled 0, proven up to")
     faults = _wait_until_read(page)
     page.wait_for_timeout(3_000)  # some seconds of the stream
     for theme, (width, height) in itertools.product(("light", "dark"), ((1600, 1000), (390, 844))):

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
+import re
 import time
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
 
-import orjson
 from nicegui import events, run, ui
 
 from clickreel.console.components.message_table import ROWS_MAX, MessageTable
 from clickreel.console.components.time_chart import ChartSeries, TimeChart
 from clickreel.console.context import ConsoleContext
 from clickreel.console.layout import PageState, page_frame
-from clickreel.console.lookup_page import id_kind
-from clickreel.console.markup import button, explain, link, remember, set_value, tag
-from clickreel.console.message_rows import framing_name, message_row
+from clickreel.console.markup import button, explain, remember, set_value, tag
+from clickreel.console.message_rows import message_row
+from clickreel.console.opened_message import show_message
 from clickreel.console.produce_form import ProduceForm
-from clickreel.contract import schema
-from clickreel.contract.verdict import judge_record, payload
-from clickreel.contract.vocabulary import FIELDS
+from clickreel.console.topic_contract import UNKNOWN, TopicContract, TopicView, find_contract
 from clickreel.errors import ClickreelError, UsageError
 from clickreel.foreign_text import printable
 from clickreel.quantities import quantity
 from clickreel.stream.filter_expression import Predicate, compile_filter
 from clickreel.stream.record_batch import Record
-from clickreel.stream.record_view import RecordSearch, RecordView, read_records, search_records, start_offsets
+from clickreel.stream.record_view import RecordSearch, read_records, search_records, start_offsets
 from clickreel.timespec import format_instant
 
 # At most four frames a second: one goes out as soon as there is a row for it and the one before is so old. In between rows are made as their
@@ -50,11 +48,9 @@ _FRAMES_IN_FLIGHT = 2
 _LOST_S = 5.0
 _STRIP_S = 300
 _RECORD_FIELDS = ("partition", "offset", "timestamp", "key", "value", "valid")
-_NUMBERS = [
-    name
-    for name, rules in schema.current("value").body["properties"].items()
-    if rules.get("type") in {"integer", "number"}
-]
+# A registry that is away must not keep the page.
+_CONTRACT_S = 2.0
+_UNJUDGED = "no schema is registered for this topic's values: messages are shown without a verdict"
 _STARTS = {"": "live", "-100": "newest 100", "earliest": "oldest", "-5m": "5 minutes ago"}
 # A filter that nothing passes must not read a topic of millions for ever: after so many somebody says whether it goes on.
 _SEARCHED_MAX = 200_000
@@ -68,19 +64,32 @@ def register(context: ConsoleContext) -> None:
         name = topic or context.topic
         if not start:  # nothing is read while nobody looks: the first viewer waits for the newest messages for a moment
             await run.io_bound(context.tail(name).wait_until_current, _WAIT_S)
+        try:
+            contract = await asyncio.wait_for(run.io_bound(find_contract, context, name), _CONTRACT_S) or UNKNOWN
+        except TimeoutError:
+            contract = UNKNOWN
         with page_frame(context, "/messages", topic=name) as state:
-            _Messages(context, state, name, start=start, where=where, hide=hide, opened=open)
+            _Messages(context, state, name, contract, start=start, where=where, hide=hide, opened=open)
 
 
 class _Messages:
     def __init__(
-        self, context: ConsoleContext, state: PageState, topic: str, *, start: str, where: str, hide: str, opened: str
+        self,
+        context: ConsoleContext,
+        state: PageState,
+        topic: str,
+        contract: TopicContract,
+        *,
+        start: str,
+        where: str,
+        hide: str,
+        opened: str,
     ) -> None:
-        self._context, self._state, self._topic = context, state, topic
+        self._context, self._state, self._topic, self._contract = context, state, topic, contract
         self._tail = context.tail(topic)
         self._start, self._filter = start, self._compile(where)
         self._paused = False
-        self._hidden = [name for name in hide.split(",") if name in FIELDS]
+        self._hidden = [name for name in hide.split(",") if name in contract.columns]
         self._sequence: int | None = None
         self._made: int | None = None
         self._shown_ms = 0
@@ -107,7 +116,11 @@ class _Messages:
         self._more.set_visibility(False)
         first = [] if start else self._next_rows(_FIRST_ROWS)
         self._table = MessageTable(
-            FIELDS, numeric=_NUMBERS, label=f"Messages of {topic}", empty=self._no_message(), first=first
+            contract.columns,
+            numeric=contract.numeric,
+            label=f"Messages of {topic}",
+            empty=self._no_message(),
+            first=first,
         )
         self._table.on("choose", self._choose)
         self._table.on("pending", self._pending)
@@ -141,16 +154,21 @@ class _Messages:
             self._at.on("keydown.enter", self._choose_start, js_handler="(event) => emit(event.target.value)")
             self._at.props["^value"] = "" if self._start in _STARTS else self._start
             self._where = ui.element("input").classes("field field-wide")
-            self._where.props('aria-label="Filter" placeholder="event_type == \'detail_view\' and position <= 3"')
+            example = "event_type == 'detail_view' and position <= 3" if self._contract.is_ours else "partition == 0"
+            self._where.props(f'aria-label="Filter" placeholder="{example}"')
             self._where.props["^value"] = where
             self._where.on("keydown.enter", self._choose_filter, js_handler="(event) => emit(event.target.value)")
-            with ui.element("details").classes("btn"):
-                tag("summary", "Columns")
-                for name in FIELDS:
-                    self._column_switch(name)
+            if self._contract.columns:
+                with ui.element("details").classes("btn"):
+                    tag("summary", "Columns")
+                    for name in self._contract.columns:
+                        self._column_switch(name)
             button("JSON", lambda: self._table.download("jsonl", self._topic), props='title="Download what is shown"')
             button("CSV", lambda: self._table.download("csv", self._topic), props='title="Download what is shown"')
-        if self._context.allow_writes:
+        if not self._contract.is_ours:
+            judged = f"judged by {printable(self._contract.name)}" if self._contract.name else _UNJUDGED
+            ui.label(judged).classes("note")
+        elif self._context.allow_writes:
             with ui.element("details").classes("fold"):
                 tag("summary", "Produce a message")
                 ProduceForm(self._context, self._topic)
@@ -168,7 +186,11 @@ class _Messages:
         )
 
     def _show_column(self, name: str, *, shown: bool) -> None:
-        self._hidden = [one for one in FIELDS if (one in self._hidden and one != name) or (one == name and not shown)]
+        self._hidden = [
+            one
+            for one in self._contract.columns
+            if (one in self._hidden and one != name) or (one == name and not shown)
+        ]
         self._table.hide(self._hidden)
         remember("hide", ",".join(self._hidden))
 
@@ -177,7 +199,9 @@ class _Messages:
         if not where.strip():
             return None
         try:
-            return compile_filter(where, (*FIELDS, *_RECORD_FIELDS))
+            # Of other topics nobody knows the fields: whatever is named may be one.
+            named = () if self._contract.is_ours else re.findall(r"[^\W\d]\w*", where)
+            return compile_filter(where, (*self._contract.columns, *_RECORD_FIELDS, *named))
         except ClickreelError as exc:
             self._filter_error = exc.message
             return None
@@ -280,7 +304,7 @@ class _Messages:
         frame = self._tail.frame(self._made, limit=round(_ROWS_PER_S * _LOOK_S))
         self._made = frame.sequence
         for record in frame.records:
-            message_row(record)
+            message_row(record, self._contract)
 
     def _send_frame(self) -> None:
         if self._was_hidden:
@@ -306,14 +330,16 @@ class _Messages:
         # As long as there is none, the next frame is a first one: what came before it was not left out.
         self._sequence = frame.sequence if frame.records or self._sequence is not None else None
         self._left_out += frame.left_out
-        wanted = [record for record in frame.records if _wants(self._filter, record)]
-        return [message_row(record) for record in wanted[-limit:]]
+        wanted = [record for record in frame.records if _wants(self._filter, self._contract, record)]
+        return [message_row(record, self._contract) for record in wanted[-limit:]]
 
     def _no_message(self) -> str:
         if self._start:
             return "reading …"
         if self._filter is not None:
             return "No new message has passed the filter yet. To search those that are there, read from oldest or from a time."
+        if not self._contract.is_ours:
+            return "No message yet. To read those that are there, start at oldest or at a time."
         return f"No message yet. Start a stream with: clickreel produce --topic {self._topic}"
 
     async def _load(self) -> None:
@@ -332,7 +358,7 @@ class _Messages:
 
     async def _search(self, begin: dict[int, int], number: int) -> bool:
         """One part of the search; returns whether there is more of it, for this page and this filter."""
-        wanted, limit = partial(_wants, self._filter), ROWS_MAX - len(self._found)
+        wanted, limit = partial(_wants, self._filter, self._contract), ROWS_MAX - len(self._found)
         ranges = {p: (start, self._ends[p]) for p, start in begin.items()}
         try:
             part = await run.io_bound(_search, self._context, self._topic, ranges, wanted, limit)
@@ -347,7 +373,7 @@ class _Messages:
         self._table.explain_empty(
             "Nothing from there on passes the filter." if self._searched else "Nothing is there yet."
         )
-        self._table.set([message_row(record) for record in self._found])
+        self._table.set([message_row(record, self._contract) for record in self._found])
         self._said.set_text(self._search_text(part))
         self._more.set_visibility(part.left > 0)
         self._more.set_text(f"Next {ROWS_MAX}" if len(self._found) >= ROWS_MAX else "Search on")
@@ -415,7 +441,7 @@ class _Messages:
         self._drawer.clear()
         self._drawer.set_visibility(True)
         with self._drawer:
-            _show_record(record, self._close)
+            show_message(record, self._contract, self._close)
         _focus(".drawer [aria-keyshortcuts=Escape]")
 
     def _close(self) -> None:
@@ -429,8 +455,8 @@ def _focus(selector: str) -> None:
     ui.run_javascript(f"setTimeout(() => document.querySelector({json.dumps(selector)})?.focus(), 50)")
 
 
-def _wants(predicate: Predicate | None, record: Record) -> bool:
-    return predicate is None or bool(predicate(RecordView(record)))
+def _wants(predicate: Predicate | None, contract: TopicContract, record: Record) -> bool:
+    return predicate is None or bool(predicate(TopicView(record, contract)))
 
 
 def _search(
@@ -454,111 +480,3 @@ def _read_one(context: ConsoleContext, topic: str, partition: int, offset: int) 
     finally:
         broker.close()
     raise UsageError(f"partition {partition} of {topic} does not hold offset {offset:,} any more")
-
-
-def _show_record(record: Record, close: Any) -> None:
-    verdict = judge_record(record.key, record.value, record.headers)
-    with ui.element("div").classes("row-of"):
-        ui.label(f"partition {record.partition}, offset {record.offset:,}").classes("card-title")
-        ui.label("✓ keeps the contract" if verdict.is_valid else "✗ breaks the contract").classes(
-            "badge badge-good" if verdict.is_valid else "badge badge-bad"
-        )
-        ui.label(framing_name(record)).classes("badge")
-        ui.element("div").classes("spacer")
-        button("Close", close, props='aria-keyshortcuts="Escape"')
-    if record.timestamp_ms >= 0:
-        ui.label(f"{format_instant(record.timestamp_ms)} UTC").classes("note")
-    _show_ids(_parsed(payload(record.value, record.headers, "value")))
-    for error in verdict.errors:
-        ui.label(printable(f"{error['field']}: {error['text']} ({error['rule']})")).classes("bad")
-    ui.label("key").classes("stat-name")
-    ui.label(_raw(record.key)).classes("mono pre")
-    for name, data in record.headers:
-        ui.label(f"header {printable(name)}").classes("stat-name")
-        ui.label(_raw(data)).classes("mono pre")
-    _views(payload(record.value, record.headers, "value"), record.value)
-
-
-def _show_ids(event: Any) -> None:
-    """A link to the whole life of each id that the event names."""
-    found = (
-        [event.get(name) for name in ("event_id", "session_id", "user_id", "film_id")]
-        if isinstance(event, dict)
-        else []
-    )
-    known = [str(one) for one in found if isinstance(one, str | int) and id_kind(str(one)) != "other"]
-    if known:
-        with ui.element("div").classes("row-of"):
-            ui.label("whole life of").classes("stat-name")
-            for one in known:
-                link(one, f"/id?{urlencode({'q': one})}", classes="link mono")
-
-
-def _views(value: bytes | None, raw: bytes | None) -> None:
-    """The value in four ways."""
-    with ui.element("div").classes("tabs").props('role="tablist"'):
-        buttons = {
-            name: tag("button", name, classes="tab", props='type="button" role="tab"')
-            for name in ("pretty", "tree", "raw", "hex")
-        }
-    panel = ui.element("div").props('role="tabpanel"')
-
-    def show(name: str) -> None:
-        for other, choice in buttons.items():
-            choice.props(f'aria-selected="{str(other == name).lower()}"')
-        panel.clear()
-        with panel:
-            if name == "tree":
-                with ui.element("div").classes("tree mono"):
-                    _tree(_parsed(value))
-            else:
-                text = {"pretty": _pretty, "raw": _raw, "hex": _hex}[name](raw if name == "hex" else value)
-                ui.label(text).classes("mono pre")
-
-    for name, choice in buttons.items():
-        choice.on("click", lambda _, name=name: show(name))
-    show("pretty")
-
-
-def _parsed(value: bytes | None) -> Any:
-    try:
-        return json.loads(value or b"null")
-    except ValueError:
-        return _raw(value)
-
-
-def _pretty(value: bytes | None) -> str:
-    try:
-        return printable(json.dumps(json.loads(value or b"null"), indent=2, ensure_ascii=False), lines=True)
-    except ValueError:
-        return _raw(value)
-
-
-def _raw(value: bytes | None) -> str:
-    return "null" if value is None else printable(value.decode("utf-8", "backslashreplace"))
-
-
-def _hex(value: bytes | None) -> str:
-    data = (value or b"")[:4_096]
-    lines = [data[at : at + 16] for at in range(0, len(data), 16)]
-    shown = "\n".join(
-        f"{16 * number:06x}  {line.hex(' '):<47}  {''.join(chr(one) if 32 <= one < 127 else '.' for one in line)}"
-        for number, line in enumerate(lines)
-    )
-    return shown if len(value or b"") <= len(data) else f"{shown}\n… {len(value or b'') - len(data):,} bytes more"
-
-
-def _tree(value: Any, name: str = "value") -> None:
-    if isinstance(value, dict | list) and value:
-        inner = value.items() if isinstance(value, dict) else enumerate(value)
-        with ui.element("details").props("open"):
-            tag("summary", printable(f"{name} ({len(value)})"))
-            for key, cell in inner:
-                _tree(cell, str(key))
-    else:
-        text = (
-            orjson.dumps(value, default=str).decode()
-            if not isinstance(value, str)
-            else json.dumps(value, ensure_ascii=False)
-        )
-        ui.label(printable(f"{name}: {text}"))

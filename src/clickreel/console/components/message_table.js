@@ -7,7 +7,7 @@ const BEYOND = 4; // rows above and below what is seen, so that scrolling finds 
 // Columns stay where they are while rows go by.
 const WIDTHS = {
   "": 30, time: 103, partition: 70, offset: 72, key: 92, event_id: 94, event_ts: 166, user_id: 80, session_id: 86, film_id: 60,
-  event_type: 118, page: 126, position: 66, device: 58, referrer: 116,
+  event_type: 118, page: 126, position: 66, device: 58, referrer: 116, value: 480,
 };
 // A cell that cuts its text is a clip of its own, and all are made anew with each frame. So only those are that need it.
 const CHARACTER_PX = 7.6;
@@ -70,7 +70,8 @@ export default {
       return this.columns.map((name, index) => ({ name, index })).filter((column) => !this.hidden.has(column.name));
     },
     drawHead() {
-      const names = ["", "time", "partition", "offset", "key", ...this.shown().map((column) => column.name)];
+      const shown = this.shown().map((column) => column.name);
+      const names = ["", "time", "partition", "offset", "key", ...(shown.length ? shown : ["value"])];
       this.$refs.head.replaceChildren(
         ...names.map((name) => {
           const cell = document.createElement("th");
@@ -84,7 +85,7 @@ export default {
       this.$refs.columns.replaceChildren(
         ...names.map((name) => {
           const column = document.createElement("col");
-          column.style.width = `${WIDTHS[name] ?? 110}px`;
+          if (name !== "value" || shown.length) column.style.width = `${WIDTHS[name] ?? 110}px`; // a value takes what is left
           return column;
         }),
       );
@@ -131,13 +132,14 @@ export default {
     fill(line, row) {
       if (line === document.activeElement) line.blur(); // who would open this line means another message
       line.row = row;
-      this.change(line, "className", row.ok ? "" : "mt-bad");
+      const isBad = row.ok === false;
+      this.change(line, "className", isBad ? "mt-bad" : "");
       const cells = [
-        [row.ok ? "✓" : "✗", "", row.ok ? "mt-ok" : "mt-no", row.why ?? ""],
+        [isBad ? "✗" : row.ok ? "✓" : "", "", isBad ? "mt-no" : "mt-ok", row.why ?? ""],
         [this.time(row.t), "time", "mt-mono"],
         [String(row.p), "partition", "mt-num"],
         [row.o.toLocaleString("en-US"), "offset", "mt-num"],
-        [row.k, "key", "mt-mono"],
+        [row.k ?? "null", "key", row.k === null ? "mt-null" : "mt-mono"],
       ];
       const columns = this.shown();
       this.read(row);
@@ -145,17 +147,17 @@ export default {
         const [text, isId] = [row.c[column.index] ?? "", column.name === "event_id"];
         cells.push([text, column.name, isId ? "mt-id" : row.n && row.n[column.index] ? "mt-num" : "", isId ? text : ""]);
       }
-      else cells.push([row.v, "value", "mt-raw mt-mono mt-cut"]);
+      else cells.push([row.v ?? "null", "value", row.v === null ? "mt-null" : "mt-raw mt-mono mt-cut"]);
       while (line.cells.length > cells.length) line.lastElementChild.remove();
       while (line.cells.length < cells.length) line.insertCell().append("");
       cells.forEach((cell, place) => this.put(line.cells[place], ...cell));
       line.lastElementChild.colSpan = row.c ? 1 : Math.max(1, columns.length);
-      line.firstElementChild.setAttribute("aria-label", row.ok ? "keeps the contract" : row.why);
+      line.firstElementChild.setAttribute("aria-label", isBad ? row.why : row.ok ? "keeps the contract" : "no verdict");
       return line;
     },
     // A good event comes as its text alone, and is read when its row is seen.
     read(row) {
-      if (row.c || !row.ok) return;
+      if (row.c || !row.f) return;
       const event = JSON.parse(row.v);
       row.c = this.columns.map((name) => String(event[name] ?? ""));
       row.n = this.columns.map((name) => typeof event[name] === "number");

@@ -124,7 +124,7 @@ export default {
       const [most, usual] = [values[values.length - 1] ?? 0, values[at] ?? 0];
       // A few seconds of a backfill would press an hour of stream flat: they are cut, and say how high they are.
       const isCut = usual > 0 && most > CUT_FROM * usual;
-      const top = nice(Math.max(1e-9, isCut ? 2 * usual : most) * 1.05);
+      const top = nice((isCut ? 2 * usual : most || 1) * 1.05); // a topic in which nothing comes has an axis too
       const x = (ms) => this.left + ((ms - this.from) / span) * this.inner;
       const y = (value) => bottom - (Math.min(value, top) / top) * (bottom - 4);
       pen.font = `11px ${style.fontFamily}`;
