@@ -28,7 +28,8 @@ PROJECTIONS = {
     "device_minutes": ([_MINUTE, "device", "event_type"], [_CLICKS, _PEOPLE]),
     "device_hours": ([_HOUR, "device", "event_type"], [_CLICKS, _PEOPLE, _SESSIONS]),
     "film_hours": ([_DAY, "film_id", _HOUR], [_CLICKS, _OPENED, _PEOPLE]),
-    "film_places": ([_DAY, "film_id", _HOUR, "referrer", "position"], [_CLICKS, _OPENED]),
+    "film_referrers": ([_DAY, "film_id", _HOUR, "referrer"], [_CLICKS, _OPENED]),
+    "film_positions": ([_DAY, "film_id", _HOUR, "position"], [_CLICKS, _OPENED]),
     "session_hours": ([_HOUR, "session"], [_CLICKS, _FIRST, _LAST, _FIRST_VIEW]),
     "acts": (
         [

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clickreel.bench.insight_bench import drop_counts
 from clickreel.bench.machine import machine
 from clickreel.bench.ratios import spread
 from clickreel.bench.topic_filler import PARTITIONS, fill
@@ -129,10 +130,7 @@ def _ours(profile: Profile, topic: str, events: int, *, projections: bool = True
     client = connect(profile, create=True)
     migrate.migrate(client)
     if not projections:
-        for (projection,) in client.rows(
-            "SELECT name FROM system.projections WHERE database = currentDatabase() AND table = 'dvd_clicks_landing'"
-        ):
-            client.command(f"ALTER TABLE dvd_clicks_landing DROP PROJECTION {projection}")
+        drop_counts(client)
     began = time.perf_counter()
     settings = IngestSettings(topic=topic, group=name, metrics_port=-1)
     report = run_ingest(profile, settings, IngestOptions(until_caught_up=True), stop=threading.Event())

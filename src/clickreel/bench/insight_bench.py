@@ -178,7 +178,7 @@ def _insert_cost(profile: Profile, world: World, turns: int) -> dict[str, Any]:
     for name in ("with counts", "without counts"):
         client = _database(profile, name.replace(" ", "_"))
         if name == "without counts":
-            _drop_counts(client)
+            drop_counts(client)
         landing = Landing(client)
 
         def side(landing: Landing = landing) -> float:
@@ -198,7 +198,8 @@ def _insert_cost(profile: Profile, world: World, turns: int) -> dict[str, Any]:
     return {"ratios": {"insert with counts, over without": ratio} if ratio else {}, "figures": figures | taken.failed}
 
 
-def _drop_counts(client: Client) -> None:
+def drop_counts(client: Client) -> None:
+    """Take the projections that answers read from the landing table; ingest's own stays."""
     names = client.rows(
         "SELECT name FROM system.projections WHERE database = currentDatabase() AND table = {table:String} AND name != {offsets:String}",
         {"table": TABLE, "offsets": _OFFSETS},
