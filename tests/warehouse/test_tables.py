@@ -219,6 +219,15 @@ def test_objects_of_a_pipe_answer_its_queries(client: Client, topic: Topic, tmp_
     assert client.command("SELECT count() FROM dvd_clicks_clickpipes_error") == 1
 
 
+def test_a_dictionary_that_somebody_has_dropped_is_made_again(client: Client) -> None:
+    """The next load of films brings it back, with the films that there are."""
+    catalogue = catalogues.invent(20, 1)
+    assert films.load(client, catalogue) == 20
+    client.command("DROP DICTIONARY dvd_films")
+    assert films.load(client, catalogue) == 20
+    assert client.rows("SELECT count() FROM dvd_films") == [(20,)]
+
+
 def test_the_films_of_before_are_kept_by_the_migration(empty: Client) -> None:
     """What was loaded into the table ref_dim_film is in the dictionary after it has become a view; run again it is the same."""
     for one in migrate.migrations()[:5]:

@@ -68,11 +68,14 @@ def films(
     Example: `clickreel warehouse films --films films.csv`
     """
     from clickreel.cli.target_options import topic_name
+    from clickreel.ingest.run_ingest import credentials
     from clickreel.warehouse import film_dimension as dimension
     from clickreel.warehouse.client import connect
 
-    client = connect(profile(profile_file))
-    count = dimension.load(client, dimension.catalogue(csv or file) if csv or file else _catalogue(topic_name(topic)))
+    found = profile(profile_file)
+    client = connect(found)
+    catalogue = dimension.catalogue(csv or file) if csv or file else _catalogue(topic_name(topic))
+    count = dimension.load(client, catalogue, credentials=credentials(found))
     if json:
         print_json({"database": client.database, "films": count})
         return
