@@ -101,6 +101,7 @@ def test_a_bad_row_is_refused_with_its_line(tmp_path: Path, rows: str, told: str
         ("film_id,film_title\n", "holds no films"),
         ("film_id,film_title,year\n1,A,soon\n", "release_year is 'soon'"),
         ("film_id,film_title,length_min\n1,A,0\n", "length_min is '0'"),
+        ("film_id,film_title,film_title\n1,A,B\n", "two columns are named film_title and differ"),
     ],
 )
 def test_a_file_that_is_no_catalogue_is_refused(tmp_path: Path, text: str, told: str) -> None:

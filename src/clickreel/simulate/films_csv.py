@@ -17,6 +17,22 @@ from clickreel.simulate.films import CATEGORIES, FILMS_MAX, Catalogue
 
 _ID_MAX = 2**31 - 1  # film_id is an int32 column
 _ERRORS_SHOWN = 3
+_READ = frozenset(
+    [
+        "film_id",
+        "film_title",
+        "title",
+        "release_year",
+        "year",
+        "length_min",
+        "length",
+        "rating",
+        "rental_duration",
+        "categories",
+        "category",
+        "category_name",
+    ]
+)
 _DELIMITERS = ",;\t|"
 # A column that is not used may hold a poster or a plot: the module's own limit is 131,072 characters.
 _FIELD_MAX = 64_000_000
@@ -113,7 +129,13 @@ def _row(header: list[str], cells: list[str]) -> dict[str, str] | str:
     beyond = cells[len(header) :]
     if len(cells) < len(header) or any(cell.strip() for cell in beyond):
         return "more or fewer fields than the header line"
-    return dict(zip(header, cells, strict=False))
+    row: dict[str, str] = {}
+    for name, cell in zip(header, cells, strict=False):
+        # A join's result may hold film_id twice, and columns that are ignored as often as it likes.
+        if name in _READ and row.get(name, cell).strip() != cell.strip():
+            return f"two columns are named {name} and differ"
+        row[name] = cell
+    return row
 
 
 def _header(path: Path, text: str) -> tuple[str, list[str]]:
