@@ -9,12 +9,12 @@ import pytest
 
 from clickreel.console.context import ConsoleContext
 from clickreel.console.message_rows import message_row
-from clickreel.console.topic_contract import OURS, UNKNOWN, find_contract
 from clickreel.contract.schema import Schema, current
 from clickreel.contract.schema_registry import connect
 from clickreel.local.home import Home
 from clickreel.profile import Profile
 from clickreel.stream.record_batch import Record
+from clickreel.stream.topic_contract import OURS, UNKNOWN
 from tests.conftest import Kafka, Registry
 from tests.sample_event import SAMPLE_EVENT
 
@@ -48,9 +48,9 @@ def register(context: ConsoleContext, topic: str, text: str) -> None:
 def test_a_registered_schema_judges_its_topic(context: ConsoleContext) -> None:
     """Its fields are the columns; a tombstone has no verdict; a long number is not read by a browser, which would round it."""
     topic = f"orders-{uuid.uuid4().hex[:8]}"
-    assert find_contract(context, topic) is UNKNOWN
+    assert context.contract(topic) is UNKNOWN
     register(context, topic, json.dumps(ORDER))
-    contract = find_contract(context, topic)
+    contract = context.contract(topic)
     assert (contract.name, contract.columns, contract.numeric) == (
         f"{topic}-value, version 1",
         ("order", "note"),
@@ -67,8 +67,8 @@ def test_the_own_topic_and_one_that_has_our_schema_are_judged_by_our_contract(co
     """Whatever the registry says of the first."""
     topic = f"copy-{uuid.uuid4().hex[:8]}"
     register(context, topic, current("value").text)
-    assert find_contract(context, topic) is OURS
-    assert find_contract(context, "own") is OURS
+    assert context.contract(topic) is OURS
+    assert context.contract("own") is OURS
 
 
 def test_a_good_event_is_sent_once_and_all_others_with_their_fields() -> None:

@@ -15,6 +15,7 @@ from clickreel.console.live_proof import LiveProof
 from clickreel.profile import Profile
 from clickreel.stream.cluster import Cluster
 from clickreel.stream.live_tail import LiveTail
+from clickreel.stream.topic_contract import OURS, TopicContract, find_contract
 
 if TYPE_CHECKING:
     from clickreel.warehouse.client import Client
@@ -66,6 +67,10 @@ class ConsoleContext:
                 self._tails[name] = LiveTail(self.broker, name)
                 self._histories[name] = IngestHistory(self._tails[name], self.home)
             return self._tails[name]
+
+    def contract(self, topic: str) -> TopicContract:
+        """What judges the messages of a topic: ours for the console's own."""
+        return OURS if topic == self.topic else find_contract(self.profile, self.home, topic)
 
     def ingest_history(self, topic: str) -> IngestHistory:
         """What ingest said of itself while the topic has been tailed."""

@@ -8,12 +8,12 @@ from typing import Any
 
 import orjson
 
-from clickreel.console.topic_contract import OURS, TopicContract
 from clickreel.contract import framing
 from clickreel.contract.verdict import payload
 from clickreel.contract.vocabulary import FIELDS
 from clickreel.foreign_text import printable
 from clickreel.stream.record_batch import Record
+from clickreel.stream.topic_contract import OURS, TopicContract
 
 # A value of a megabyte is opened by a click; in the table its beginning will do.
 _CELL_MAX = 400

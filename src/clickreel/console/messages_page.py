@@ -22,13 +22,13 @@ from clickreel.console.markup import button, explain, remember, set_value, tag
 from clickreel.console.message_rows import message_row
 from clickreel.console.opened_message import show_message
 from clickreel.console.produce_form import ProduceForm
-from clickreel.console.topic_contract import UNKNOWN, TopicContract, TopicView, find_contract
 from clickreel.errors import ClickreelError, UsageError
 from clickreel.foreign_text import printable
 from clickreel.quantities import quantity
 from clickreel.stream.filter_expression import Predicate, compile_filter
 from clickreel.stream.record_batch import Record
 from clickreel.stream.record_view import RecordSearch, read_records, search_records, start_offsets
+from clickreel.stream.topic_contract import UNKNOWN, TopicContract, TopicView
 from clickreel.timespec import format_instant
 
 # At most four frames a second: one goes out as soon as there is a row for it and the one before is so old. In between rows are made as their
@@ -65,7 +65,7 @@ def register(context: ConsoleContext) -> None:
         if not start:  # nothing is read while nobody looks: the first viewer waits for the newest messages for a moment
             await run.io_bound(context.tail(name).wait_until_current, _WAIT_S)
         try:
-            contract = await asyncio.wait_for(run.io_bound(find_contract, context, name), _CONTRACT_S) or UNKNOWN
+            contract = await asyncio.wait_for(run.io_bound(context.contract, name), _CONTRACT_S) or UNKNOWN
         except TimeoutError:
             contract = UNKNOWN
         with page_frame(context, "/messages", topic=name) as state:

@@ -15,10 +15,10 @@ from nicegui import ui
 from clickreel.console.lookup_page import id_kind
 from clickreel.console.markup import button, link, tag
 from clickreel.console.message_rows import framing_name
-from clickreel.console.topic_contract import TopicContract
 from clickreel.contract.verdict import Verdict, payload
 from clickreel.foreign_text import printable
 from clickreel.stream.record_batch import Record
+from clickreel.stream.topic_contract import TopicContract
 from clickreel.timespec import format_instant
 
 # Nobody reads more by eye, and a value of a megabyte would be a hundred thousand elements.

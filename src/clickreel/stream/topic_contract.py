@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from clickreel.console.context import ConsoleContext
 from clickreel.contract import schema
 from clickreel.contract.schema import Schema
 from clickreel.contract.schema_registry import connect
@@ -15,6 +15,7 @@ from clickreel.contract.verdict import Verdict, compiled, judge_record
 from clickreel.contract.vocabulary import FIELDS
 from clickreel.errors import ClickreelError
 from clickreel.foreign_text import printable
+from clickreel.profile import Profile
 from clickreel.stream.record_batch import Record
 from clickreel.stream.record_view import RecordView
 from clickreel.stream.saved_runs import list_runs
@@ -28,7 +29,7 @@ class TopicContract:
     """What a topic's messages are judged by.
 
     Attributes:
-        name: What the page calls it; empty when nothing says what a message of the topic must be.
+        name: What a person calls it; empty when nothing says what a message of the topic must be.
         columns: The fields that have a column each; none where values are shown whole.
         numeric: Those that hold numbers.
         judge: The verdict on a record; None where there is none.
@@ -62,12 +63,18 @@ class TopicView(RecordView):
         return None if verdict is None else verdict.is_valid
 
 
-def find_contract(context: ConsoleContext, topic: str) -> TopicContract:
-    """The contract of a topic. The console's own and those that were streamed into from here have ours; others what is registered for them."""
-    if topic == context.topic or list_runs(context.home, topic):
+def find_contract(profile: Profile, home: Path, topic: str) -> TopicContract:
+    """The contract of a topic: ours for those that were streamed into from here; for others what is registered for their values.
+
+    Args:
+        profile: The registry.
+        home: Where the runs are remembered that were streamed from here.
+        topic: The topic.
+    """
+    if list_runs(home, topic):
         return OURS
     try:
-        with connect(context.profile) as registry:
+        with connect(profile) as registry:
             found = registry.schema(schema.subject("value", topic))
     except ClickreelError:
         return UNKNOWN
